@@ -1,0 +1,494 @@
+package control
+
+import "time"
+
+// None is the empty value: nothing to say, or nothing to answer.
+type None struct{}
+
+// Refusal is one reason why something was not done: whom it concerns, why, and
+// what to do about it. Every face shows it unchanged.
+type Refusal struct {
+	Person  string `json:"person"`            // whom it concerns: a name and address, or "you"
+	Address string `json:"address,omitempty"` // the address concerned, if any
+	Code    string `json:"code"`              // stable, for programs: "not-verified", "revoked" ...
+	Reason  string `json:"reason"`            // one sentence in a clinician's words
+	Next    string `json:"next"`              // what to do about it, one sentence
+	Command string `json:"command,omitempty"` // the command that does it
+	Link    string `json:"link,omitempty"`    // the page that does it, a path
+	Button  string `json:"button,omitempty"`  // the words on the button to Link
+}
+
+// RecipientState is one address while a message is being written.
+type RecipientState struct {
+	Address string   `json:"address"`
+	Name    string   `json:"name,omitempty"`
+	OK      bool     `json:"ok"`
+	Label   string   `json:"label"` // "Confirmed by telephone on 3 March 2026", "Not confirmed yet"
+	Refusal *Refusal `json:"refusal,omitempty"`
+}
+
+// Verdict is what may be said of a message. Faces show Label and Reasons as they
+// are and draw Shape; they never judge.
+type Verdict struct {
+	Protection string   `json:"protection"` // none | signed | encrypted | encrypted-and-signed
+	Signature  string   `json:"signature"`  // none | valid | invalid
+	Signer     string   `json:"signer,omitempty"`
+	Chain      string   `json:"chain"`             // trusted | untrusted | expired | revoked | unknown
+	From       string   `json:"from"`              // match | mismatch
+	Contact    string   `json:"contact,omitempty"` // the state of the contact: verified, unknown ...
+	Level      string   `json:"level"`             // good | care | stop: for shape and colour
+	Label      string   `json:"label"`             // the heading: who, and how sure
+	Short      string   `json:"short"`             // a few words for a list: "Confirmed by telephone"
+	Reasons    []string `json:"reasons"`           // how this was checked, a sentence each
+}
+
+// Summary is one line of a list of messages.
+type Summary struct {
+	ID          string    `json:"id"`
+	Folder      string    `json:"folder"` // inbox | sent
+	From        string    `json:"from"`   // bare address
+	FromName    string    `json:"from_name,omitempty"`
+	To          []string  `json:"to"`
+	Subject     string    `json:"subject"`
+	Snippet     string    `json:"snippet,omitempty"`
+	Date        time.Time `json:"date"`     // as the message says
+	Received    time.Time `json:"received"` // our own clock
+	Read        bool      `json:"read"`
+	Attachments int       `json:"attachments"`
+	Form        string    `json:"form,omitempty"` // fixed form: invitation | test | answer ...
+	Verdict     Verdict   `json:"verdict"`
+}
+
+// Attachment is one file in a message or a draft.
+type Attachment struct {
+	Part string `json:"part"` // its identifier within the message or draft
+	Name string `json:"name"` // a safe file name
+	Type string `json:"type"` // media type as stated
+	Size int64  `json:"size"` // bytes
+}
+
+// Message is one message, opened.
+type Message struct {
+	Summary
+	Cc          []string     `json:"cc,omitempty"`
+	MessageID   string       `json:"message_id"`
+	Text        string       `json:"text"` // sanitised plain text, UTF-8
+	Sanitised   bool         `json:"sanitised"`
+	Files       []Attachment `json:"files,omitempty"`
+	Problem     string       `json:"problem,omitempty"`      // why it cannot be opened, in words
+	Unprotected []string     `json:"unprotected,omitempty"`  // header names shown that no layer covers
+	Test        *Incoming    `json:"test,omitempty"`         // an incoming test, explained
+	ReplyDenied string       `json:"reply_denied,omitempty"` // why it may not be quoted (O3)
+	Layers      []Layer      `json:"layers,omitempty"`
+}
+
+// Incoming is a test message that somebody sent to the user.
+type Incoming struct {
+	From     string    `json:"from"`
+	Words    []string  `json:"words"` // the code to read out when they call
+	Mine     []string  `json:"mine"`  // the user's own safety words, to read out as well
+	Expires  time.Time `json:"expires"`
+	Answered time.Time `json:"answered,omitzero"`
+	Advice   string    `json:"advice"` // "Now hang up and call Dr A on a number of your own"
+}
+
+// Layer is one cryptographic layer of a message, outermost first.
+type Layer struct {
+	Kind       string   `json:"kind"`       // signed | encrypted
+	Form       string   `json:"form"`       // multipart/signed | signed-data | enveloped-data
+	Algorithms []string `json:"algorithms"` // "AES-256-CBC", "RSA PKCS#1 v1.5", "SHA-256"
+	People     []string `json:"people"`     // signers or recipients, as their certificates name them
+	Problem    string   `json:"problem,omitempty"`
+}
+
+// Inspection is what `countersign inspect` prints.
+type Inspection struct {
+	Layers  []Layer      `json:"layers"`
+	Verdict Verdict      `json:"verdict"`
+	Subject string       `json:"subject"`
+	From    string       `json:"from"`
+	To      []string     `json:"to"`
+	Date    time.Time    `json:"date"`
+	Text    string       `json:"text"`
+	Files   []Attachment `json:"files"`
+	Outer   []Field      `json:"outer"` // the header that everyone on the way can read
+	Problem string       `json:"problem,omitempty"`
+}
+
+// Field is one header field.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Draft is a message being written. To, Cc and Bcc are addresses.
+type Draft struct {
+	ID        string       `json:"id"`
+	To        []string     `json:"to"`
+	Cc        []string     `json:"cc,omitempty"`
+	Bcc       []string     `json:"bcc,omitempty"`
+	Subject   string       `json:"subject"`
+	Text      string       `json:"text"`
+	InReplyTo string       `json:"in_reply_to,omitempty"` // the ID of the message answered
+	Files     []Attachment `json:"files,omitempty"`       // stored; ignored by SaveDraft
+	Saved     time.Time    `json:"saved,omitzero"`
+}
+
+// Sent says what was accepted.
+type Sent struct {
+	ID        string   `json:"id"` // the draft's
+	MessageID string   `json:"message_id"`
+	To        []string `json:"to"`
+	Again     bool     `json:"again,omitempty"` // it had been accepted before
+}
+
+// Outgoing is one accepted message and where each envelope stands.
+type Outgoing struct {
+	ID        string     `json:"id"`
+	MessageID string     `json:"message_id"`
+	Subject   string     `json:"subject"`
+	Form      string     `json:"form,omitempty"`
+	Accepted  time.Time  `json:"accepted"`
+	State     string     `json:"state"` // waiting | sending | sent | held | failed | withdrawn
+	Recipient []Delivery `json:"recipients"`
+	Refusals  []Refusal  `json:"refusals,omitempty"` // why it is held
+	Attempts  int        `json:"attempts"`
+	Next      time.Time  `json:"next,omitzero"`
+	Problem   string     `json:"problem,omitempty"` // the last failure, in words
+}
+
+// Delivery is one recipient of an outgoing message.
+type Delivery struct {
+	Address string    `json:"address"`
+	State   string    `json:"state"` // waiting | sent | failed
+	At      time.Time `json:"at,omitzero"`
+	Problem string    `json:"problem,omitempty"`
+}
+
+// Fetched counts what Fetch brought.
+type Fetched struct {
+	New      int      `json:"new"`
+	Problems []string `json:"problems,omitempty"` // one sentence an account that could not be reached
+}
+
+// Contact is one person or team in the address book.
+type Contact struct {
+	Address    string      `json:"address"`
+	Name       string      `json:"name,omitempty"`
+	Team       bool        `json:"team,omitempty"`
+	State      string      `json:"state"` // unknown | has-certificate | test-sent | answered | verified | mismatch | suspended
+	Label      string      `json:"label"` // the state in words
+	Level      string      `json:"level"` // good | care | stop
+	Next       string      `json:"next"`  // what to do next, one sentence
+	Verified   time.Time   `json:"verified,omitzero"`
+	Expires    time.Time   `json:"expires,omitzero"`   // of the pinned certificates, the earlier
+	Test       *Test       `json:"test,omitempty"`     // the test that the user sent
+	Incoming   *Incoming   `json:"incoming,omitempty"` // a test that they sent to the user
+	Candidates []Candidate `json:"candidates,omitempty"`
+	Number     string      `json:"number,omitempty"` // of the earlier verification, offered first
+	Source     string      `json:"source,omitempty"`
+	Refusal    *Refusal    `json:"refusal,omitempty"` // why nothing can be sent to them now
+}
+
+// Test is how far the verification of a contact has come.
+type Test struct {
+	Sent         time.Time `json:"sent"`
+	Expires      time.Time `json:"expires"`
+	Answered     time.Time `json:"answered,omitzero"`
+	Number       string    `json:"number,omitempty"`
+	Source       string    `json:"source,omitempty"`
+	CodeMatched  time.Time `json:"code_matched,omitzero"`
+	WordsMatched time.Time `json:"words_matched,omitzero"`
+	CodeTries    int       `json:"code_tries_left"`
+	Fingerprints int       `json:"fingerprints"` // how many certificates would have to be read out: 1 or 2
+}
+
+// Candidate is a certificate seen for a contact. While the contact is not
+// verified it carries nothing that would have to be read out on the call (V5).
+type Candidate struct {
+	ID      string    `json:"id"` // opaque
+	Issuer  string    `json:"issuer"`
+	Usage   string    `json:"usage"` // "signing and encryption", "signing", "encryption"
+	Expires time.Time `json:"expires"`
+	Seen    time.Time `json:"seen"`
+	From    string    `json:"from"`  // "a message of 3 March", "a file you added"
+	Chain   string    `json:"chain"` // trusted | untrusted | expired | revoked | unknown
+	Pinned  bool      `json:"pinned,omitempty"`
+}
+
+// The sources a telephone number can come from (V1).
+const (
+	SourceDirectory  = "directory"  // the organisation's own or a printed directory
+	SourceLetterhead = "letterhead" // held before
+	SourceEarlier    = "earlier"    // an earlier verified record
+	SourceKnown      = "known"      // known personally
+	SourceInPerson   = "in-person"  // met, so no number
+)
+
+// CallReport is what was heard. Number and Source are needed before anything
+// else counts, unless they were given before.
+type CallReport struct {
+	Address     string   `json:"address"`
+	Number      string   `json:"number,omitempty"`
+	Source      string   `json:"source,omitempty"`
+	Code        []string `json:"code,omitempty"`        // four words
+	Words       []string `json:"words,omitempty"`       // six safety words
+	Fingerprint []string `json:"fingerprint,omitempty"` // one or two, signing first
+	Reader      string   `json:"reader,omitempty"`      // for a team: who read them
+	Wrong       bool     `json:"wrong,omitempty"`       // "something does not match"
+}
+
+// CallResult says what matched, in words.
+type CallResult struct {
+	Contact Contact `json:"contact"`
+	Matched bool    `json:"matched"`           // everything in this report matched
+	Says    string  `json:"says"`              // plain words, never which word was wrong
+	Unknown []int   `json:"unknown,omitempty"` // positions not on the list: these cost no try
+}
+
+// OwnWords is what the user reads out when somebody verifies them.
+type OwnWords struct {
+	Address      string   `json:"address"`
+	Words        []string `json:"words"`
+	Fingerprints []string `json:"fingerprints"` // for callers without Countersign: last 24 hex digits
+}
+
+// Identity is one key set of the user's own.
+type Identity struct {
+	ID       string    `json:"id"`
+	Address  string    `json:"address"`
+	Name     string    `json:"name"`
+	Issuer   string    `json:"issuer"`
+	Usage    string    `json:"usage"`
+	Expires  time.Time `json:"expires"`
+	Retired  bool      `json:"retired,omitempty"`
+	State    string    `json:"state"` // good | expired | revoked | unknown | untrusted
+	Problem  string    `json:"problem,omitempty"`
+	KeyPlace string    `json:"key_place"` // "keychain", "sealed under the keychain"
+}
+
+// PKCS12Order names the passphrase of a PKCS #12 file.
+type PKCS12Order struct {
+	Password string `json:"password"`
+}
+
+// Recovery is the state of the recovery file.
+type Recovery struct {
+	State string    `json:"state"` // missing | unconfirmed | ready | outdated
+	Made  time.Time `json:"made,omitzero"`
+	Path  string    `json:"path,omitempty"`
+	Ask   []int     `json:"ask,omitempty"` // which two words (1 to 8) are to be typed back
+}
+
+// RecoveryFile is the file and the words that open it, shown once.
+type RecoveryFile struct {
+	Name  string   `json:"name"`
+	Bytes []byte   `json:"bytes"`
+	Words []string `json:"words"`
+	Ask   []int    `json:"ask"`
+}
+
+// RecoveryCheck carries the two words asked for, in the order asked.
+type RecoveryCheck struct {
+	Words []string `json:"words"`
+}
+
+// Anchor is one trusted authority.
+type Anchor struct {
+	Fingerprint string    `json:"fingerprint"` // SHA-256, hexadecimal
+	Name        string    `json:"name"`
+	Expires     time.Time `json:"expires"`
+	Added       time.Time `json:"added,omitzero"`
+	CA          bool      `json:"ca"`
+}
+
+// AnchorOrder confirms, by fingerprint, which certificates to trust.
+type AnchorOrder struct {
+	Confirm []string `json:"confirm"`
+}
+
+// Account is one mailbox.
+type Account struct {
+	Address   string    `json:"address"`
+	IMAP      Server    `json:"imap"`
+	SMTP      Server    `json:"smtp"`
+	LastFetch time.Time `json:"last_fetch,omitzero"`
+	Problem   string    `json:"problem,omitempty"`
+}
+
+// Server is one mail server. TLS is always used.
+type Server struct {
+	Host string `json:"host"`
+	Port int    `json:"port"`
+	TLS  string `json:"tls"` // implicit | starttls
+}
+
+// NewAccount adds a mailbox. Confirmed must be true where a server's name is
+// not the address's own domain or below it (O4).
+type NewAccount struct {
+	Account
+	User      string `json:"user"`
+	Password  string `json:"password"`
+	Confirmed bool   `json:"confirmed"`
+	RootsPEM  string `json:"roots_pem,omitempty"` // extra TLS roots of a private server
+}
+
+// Entry is one line of the journal. It holds no subject, body or file name.
+type Entry struct {
+	Seq    int64     `json:"seq"`
+	Time   time.Time `json:"time"`
+	Kind   string    `json:"kind"`
+	Person string    `json:"person,omitempty"`
+	Says   string    `json:"says"`
+}
+
+// JournalProof is the result of checking the chain.
+type JournalProof struct {
+	OK      bool      `json:"ok"`
+	Entries int64     `json:"entries"`
+	Proved  time.Time `json:"proved,omitzero"` // up to the head held outside
+	Says    string    `json:"says"`
+}
+
+// Status is what stands at the edge of every face.
+type Status struct {
+	Version   string    `json:"version"`
+	Address   string    `json:"address,omitempty"`
+	Name      string    `json:"name,omitempty"`
+	Setup     []Step    `json:"setup"` // what is still to be done before mail can go
+	LastFetch time.Time `json:"last_fetch,omitzero"`
+	Problem   string    `json:"problem,omitempty"` // one sentence that needs attention
+	Unread    int       `json:"unread"`
+	Waiting   int       `json:"waiting"` // contacts with something to do
+	Outbox    int       `json:"outbox"`  // not yet taken by a server
+	Demo      bool      `json:"demo,omitempty"`
+	Keys      string    `json:"keys"` // where the keys are, in words
+}
+
+// Step is one step of the first set-up.
+type Step struct {
+	Name    string `json:"name"` // identity | anchor | account | recovery
+	Title   string `json:"title"`
+	Why     string `json:"why"`
+	Done    bool   `json:"done"`
+	Command string `json:"command"`
+}
+
+// Preferences is the few things the user can set.
+type Preferences struct {
+	FetchMinutes  int  `json:"fetch_minutes"`  // 1 to 60
+	AllowPrivate  bool `json:"allow_private"`  // revocation lists at private addresses (a clinic's own authority)
+	GraceHours    int  `json:"grace_hours"`    // past nextUpdate, 0 to 168
+	KeepSummaries bool `json:"keep_summaries"` // sealed summaries so that the inbox opens at once
+}
+
+// PageAddress is the loopback page's address, good for one sign-in.
+type PageAddress struct {
+	URL string `json:"url"`
+}
+
+// Cursor numbers the events of one profile, from 1.
+type Cursor int64
+
+// Event is one thing that happened.
+type Event struct {
+	Cursor Cursor    `json:"cursor"`
+	Time   time.Time `json:"time"`
+	Kind   string    `json:"kind"` // mail | unsecured | contact | outbox | status | simulation
+	ID     string    `json:"id,omitempty"`
+	Says   string    `json:"says"` // may be shown in a notification: no subject, no body
+}
+
+// Stage is what the demo's simulated colleague offers.
+type Stage struct {
+	Name   string `json:"name"`
+	Number string `json:"number"` // as printed in the clinic's directory
+	Acts   []Act  `json:"acts"`
+}
+
+// Act is one thing that can be made to happen in the demo.
+type Act struct {
+	Name  string `json:"name"`
+	Title string `json:"title"`
+}
+
+// Conversation is a simulated telephone call.
+type Conversation struct {
+	Answered bool     `json:"answered"`
+	Lines    []string `json:"lines"` // what she says, in order
+}
+
+// Queries: the small values that name a thing.
+type (
+	ListQuery struct {
+		Folder string `json:"folder,omitempty"` // inbox when empty
+		Search string `json:"search,omitempty"`
+		Limit  int    `json:"limit,omitempty"`  // 50 when zero, at most 500
+		Before string `json:"before,omitempty"` // the ID of the last one had
+	}
+	MessageQuery struct {
+		ID string `json:"id"`
+	}
+	AttachmentQuery struct {
+		ID   string `json:"id"`
+		Part string `json:"part"`
+	}
+	ReadMark struct {
+		ID   string `json:"id"`
+		Read bool   `json:"read"`
+	}
+	CheckQuery struct {
+		Addresses []string `json:"addresses"`
+	}
+	DraftQuery struct {
+		ID string `json:"id"`
+	}
+	AttachOrder struct {
+		Draft string `json:"draft"`
+		Name  string `json:"name"`
+		Type  string `json:"type"`
+	}
+	DetachOrder struct {
+		Draft string `json:"draft"`
+		Part  string `json:"part"`
+	}
+	OutgoingQuery struct {
+		ID string `json:"id"`
+	}
+	InspectQuery struct {
+		At time.Time `json:"at,omitzero"`
+	}
+	SearchQuery struct {
+		Text  string `json:"text,omitempty"`
+		Limit int    `json:"limit,omitempty"`
+	}
+	ContactQuery struct {
+		Address string `json:"address"`
+	}
+	NewContact struct {
+		Address      string `json:"address"`
+		Name         string `json:"name,omitempty"`
+		Team         bool   `json:"team,omitempty"`
+		Certificates []byte `json:"certificates,omitempty"` // PEM or DER, at most 64 KiB
+	}
+	TestOrder struct {
+		Address   string `json:"address"`
+		Candidate string `json:"candidate,omitempty"`
+	}
+	AnchorQuery struct {
+		Fingerprint string `json:"fingerprint"`
+	}
+	AccountQuery struct {
+		Address string `json:"address"`
+	}
+	JournalQuery struct {
+		Limit  int   `json:"limit,omitempty"`
+		Before int64 `json:"before,omitempty"`
+	}
+	DialOrder struct {
+		Number string `json:"number"`
+	}
+	ActQuery struct {
+		Name string `json:"name"`
+	}
+)
