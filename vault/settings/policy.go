@@ -1,0 +1,233 @@
+package settings
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Bounds of the policy file.
+const (
+	maxPolicy   = 64 << 10 // bytes
+	maxLines    = 2000
+	maxHosts    = 100
+	maxMessage  = 1000 // megabytes
+	defaultSize = 25   // megabytes: what most mail servers take
+)
+
+// Policy is what the administrator decided. The zero value is no file at all:
+// everything is left to the user.
+type Policy struct {
+	NoSummaries      bool
+	NoContentKeys    bool     // K1b forbidden
+	NoPrivate        bool     // revocation lists never from private addresses
+	RequireAnchor    bool     // V6: a certificate confirmed by words needs an anchor as well
+	GraceHours       *int     // the most the user may allow; nil: the user decides
+	MessageMegabytes int      // the largest message to send; 0: 25
+	RevocationHosts  []string // lower case; may be asked about a stranger's certificate (I1)
+}
+
+// MessageBytes is the largest message that may be sent, in bytes as it travels.
+func (p Policy) MessageBytes() int64 {
+	if p.MessageMegabytes == 0 {
+		return defaultSize << 20
+	}
+	return int64(p.MessageMegabytes) << 20
+}
+
+// Limit lays the policy over what the user prefers: the administrator's word wins.
+func (p Policy) Limit(u Preferences) Preferences {
+	if p.NoSummaries {
+		u.KeepSummaries = false
+	}
+	if p.NoPrivate {
+		u.AllowPrivate = false
+	}
+	if p.GraceHours != nil {
+		u.GraceHours = min(u.GraceHours, *p.GraceHours)
+	}
+	return u
+}
+
+// ParsePolicy reads the administrator's file. Any doubt is an error that wraps
+// [ErrIllFormed] and names the line.
+func ParsePolicy(data []byte) (Policy, error) {
+	if len(data) > maxPolicy {
+		return Policy{}, fmt.Errorf("%w: the policy file is over %d bytes", ErrIllFormed, maxPolicy)
+	}
+	if !utf8.Valid(data) {
+		return Policy{}, fmt.Errorf("%w: the policy file is not UTF-8", ErrIllFormed)
+	}
+	lines := strings.Split(string(data), "\n")
+	if len(lines) > maxLines {
+		return Policy{}, fmt.Errorf("%w: the policy file has over %d lines", ErrIllFormed, maxLines)
+	}
+	var p Policy
+	seen := map[string]bool{}
+	for i, line := range lines {
+		name, value, err := splitLine(line)
+		if err == nil && name != "" {
+			err = p.set(name, value, seen)
+		}
+		if err != nil {
+			return Policy{}, fmt.Errorf("%w: policy file, line %d: %w", ErrIllFormed, i+1, err)
+		}
+	}
+	if !seen["version"] {
+		return Policy{}, fmt.Errorf("%w: the policy file does not say `version = 1`", ErrIllFormed)
+	}
+	return p, nil
+}
+
+// splitLine returns the name and value of a line, both empty for a blank line or
+// a comment. A comment may follow a value after white space.
+func splitLine(line string) (name, value string, err error) {
+	line = strings.TrimSuffix(line, "\r")
+	if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		return "", "", fmt.Errorf("a control character")
+	}
+	line = strings.ReplaceAll(line, "\t", " ")
+	if i := strings.Index(line, "#"); i == 0 || i > 0 && line[i-1] == ' ' {
+		line = line[:i]
+	}
+	line = strings.Trim(line, " ")
+	if line == "" {
+		return "", "", nil
+	}
+	name, value, ok := strings.Cut(line, "=")
+	name, value = strings.Trim(name, " "), strings.Trim(value, " ")
+	if !ok || name == "" || value == "" {
+		return "", "", fmt.Errorf("not of the form `name = value`")
+	}
+	return name, value, nil
+}
+
+// set takes one setting. Version comes first, so that a later version's file is
+// refused for what it is, not for a name it introduced.
+func (p *Policy) set(name, value string, seen map[string]bool) (err error) {
+	if !seen["version"] && name != "version" {
+		return fmt.Errorf("`version = 1` must come first")
+	}
+	if seen[name] && name != "revocation-host" {
+		return fmt.Errorf("%q is given twice", name)
+	}
+	seen[name] = true
+	switch name {
+	case "version":
+		if value != "1" {
+			return fmt.Errorf("version %q is not known to this program", value)
+		}
+	case "summaries":
+		p.NoSummaries, err = forbidden(value)
+	case "content-keys":
+		p.NoContentKeys, err = forbidden(value)
+	case "private-addresses":
+		p.NoPrivate, err = forbidden(value)
+	case "require-anchor":
+		p.RequireAnchor, err = yes(value)
+	case "grace-hours":
+		var n int
+		if n, err = number(value, 0, MaxGraceHours); err == nil {
+			p.GraceHours = &n
+		}
+	case "message-megabytes":
+		p.MessageMegabytes, err = number(value, 1, maxMessage)
+	case "revocation-host":
+		err = p.addHost(value)
+	default:
+		return fmt.Errorf("%q is not a setting this program knows", name)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+func (p *Policy) addHost(value string) error {
+	host := strings.ToLower(value)
+	if !isHostName(host) {
+		return fmt.Errorf("%q is not a host name", value)
+	}
+	if slices.Contains(p.RevocationHosts, host) {
+		return fmt.Errorf("%q is given twice", value)
+	}
+	if len(p.RevocationHosts) == maxHosts {
+		return fmt.Errorf("more than %d hosts", maxHosts)
+	}
+	p.RevocationHosts = append(p.RevocationHosts, host)
+	return nil
+}
+
+// Format writes the policy in its canonical form: what [ParsePolicy] reads back to
+// the same value.
+func (p Policy) Format() []byte {
+	var b strings.Builder
+	b.WriteString("version = 1\n")
+	for _, s := range []struct {
+		name, value string
+		on          bool
+	}{
+		{"summaries", "no", p.NoSummaries},
+		{"content-keys", "no", p.NoContentKeys},
+		{"private-addresses", "no", p.NoPrivate},
+		{"require-anchor", "yes", p.RequireAnchor},
+	} {
+		if s.on {
+			b.WriteString(s.name + " = " + s.value + "\n")
+		}
+	}
+	if p.GraceHours != nil {
+		fmt.Fprintf(&b, "grace-hours = %d\n", *p.GraceHours)
+	}
+	if p.MessageMegabytes != 0 {
+		fmt.Fprintf(&b, "message-megabytes = %d\n", p.MessageMegabytes)
+	}
+	for _, h := range p.RevocationHosts {
+		b.WriteString("revocation-host = " + h + "\n")
+	}
+	return []byte(b.String())
+}
+
+func yes(value string) (bool, error) {
+	switch value {
+	case "yes":
+		return true, nil
+	case "no":
+		return false, nil
+	}
+	return false, fmt.Errorf("say yes or no, not %q", value)
+}
+
+func forbidden(value string) (bool, error) {
+	allowed, err := yes(value)
+	return !allowed && err == nil, err
+}
+
+// number reads plain decimal digits: no sign, no leading zero.
+func number(value string, low, high int) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || strconv.Itoa(n) != value || n < low || n > high {
+		return 0, fmt.Errorf("say a number from %d to %d, not %q", low, high, value)
+	}
+	return n, nil
+}
+
+// isHostName takes lower-case A-labels (RFC 1123, section 2.1).
+func isHostName(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		if strings.ContainsFunc(label, func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
+		}) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,115 @@
+// Package settings holds the two sources of what Countersign may do: the user's
+// [Preferences] and the administrator's [Policy] file.
+//
+// # Preferences
+//
+// Preferences are stored as JSON in the sealed database and parsed strictly:
+// an unknown member, a missing one or a figure out of bounds is an error, never
+// a guess.
+//
+// # The policy file
+//
+// The file is text: UTF-8, one `name = value` a line, `#` begins a comment line.
+// Its first setting is `version = 1`. A name this program does not know, a name
+// given twice (except where a list is meant), a value out of bounds or a file over
+// 64 KiB makes the whole file ill-formed, and then nothing is sent (SECURITY F2):
+// a program that skipped the line it could not read would do what its
+// administrator forbade. Where the file lies, and who must own it, is for the
+// caller to check.
+//
+//	version = 1
+//	summaries = no                      # no sealed summaries are kept
+//	content-keys = no                   # no opened content keys are kept (K1b)
+//	private-addresses = no              # no revocation lists from private addresses
+//	require-anchor = yes                # words alone do not make a certificate trusted (V6)
+//	grace-hours = 24                    # the most the user may allow, 0 to 168
+//	message-megabytes = 20              # the largest message to send, 1 to 1000
+//	revocation-host = crl.clinic.example   # may be asked for a stranger's certificate (I1); may be repeated
+//
+// What is not named is left to the user. [Policy.Limit] lays the policy over the
+// preferences; the administrator's word wins.
+//
+// The package is pure and promises that what parses is written back to the same
+// value, or is refused.
+package settings
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ErrIllFormed is wrapped by every error about a file that does not say what it
+// should. While the policy file is ill-formed nothing is sent.
+var ErrIllFormed = errors.New("settings: ill-formed")
+
+// Bounds of what the user can set.
+const (
+	MinFetchMinutes = 1
+	MaxFetchMinutes = 60
+	MaxGraceHours   = 168
+)
+
+// maxPreferences bounds the stored preferences, in bytes.
+const maxPreferences = 4 << 10
+
+// Preferences is the few things the user can set.
+type Preferences struct {
+	FetchMinutes  int  `json:"fetch_minutes"`  // minutes between looking for mail, 1 to 60
+	AllowPrivate  bool `json:"allow_private"`  // revocation lists at private addresses (a clinic's own authority)
+	GraceHours    int  `json:"grace_hours"`    // hours past a revocation list's nextUpdate, 0 to 168
+	KeepSummaries bool `json:"keep_summaries"` // sealed summaries so that the inbox opens at once
+}
+
+// Default returns the preferences of a new profile.
+func Default() Preferences {
+	return Preferences{FetchMinutes: 5, GraceHours: 24, KeepSummaries: true}
+}
+
+// Check tells in plain words what is out of bounds, or nil.
+func (p Preferences) Check() error {
+	switch {
+	case p.FetchMinutes < MinFetchMinutes || p.FetchMinutes > MaxFetchMinutes:
+		return fmt.Errorf("%w: mail can be fetched every %d to %d minutes", ErrIllFormed, MinFetchMinutes, MaxFetchMinutes)
+	case p.GraceHours < 0 || p.GraceHours > MaxGraceHours:
+		return fmt.Errorf("%w: the grace time is 0 to %d hours", ErrIllFormed, MaxGraceHours)
+	}
+	return nil
+}
+
+// Marshal returns the stored form of p.
+func (p Preferences) Marshal() ([]byte, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	return json.Marshal(p)
+}
+
+// ParsePreferences reads what Marshal wrote, and nothing else.
+func ParsePreferences(data []byte) (Preferences, error) {
+	if len(data) > maxPreferences {
+		return Preferences{}, fmt.Errorf("%w: preferences over %d bytes", ErrIllFormed, maxPreferences)
+	}
+	// Pointers tell a missing member from a zero one.
+	var in struct {
+		FetchMinutes  *int  `json:"fetch_minutes"`
+		AllowPrivate  *bool `json:"allow_private"`
+		GraceHours    *int  `json:"grace_hours"`
+		KeepSummaries *bool `json:"keep_summaries"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&in); err != nil {
+		return Preferences{}, fmt.Errorf("%w: reading preferences: %w", ErrIllFormed, err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return Preferences{}, fmt.Errorf("%w: preferences are followed by something else", ErrIllFormed)
+	}
+	if in.FetchMinutes == nil || in.AllowPrivate == nil || in.GraceHours == nil || in.KeepSummaries == nil {
+		return Preferences{}, fmt.Errorf("%w: preferences are incomplete", ErrIllFormed)
+	}
+	p := Preferences{*in.FetchMinutes, *in.AllowPrivate, *in.GraceHours, *in.KeepSummaries}
+	return p, p.Check()
+}

@@ -1,0 +1,171 @@
+package settings_test
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"countersign/vault/settings"
+)
+
+func TestPreferences(t *testing.T) {
+	good := settings.Preferences{FetchMinutes: 10, AllowPrivate: true, GraceHours: 0, KeepSummaries: true}
+	for _, p := range []settings.Preferences{settings.Default(), good} {
+		data, err := p.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := settings.ParsePreferences(data)
+		if err != nil || back != p {
+			t.Errorf("%s came back as %+v, %v", data, back, err)
+		}
+	}
+	for name, bad := range map[string]string{
+		"empty":         ``,
+		"no object":     `[]`,
+		"unknown":       `{"fetch_minutes":5,"allow_private":false,"grace_hours":24,"keep_summaries":true,"colour":1}`,
+		"missing":       `{"fetch_minutes":5,"allow_private":false,"grace_hours":24}`,
+		"too often":     `{"fetch_minutes":0,"allow_private":false,"grace_hours":24,"keep_summaries":true}`,
+		"too seldom":    `{"fetch_minutes":61,"allow_private":false,"grace_hours":24,"keep_summaries":true}`,
+		"grace too low": `{"fetch_minutes":5,"allow_private":false,"grace_hours":-1,"keep_summaries":true}`,
+		"grace too big": `{"fetch_minutes":5,"allow_private":false,"grace_hours":169,"keep_summaries":true}`,
+		"two values":    `{"fetch_minutes":5,"allow_private":false,"grace_hours":24,"keep_summaries":true}{}`,
+		"too long":      `{"fetch_minutes":5,"allow_private":false,"grace_hours":24,"keep_summaries":true}` + strings.Repeat(" ", 5000),
+	} {
+		if _, err := settings.ParsePreferences([]byte(bad)); !errors.Is(err, settings.ErrIllFormed) {
+			t.Errorf("%s: err = %v", name, err)
+		}
+	}
+	if _, err := (settings.Preferences{}).Marshal(); err == nil {
+		t.Error("preferences out of bounds were stored")
+	}
+}
+
+const full = `# Harbour Clinic, 2026
+version = 1
+summaries = no
+content-keys=no
+private-addresses = no   # ours is public
+require-anchor = yes
+
+grace-hours = 0
+message-megabytes = 20
+revocation-host = CRL.clinic.example
+revocation-host = crl2.clinic.example
+`
+
+func TestParsePolicy(t *testing.T) {
+	zero := 0
+	for name, c := range map[string]struct {
+		text string
+		want settings.Policy
+	}{
+		"only version":   {"version = 1\n", settings.Policy{}},
+		"no final break": {"version=1", settings.Policy{}},
+		"CRLF":           {"version = 1\r\nsummaries = no\r\n", settings.Policy{NoSummaries: true}},
+		"allowed":        {"version = 1\nsummaries = yes\ncontent-keys = yes\n", settings.Policy{}},
+		"everything": {full, settings.Policy{
+			NoSummaries: true, NoContentKeys: true, NoPrivate: true, RequireAnchor: true, GraceHours: &zero,
+			MessageMegabytes: 20, RevocationHosts: []string{"crl.clinic.example", "crl2.clinic.example"},
+		}},
+	} {
+		got, err := settings.ParsePolicy([]byte(c.text))
+		if err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
+func TestPolicyRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"empty":            "",
+		"no version":       "summaries = no\n",
+		"version later":    "summaries = no\nversion = 1\n",
+		"version 2":        "version = 2\n",
+		"version twice":    "version = 1\nversion = 1\n",
+		"unknown":          "version = 1\nsumaries = no\n",
+		"twice":            "version = 1\nsummaries = no\nsummaries = yes\n",
+		"no value":         "version = 1\nsummaries =\n",
+		"no equals":        "version = 1\nsummaries no\n",
+		"neither yes nor":  "version = 1\nrequire-anchor = true\n",
+		"grace too long":   "version = 1\ngrace-hours = 169\n",
+		"grace signed":     "version = 1\ngrace-hours = +1\n",
+		"grace zero":       "version = 1\ngrace-hours = 01\n",
+		"size zero":        "version = 1\nmessage-megabytes = 0\n",
+		"host a URL":       "version = 1\nrevocation-host = http://crl.example/\n",
+		"host twice":       "version = 1\nrevocation-host = a.example\nrevocation-host = A.example\n",
+		"control":          "version = 1\nsummaries = n\x00o\n",
+		"lone CR":          "version = 1\rsummaries = no\n",
+		"not UTF-8":        "version = 1\n# \xff\n",
+		"byte-order mark":  "\ufeffversion = 1\n",
+		"too long":         "version = 1\n#" + strings.Repeat("x", 64<<10),
+		"too many lines":   "version = 1\n" + strings.Repeat("\n", 2000),
+		"hash in the name": "version = 1\nsum#maries = no\n",
+	} {
+		if _, err := settings.ParsePolicy([]byte(text)); !errors.Is(err, settings.ErrIllFormed) {
+			t.Errorf("%s: err = %v", name, err)
+		}
+	}
+	many := "version = 1\n"
+	for i := range 101 {
+		many += "revocation-host = h" + strings.Repeat("x", i%50) + string(rune('a'+i/50)) + ".example\n"
+	}
+	if _, err := settings.ParsePolicy([]byte(many)); !errors.Is(err, settings.ErrIllFormed) {
+		t.Errorf("101 hosts: err = %v", err)
+	}
+}
+
+func TestLimit(t *testing.T) {
+	day := 24
+	wish := settings.Preferences{FetchMinutes: 5, AllowPrivate: true, GraceHours: 100, KeepSummaries: true}
+	if got := (settings.Policy{}).Limit(wish); got != wish {
+		t.Errorf("no policy changed %+v to %+v", wish, got)
+	}
+	strict := settings.Policy{NoSummaries: true, NoPrivate: true, GraceHours: &day}
+	want := settings.Preferences{FetchMinutes: 5, GraceHours: 24}
+	if got := strict.Limit(wish); got != want {
+		t.Errorf("Limit = %+v", got)
+	}
+	if got := (settings.Policy{}).MessageBytes(); got != 25<<20 {
+		t.Errorf("MessageBytes = %d", got)
+	}
+	if got := (settings.Policy{MessageMegabytes: 3}).MessageBytes(); got != 3<<20 {
+		t.Errorf("MessageBytes = %d", got)
+	}
+}
+
+func FuzzParsePolicy(f *testing.F) {
+	f.Add([]byte(full))
+	f.Add([]byte("version = 1\ngrace-hours = 3 # three\n"))
+	f.Add([]byte("version = 1\nrevocation-host = xn--bcher-kva.example\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := settings.ParsePolicy(data)
+		if err != nil {
+			return
+		}
+		out := p.Format()
+		back, err := settings.ParsePolicy(out)
+		if err != nil || !reflect.DeepEqual(back, p) || !bytes.Equal(back.Format(), out) {
+			t.Fatalf("%+v was written as %q and read as %+v, %v", p, out, back, err)
+		}
+	})
+}
+
+func FuzzParsePreferences(f *testing.F) {
+	f.Add([]byte(`{"fetch_minutes":5,"allow_private":false,"grace_hours":24,"keep_summaries":true}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := settings.ParsePreferences(data)
+		if err != nil {
+			return
+		}
+		out, err := p.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := settings.ParsePreferences(out); err != nil || back != p {
+			t.Fatalf("%+v came back as %+v, %v", p, back, err)
+		}
+	})
+}
