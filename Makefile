@@ -1,0 +1,81 @@
+# Countersign: every command there is. `make` alone lists them.
+export GOFLAGS ?= -trimpath
+export GOTOOLCHAIN ?= local
+
+# What the tests with real peers stand on, as Debian packages.
+PEERS = gcc libc6-dev openssl gpgsm libnss3-tools dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd \
+  postfix gnome-keyring dbus dbus-x11 libsecret-tools chromium fonts-dejavu-core
+
+# VULNDB: where govulncheck finds its database, for machines that cannot reach the public one.
+VULNDB ?=
+FUZZTIME ?= 5s
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test check format vet lint race fuzz vuln peers bench soak wine
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: ## install what check and peers need (Debian; asks for root)
+	@if ! command -v apt-get >/dev/null; then echo "setup knows Debian only; install by hand: $(PEERS)"; exit 1; fi
+	@missing=; for p in $(PEERS); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  echo "postfix postfix/main_mailer_type select No configuration" | $$sudo debconf-set-selections; \
+	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+	go mod download
+
+build: ## the programs, into bin/
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -ldflags='-s -w' -o bin/ ./cmd/countersign ./cmd/countersign-agent
+
+demo: build ## the main job on an embedded mail server; ONCE=1 plays it by itself
+	@bin/countersign-agent --demo $(if $(ONCE),--once)
+
+test: ## all tests that need nothing installed (two minutes at most)
+	go test ./...
+
+check: format vet lint race fuzz vuln ## format, vet for three systems, lint, plan, ceilings, race, short fuzz, known vulnerabilities
+
+format:
+	@out=$$(gofmt -l cmd mailer platform tray vault); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+
+vet:
+	go vet ./...
+	GOOS=windows CGO_ENABLED=0 go vet ./...
+	GOOS=darwin CGO_ENABLED=0 go vet ./...
+
+lint:
+	go tool staticcheck ./...
+	go test -count=1 ./cmd
+
+race:
+	CGO_ENABLED=1 go test -race -short ./...
+
+fuzz:
+	@for p in $$(grep -rl --include='*_test.go' '^func Fuzz' cmd mailer platform tray vault | xargs -r -n1 dirname | sort -u); do \
+	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$p/*_test.go | cut -c6-); do \
+	    echo "fuzz $$p $$f $(FUZZTIME)"; \
+	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) ./$$p >/tmp/countersign-fuzz.$$$$ 2>&1 || { cat /tmp/countersign-fuzz.$$$$; exit 1; }; \
+	  done; \
+	done; rm -f /tmp/countersign-fuzz.*
+
+vuln:
+	@out=$$(go tool govulncheck $(if $(VULNDB),-db $(VULNDB)) ./... 2>&1); rc=$$?; echo "$$out" | tail -n 20; \
+	if [ $$rc != 0 ]; then \
+	  if [ -z "$(VULNDB)" ] && echo "$$out" | grep -qE 'dial tcp|no such host|connection refused|fetching vulnerabilities'; then \
+	    echo "skipped: the vulnerability database cannot be reached; name a copy with VULNDB=file:///FOLDER"; \
+	  else exit 1; fi; \
+	fi
+
+peers: build ## the tests with real peers; one that is not installed fails (make setup installs them)
+	COUNTERSIGN_PEERS=required go test -count=1 -run Peer ./...
+
+bench: ## ratios to peers measured in the same run; CASE=NAME runs one
+	@go run ./cmd/bench $(CASE)
+
+soak: ## long chaos, kill and fuzz runs
+	COUNTERSIGN_SOAK=1 COUNTERSIGN_PEERS=required go test -count=1 -timeout 120m -run 'Soak|Kill' ./...
+	$(MAKE) fuzz FUZZTIME=10m
+

@@ -1,0 +1,304 @@
+// Package cmd_test checks the house itself: which room may import what, what
+// pure rooms may not name, and how large a thing may grow.
+package cmd_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// plan is the import plan: a statement of policy. A row names a room, the rooms
+// of ours that it may import, and after the semicolon the modules of others. Do
+// not change it to make a build pass: a new import is a commit of its own that
+// says why.
+const plan = `
+platform                 - ; x/sys
+platform/localsock       platform ; x/sys go-winio
+platform/keychain        platform ; godbus/v5 99designs/keyring age
+mailer/message           - ; x/text x/net/idna emmansun/base64
+mailer/cms               - ; x/crypto emmansun/base64
+mailer/smime             mailer/message mailer/cms ; -
+vault/sealed             - ; go-sqlite3
+vault/trust              - ; x/crypto x/net/idna
+vault/contacts           vault/trust ; x/crypto go-bip39/wordlists
+vault/settings           - ; -
+vault/book               vault/contacts vault/sealed ; -
+vault/journal            vault/sealed ; -
+vault                    vault/sealed platform/keychain mailer/cms ; go-pkcs12 age
+vault/discover           vault/trust vault/sealed ; -
+mailer/policy            mailer/message mailer/smime vault/contacts vault/trust vault/settings ; x/net/html
+mailer/transport         - ; go-smtp go-imap/v2 go-sasl
+mailer/account           mailer/transport vault vault/sealed ; -
+mailer/outbox            mailer/transport vault/sealed ; -
+mailer                   mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/sealed vault/trust vault/contacts vault/settings vault/book vault/journal vault/discover ; -
+mailer/server            mailer/message ; go-smtp go-imap/v2 go-sasl
+mailer/server/servertest - ; -
+tray/control             platform/localsock ; -
+tray/web                 tray/control ; -
+tray/agent               platform platform/localsock platform/keychain mailer mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/sealed vault/trust vault/contacts vault/settings vault/book vault/journal vault/discover tray/control tray/web ; -
+tray/demo                tray/agent tray/control mailer/server ; -
+cmd/countersign          tray/control platform platform/localsock ; cobra x/term
+cmd/countersign-agent    tray/agent tray/demo ; -
+cmd/bench                - ; -
+`
+
+// testPlan is what test files may import beyond their room's own row.
+const testPlan = `
+mailer/cms   - ; go-pkcs12 mozilla/pkcs7
+mailer/smime - ; go-pkcs12
+`
+
+// modules is every module of others, with the reason why it is here. The short
+// name is what the plan uses.
+var modules = map[string]struct{ path, why string }{
+	"x/sys":              {"golang.org/x/sys", "peer credentials, process hardening, Windows handles"},
+	"x/term":             {"golang.org/x/term", "a password typed without being shown"},
+	"x/text":             {"golang.org/x/text", "character sets of other people's mail"},
+	"x/crypto":           {"golang.org/x/crypto", "cryptobyte, Argon2id for the safety words"},
+	"x/net/idna":         {"golang.org/x/net/idna", "domain names compared as A-labels"},
+	"x/net/html":         {"golang.org/x/net/html", "HTML mail read as a tree, to take its text"},
+	"go-winio":           {"github.com/Microsoft/go-winio", "named pipes with an access list"},
+	"godbus/v5":          {"github.com/godbus/dbus/v5", "the Secret Service, on a private connection"},
+	"99designs/keyring":  {"github.com/99designs/keyring", "Windows Credential Manager and the macOS Keychain"},
+	"age":                {"filippo.io/age", "the encrypted file keychain and the recovery file"},
+	"emmansun/base64":    {"github.com/emmansun/base64", "base64 by SIMD: a third of a message's cost"},
+	"go-sqlite3":         {"github.com/ncruces/go-sqlite3", "SQLite without cgo, under an encrypting VFS"},
+	"go-bip39/wordlists": {"github.com/tyler-smith/go-bip39/wordlists", "2,048 words that are told apart by four letters"},
+	"go-pkcs12":          {"software.sslmate.com/src/go-pkcs12", "identities as authorities hand them out"},
+	"go-smtp":            {"github.com/emersion/go-smtp", "submission, and the demo's server"},
+	"go-imap/v2":         {"github.com/emersion/go-imap/v2", "mailboxes, and the demo's server"},
+	"go-sasl":            {"github.com/emersion/go-sasl", "what go-smtp and go-imap sign in with"},
+	"cobra":              {"github.com/spf13/cobra", "commands, help and shell completion"},
+	"mozilla/pkcs7":      {"go.mozilla.org/pkcs7", "an independent reader of what we write (tests only)"},
+	"testscript":         {"github.com/rogpeppe/go-internal/testscript", "stories (tests only)"},
+	"go-cmp":             {"github.com/google/go-cmp", "readable differences (tests only)"},
+	"chromedp":           {"github.com/chromedp", "a real browser (tests only)"},
+}
+
+// everyTest is what any test file may import.
+var everyTest = []string{"testscript", "go-cmp", "chromedp"}
+
+// pure rooms decide and never act: bytes, keys, evidence, randomness and the
+// time come to them as arguments.
+var pure = []string{
+	"mailer/message", "mailer/cms", "mailer/smime", "mailer/policy",
+	"vault/contacts", "vault/trust", "vault/settings",
+}
+
+var impureImports = []string{"net", "net/http", "os", "syscall", "unsafe", "database/sql", "mime/multipart"}
+
+// unspeakable names what a pure room may not say, by package.
+var unspeakable = map[string][]string{
+	"time": {"Now", "Since", "Until", "After", "NewTimer", "NewTicker", "Tick", "AfterFunc", "Sleep"},
+	"x509": {"SystemCertPool"},
+}
+
+// spilling methods write an upload to disk in clear.
+var spilling = []string{"ParseMultipartForm", "FormFile", "FormValue", "PostFormValue"}
+
+const module = "countersign"
+
+type source struct {
+	room, path string
+	test       bool
+	file       *ast.File
+	fset       *token.FileSet
+	lines      int
+}
+
+// house parses every source file of every operating system and build tag.
+func house(t *testing.T) []source {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []source
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "bin"):
+			return filepath.SkipDir
+		case d.IsDir() || filepath.Ext(path) != ".go":
+			return nil
+		}
+		s, err := read(root, path)
+		all = append(all, s)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func read(root, path string) (source, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return source{}, err
+	}
+	rel, err := filepath.Rel(root, path)
+	if err != nil {
+		return source{}, err
+	}
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, path, text, parser.ParseComments|parser.SkipObjectResolution)
+	return source{
+		room: filepath.ToSlash(filepath.Dir(rel)), path: filepath.ToSlash(rel),
+		test: strings.HasSuffix(path, "_test.go"), file: file, fset: fset,
+		lines: strings.Count(string(text), "\n"),
+	}, err
+}
+
+type row struct{ own, others []string }
+
+func rows(t *testing.T, text string) map[string]row {
+	t.Helper()
+	table := map[string]row{}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		left, right, ok := strings.Cut(line, ";")
+		fields := strings.Fields(left)
+		if !ok || len(fields) < 2 {
+			t.Fatalf("plan row %q is not: room, ours ; others", line)
+		}
+		if _, twice := table[fields[0]]; twice {
+			t.Fatalf("the plan names %s twice", fields[0])
+		}
+		table[fields[0]] = row{fields[1:], strings.Fields(right)}
+	}
+	return table
+}
+
+func TestImportPlan(t *testing.T) {
+	allowed, tests := rows(t, plan), rows(t, testPlan)
+	for name, r := range allowed {
+		for _, m := range r.others {
+			if modules[m].why == "" && m != "-" {
+				t.Errorf("plan row %s names %s, which has no reason in modules", name, m)
+			}
+		}
+	}
+	lived := map[string]bool{}
+	for _, s := range house(t) {
+		if s.room == "cmd" {
+			continue
+		}
+		lived[s.room] = true
+		r, ok := allowed[s.room]
+		if !ok {
+			t.Errorf("%s: room %s has no row in the plan", s.path, s.room)
+			continue
+		}
+		for _, imp := range s.file.Imports {
+			path, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !mayImport(path, s, r, tests[s.room]) {
+				t.Errorf("%s imports %s, which the plan does not allow", s.path, path)
+			}
+		}
+	}
+	for name := range allowed {
+		if !lived[name] {
+			t.Errorf("the plan has a row for %s, where nobody lives", name)
+		}
+	}
+}
+
+func mayImport(path string, s source, r, test row) bool {
+	if own, ok := strings.CutPrefix(path, module+"/"); ok {
+		return slices.Contains(r.own, own) || s.test && !strings.HasPrefix(own, "cmd/")
+	}
+	if first, _, _ := strings.Cut(path, "/"); !strings.Contains(first, ".") {
+		return true // the standard library
+	}
+	others := r.others
+	if s.test {
+		others = slices.Concat(others, test.others, everyTest)
+	}
+	return slices.ContainsFunc(others, func(name string) bool {
+		m := modules[name].path
+		return m != "" && (path == m || strings.HasPrefix(path, m+"/"))
+	})
+}
+
+func TestPureRooms(t *testing.T) {
+	allowed := rows(t, plan)
+	for _, name := range pure {
+		for _, own := range allowed[name].own {
+			if own != "-" && !slices.Contains(pure, own) {
+				t.Errorf("%s is pure and may not import %s", name, own)
+			}
+		}
+	}
+	for _, s := range house(t) {
+		if s.test || !slices.Contains(pure, s.room) {
+			continue
+		}
+		for _, imp := range s.file.Imports {
+			path, err := strconv.Unquote(imp.Path.Value)
+			if err != nil || slices.Contains(impureImports, path) || strings.HasPrefix(path, "os/") {
+				t.Errorf("%s: a pure room imports %s", s.path, path)
+			}
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.SelectorExpr:
+				if pkg, ok := n.X.(*ast.Ident); ok && slices.Contains(unspeakable[pkg.Name], n.Sel.Name) {
+					t.Errorf("%s: a pure room names %s.%s", s.fset.Position(n.Pos()), pkg.Name, n.Sel.Name)
+				}
+			case *ast.CompositeLit:
+				if sel, ok := n.Type.(*ast.SelectorExpr); ok && sel.Sel.Name == "VerifyOptions" && !sets(n, "CurrentTime") {
+					t.Errorf("%s: a certificate is verified without a stated time", s.fset.Position(n.Pos()))
+				}
+			}
+			return true
+		})
+	}
+}
+
+func sets(lit *ast.CompositeLit, field string) bool {
+	return slices.ContainsFunc(lit.Elts, func(e ast.Expr) bool {
+		kv, ok := e.(*ast.KeyValueExpr)
+		if !ok {
+			return false
+		}
+		id, ok := kv.Key.(*ast.Ident)
+		return ok && id.Name == field
+	})
+}
+
+func TestNothingSpillsAndNothingStartsByItself(t *testing.T) {
+	for _, s := range house(t) {
+		if s.test {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.SelectorExpr:
+				if slices.Contains(spilling, n.Sel.Name) {
+					t.Errorf("%s: %s spills uploads to disk in clear", s.fset.Position(n.Pos()), n.Sel.Name)
+				}
+			case *ast.FuncDecl:
+				if n.Recv == nil && n.Name.Name == "init" {
+					t.Errorf("%s: init functions are not used here", s.fset.Position(n.Pos()))
+				}
+			}
+			return true
+		})
+	}
+}
