@@ -1,0 +1,83 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestPlainText(t *testing.T) {
+	for name, c := range map[string]struct{ in, want string }{
+		"text":              {"Hello", "Hello"},
+		"entities":          {"5 &lt; 6 &amp; 7&nbsp;mg", "5 < 6 & 7 mg"},
+		"paragraphs":        {"<p>Dear Ada,</p>\n<p>EF 45.</p>", "Dear Ada,\n\nEF 45."},
+		"breaks":            {"a<br>b<br/>c<br><br>d", "a\nb\nc\n\nd"},
+		"collapsed":         {"a \n\t b", "a b"},
+		"final accent":      {"voil<i>à</i>!", "voilà!"},
+		"inline":            {"<b>a</b>b <i>c</i>", "ab c"},
+		"list":              {"<ul><li>one<li>two</ul>", "- one\n- two"},
+		"table":             {"<table><tr><td>Na</td><td>140</td></tr><tr><td>K</td><td>4</td></tr></table>", "Na 140\nK 4"},
+		"head":              {"<html><head><title>T</title></head><body>b</body></html>", "b"},
+		"script":            {"a<script>alert('x</b>')</script>b", "ab"},
+		"script in style":   {"a<style><script></style>b</script>c", "abc"},
+		"unclosed script":   {"a<script>b", "a"},
+		"comment":           {"a<!-- hidden -->b", "ab"},
+		"hidden":            {"a<div style='display : none'>b<div>c</div></div>d", "ad"},
+		"hidden attribute":  {"a<span hidden>b</span>c", "ac"},
+		"hidden void":       {"a<img hidden>b", "ab"},
+		"link":              {`see <a href="https://evil.example/x">www.clinic.example</a> now`, "see www.clinic.example <https://evil.example/x> now"},
+		"link is itself":    {`<a href="https://a.example/">https://a.example</a>`, "https://a.example"},
+		"mail link":         {`<a href="mailto:a@b.example">a@b.example</a>`, "a@b.example"},
+		"script link":       {`<a href="javascript:alert(1)">go</a>`, "go"},
+		"open link":         {`<a href="https://a.example">go`, "go <https://a.example>"},
+		"image":             {`<img src="https://track.example/1.gif" alt="Our logo">`, "[Our logo]"},
+		"right-to-left":     {"invoice\u202efdp.exe", "invoicefdp.exe"},
+		"zero width":        {"pay\u200bpal", "paypal"},
+		"joiner kept":       {"\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e"},
+		"control":           {"a\x00\x1b[31mb", "a[31mb"},
+		"no UTF-8":          {"a\xffb", "a\uFFFDb"},
+		"nothing":           {"", ""},
+		"unknown element":   {"<o:p>a</o:p>", "a"},
+		"attribute repeats": {`<a href="https://a.example/1" href="https://b.example">x</a>`, "x <https://a.example/1>"},
+	} {
+		if got := PlainText(c.in); got != c.want {
+			t.Errorf("%s: %q became %q, not %q", name, c.in, got, c.want)
+		}
+	}
+}
+
+func TestPlainTextIsBounded(t *testing.T) {
+	for name, in := range map[string]string{
+		"long text":   strings.Repeat("word ", 1<<19),
+		"many tokens": strings.Repeat("<b>", 1<<20),
+		"deep":        strings.Repeat("<div>x", 1<<18),
+	} {
+		got := PlainText(in)
+		if len(got) > maxPlain+4096 {
+			t.Errorf("%s: %d bytes", name, len(got))
+		}
+	}
+	if got := PlainText(strings.Repeat("word ", 1<<19)); !strings.HasSuffix(got, "too long to show here.]") {
+		t.Error("a cut text does not say so")
+	}
+}
+
+func TestCleanLine(t *testing.T) {
+	if got := CleanLine(" a\r\n\u202eb\x00  c "); got != "a b c" {
+		t.Errorf("CleanLine = %q", got)
+	}
+}
+
+func FuzzPlainText(f *testing.F) {
+	f.Add("<p>a<b>b</p><a href=https://x>y</a>")
+	f.Add("<script><!--<script></script>")
+	f.Fuzz(func(t *testing.T, in string) {
+		got := PlainText(in)
+		if !utf8.ValidString(got) {
+			t.Fatalf("not UTF-8: %q", got)
+		}
+		if strings.ContainsAny(got, "\x00\x1b\r\u202e\u2066") {
+			t.Fatalf("not clean: %q", got)
+		}
+	})
+}
