@@ -1,5 +1,4 @@
 # Countersign: every command there is. `make` alone lists them.
-export GOFLAGS ?= -trimpath
 export GOTOOLCHAIN ?= local
 
 # What the tests with real peers stand on, as Debian packages.
@@ -28,7 +27,7 @@ setup: ## install what check and peers need (Debian; asks for root)
 
 build: ## the programs, into bin/
 	@mkdir -p bin
-	CGO_ENABLED=0 go build -ldflags='-s -w' -o bin/ ./cmd/countersign ./cmd/countersign-agent
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./cmd/countersign ./cmd/countersign-agent
 
 demo: build ## the main job on an embedded mail server; ONCE=1 plays it by itself
 	@bin/countersign-agent --demo $(if $(ONCE),--once)

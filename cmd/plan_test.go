@@ -44,10 +44,10 @@ mailer/server/servertest - ; -
 tray/control             platform/localsock ; -
 tray/web                 tray/control ; -
 tray/agent               platform platform/localsock platform/keychain mailer mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/sealed vault/trust vault/contacts vault/settings vault/book vault/journal vault/discover tray/control tray/web ; -
-tray/demo                tray/agent tray/control mailer/server ; -
+tray/demo                tray/agent tray/control mailer/server mailer/cms mailer/message mailer/smime platform/keychain ; go-pkcs12
 cmd/countersign          tray/control platform platform/localsock ; cobra x/term
 cmd/countersign-agent    tray/agent tray/demo ; -
-cmd/bench                - ; -
+cmd/bench                mailer/cms mailer/message mailer/smime ; -
 `
 
 // testPlan is what test files may import beyond their room's own row.
