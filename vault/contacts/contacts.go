@@ -1,0 +1,371 @@
+// Package contacts is the address book's heart: who a contact is, how far the
+// user has come in making sure of it, and what may be said about that.
+//
+// A contact is verified by a test message and a telephone call. The user sends
+// the fixed test message, signed, and encrypted to one key set of the contact's
+// (an address, one signing key, one encryption key). Then the user calls, on a
+// number had from elsewhere, and types what the other end reads out: the four
+// words inside the test, which only the holder of the encryption key can read,
+// and either the six safety words of the contact's key set or the fingerprint of
+// each certificate. When both match, exactly that key set is pinned.
+//
+// Everything here is a pure function on values. A transition takes a [Contact]
+// and returns a new one; where it returns an error, nothing has changed. Time,
+// randomness and the key that protects codes come in a [Moment].
+//
+// What it promises (the rules are those of the project's security page):
+//
+//   - V1: only [Contact.RecordCall], the report of a call that the user placed,
+//     verifies. Receiving or answering a test never does.
+//   - V2: what is verified is a key set. A key that was neither read out nor
+//     vouched for by the signing key that was, is never pinned.
+//   - V3: certificates seen elsewhere are candidates: listed, never used.
+//   - V4: forms carry no user text; a test is recognised only with a valid
+//     signature over the whole message that matches From, this user, this key,
+//     and an id never seen.
+//   - V5: the code is kept as an HMAC only, feedback never says which word was
+//     wrong, three wrong codes void the test, wrong words twice end in Mismatch.
+//   - V8: every change that matters is a signed record in a chain ([Record]).
+//
+// A test in progress is sealed with the code key, so that a database edited by
+// hand cannot move a match to another key set.
+package contacts
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"countersign/vault/trust"
+)
+
+// State is how far the verification of a contact has come (V6).
+type State string
+
+// The zero State is as good as Unknown.
+const (
+	Unknown        State = "unknown"         // no certificate to encrypt to
+	HasCertificate State = "has-certificate" // at least one candidate
+	TestSent       State = "test-sent"       // the user's test is on its way
+	Answered       State = "answered"        // they answered it, or the user answered theirs
+	Verified       State = "verified"        // a key set is pinned and in force
+	Mismatch       State = "mismatch"        // someone may be between you
+	Suspended      State = "suspended"       // was verified; nothing is sent
+)
+
+// Contact is one person, team or organisation in the address book.
+type Contact struct {
+	Address    string      `json:"address"` // canonical; a bare domain is an organisation
+	Name       string      `json:"name,omitempty"`
+	Team       bool        `json:"team,omitempty"`
+	State      State       `json:"state"` // follows from the fields below
+	Pin        *Pin        `json:"pin,omitempty"`
+	Suspension *Suspension `json:"suspension,omitempty"`
+	Doubt      *Doubt      `json:"doubt,omitempty"`
+	Candidates []Candidate `json:"candidates,omitempty"`
+	Test       *Test       `json:"test,omitempty"`     // that the user sent
+	Incoming   *Incoming   `json:"incoming,omitempty"` // that they sent to the user
+	Voided     Void        `json:"voided,omitempty"`   // why the last test came to nothing
+	Numbered   int         `json:"numbered,omitempty"` // candidates ever numbered
+}
+
+// Pin is a verified key set (V2, V3) and the call that verified it.
+type Pin struct {
+	Keys    KeySet    `json:"keys"`
+	Call    Call      `json:"call"`
+	Renewed time.Time `json:"renewed,omitzero"` // same keys in a new certificate (V7)
+}
+
+// Call is what is recorded of the call that verified a key set.
+type Call struct {
+	At      time.Time `json:"at"`
+	Number  string    `json:"number,omitempty"` // as typed; none when met in person
+	Source  Source    `json:"source"`
+	Reader  string    `json:"reader,omitempty"` // for a team: who read the words
+	Sign    Read      `json:"sign"`             // how the signing certificate was confirmed
+	Encrypt Read      `json:"encrypt"`          // how the encryption certificate was
+}
+
+// Read is how a certificate was confirmed on the call.
+type Read string
+
+const (
+	ReadWords       Read = "words"       // by the six safety words
+	ReadFingerprint Read = "fingerprint" // by digits of SHA-256
+	ReadThumbprint  Read = "thumbprint"  // by all 40 digits of SHA-1
+	ReadSignature   Read = "signature"   // unread: named in a message signed by the key that was read
+)
+
+// Source is where a telephone number comes from (V1).
+type Source string
+
+const (
+	SourceDirectory  Source = "directory"  // the organisation's own or a printed directory
+	SourceLetterhead Source = "letterhead" // letterhead held before
+	SourceEarlier    Source = "earlier"    // an earlier verified record
+	SourceKnown      Source = "known"      // known personally
+	SourceInPerson   Source = "in-person"  // met, so no number
+)
+
+// Sources lists every source, in the order in which to offer them.
+func Sources() []Source {
+	return []Source{SourceDirectory, SourceLetterhead, SourceEarlier, SourceKnown, SourceInPerson}
+}
+
+// Suspension says why and since when nothing is sent to a verified contact.
+type Suspension struct {
+	At     time.Time `json:"at"`
+	Reason Reason    `json:"reason"`
+}
+
+// Reason is why a contact is suspended.
+type Reason string
+
+const (
+	ByUser      Reason = "user"      // the user stopped it
+	ByStatement Reason = "statement" // the pinned key signed a statement that says so
+	ByExpiry    Reason = "expired"   // a pinned certificate ran out
+	ByRevoked   Reason = "revoked"   // a pinned certificate was withdrawn
+	ByUntrusted Reason = "untrusted" // policy asks for an anchor and there is none any longer
+	ByMismatch  Reason = "mismatch"  // wrong words were heard for another certificate
+	ByRecords   Reason = "records"   // the signed records do not bear the contact out
+)
+
+// Doubt is the key set for which wrong words were heard twice (V5).
+type Doubt struct {
+	At   time.Time `json:"at"`
+	Keys Hash      `json:"keys"` // KeySet.ID
+}
+
+// Candidate is a key set seen for an address: listed, never used (V3).
+type Candidate struct {
+	ID     string    `json:"id"` // opaque: tells nothing that is read out (V5)
+	Keys   KeySet    `json:"keys"`
+	From   Origin    `json:"from"`
+	Seen   time.Time `json:"seen"` // first
+	Last   time.Time `json:"last"`
+	Barred time.Time `json:"barred,omitzero"` // wrong words were heard for it
+}
+
+// Origin is where a candidate was seen.
+type Origin string
+
+const (
+	FromMessage Origin = "message" // a signed message
+	FromTest    Origin = "test"    // a test message of theirs
+	FromAnswer  Origin = "answer"  // an answer that used other keys than those tested
+	FromFile    Origin = "file"    // a file the user added
+)
+
+// Moment is what a transition may use of the world.
+type Moment struct {
+	Now     time.Time
+	Rand    io.Reader // nil means crypto/rand.Reader
+	CodeKey []byte    // at least 32 bytes; protects codes and tests in progress
+}
+
+func (m Moment) now() time.Time { return m.Now.UTC().Truncate(time.Second) }
+
+func (m Moment) random() io.Reader {
+	if m.Rand == nil {
+		return rand.Reader
+	}
+	return m.Rand
+}
+
+// Own is the user's side: one address and its current key set.
+type Own struct {
+	Address string
+	Keys    KeySet
+}
+
+// Hash is a SHA-256 value; in JSON and text, 64 hexadecimal digits.
+type Hash [32]byte
+
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// MarshalText gives 64 lower-case hexadecimal digits.
+func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText reads exactly 64 hexadecimal digits.
+func (h *Hash) UnmarshalText(b []byte) error {
+	if len(b) != 64 {
+		return errors.New("contacts: a hash has 64 hexadecimal digits")
+	}
+	_, err := hex.Decode(h[:], b)
+	return err
+}
+
+// New makes a contact of which nothing is known. The address must be canonical
+// (ASCII lower case, domain in A-labels), or a bare domain for an organisation.
+func New(address, name string) (Contact, error) {
+	if !canonical(address) {
+		return Contact{}, ErrAddress
+	}
+	return Contact{Address: address, Name: name, State: Unknown}, nil
+}
+
+// Organisation says that the contact is an organisation: its address is a bare
+// domain, and its label never names a person (V6).
+func (c Contact) Organisation() bool { return !strings.Contains(c.Address, "@") }
+
+// Who is the name to use in a sentence.
+func (c Contact) Who() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return c.Address
+}
+
+// canonical accepts local@domain or domain in printable lower-case ASCII, at
+// most 254 octets (RFC 5321, section 4.5.3.1.3).
+func canonical(address string) bool {
+	if address == "" || len(address) > 254 {
+		return false
+	}
+	for _, b := range []byte(address) {
+		if b <= ' ' || b > '~' || (b >= 'A' && b <= 'Z') {
+			return false
+		}
+	}
+	at := strings.LastIndexByte(address, '@')
+	return at != 0 && at != len(address)-1
+}
+
+// clone copies what a transition may change, so that the old value stays.
+func (c Contact) clone() Contact {
+	c.Candidates = slices.Clone(c.Candidates)
+	c.Pin = copied(c.Pin)
+	c.Suspension = copied(c.Suspension)
+	c.Doubt = copied(c.Doubt)
+	c.Test = copied(c.Test)
+	c.Incoming = copied(c.Incoming)
+	return c
+}
+
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
+}
+
+// settle derives the state from the fields. No transition sets it otherwise.
+func (c *Contact) settle() {
+	switch {
+	case c.Doubt != nil && c.Test == nil:
+		c.State = Mismatch
+	case c.Pin != nil && c.Suspension == nil:
+		c.State = Verified
+	case c.Pin != nil:
+		c.State = Suspended
+	case c.Test != nil && !c.Test.Answered.IsZero():
+		c.State = Answered
+	case c.Test != nil:
+		c.State = TestSent
+	case c.Incoming != nil && !c.Incoming.Answered.IsZero():
+		c.State = Answered
+	case slices.ContainsFunc(c.Candidates, func(k Candidate) bool { return k.Keys.Complete() }):
+		c.State = HasCertificate
+	default:
+		c.State = Unknown
+	}
+}
+
+// maxCandidates bounds what strangers can pile up for one address. The least
+// recently seen goes first; what is pinned, tested, barred or from a file stays.
+const maxCandidates = 32
+
+// AddCandidate notes a key set seen for the contact. It never verifies, uses or
+// suspends anything. A key set known already is brought up to date: a later
+// certificate for the same keys replaces the earlier.
+//
+// It refuses certificates that name other addresses only ([ErrOtherAddress]).
+func (c Contact) AddCandidate(m Moment, keys KeySet, from Origin) (Contact, error) {
+	if keys.Sign == nil && keys.Encrypt == nil {
+		return c, ErrNoCertificate
+	}
+	for _, cert := range keys.certificates() {
+		if trust.Binds(cert, c.Address) == trust.BoundNone && len(trust.Names(cert)) > 0 {
+			return c, ErrOtherAddress
+		}
+	}
+	c = c.clone()
+	c.note(m.now(), keys, from)
+	c.settle()
+	return c, nil
+}
+
+// note adds or refreshes a candidate.
+func (c *Contact) note(now time.Time, keys KeySet, from Origin) {
+	id := keys.ID()
+	for i, k := range c.Candidates {
+		if k.Keys.ID() == id {
+			c.Candidates[i].Last = now
+			c.Candidates[i].Keys = k.Keys.later(keys)
+			if from == FromFile {
+				c.Candidates[i].From = from
+			}
+			return
+		}
+	}
+	if len(c.Candidates) >= maxCandidates && !c.dropCandidate() {
+		return
+	}
+	c.Numbered++
+	c.Candidates = append(c.Candidates, Candidate{
+		ID: "c" + strconv.Itoa(c.Numbered), Keys: keys, From: from, Seen: now, Last: now,
+	})
+}
+
+// dropCandidate forgets the least recently seen candidate that nothing holds.
+func (c *Contact) dropCandidate() bool {
+	drop := -1
+	for i, k := range c.Candidates {
+		id := k.Keys.ID()
+		held := k.From == FromFile || !k.Barred.IsZero() ||
+			c.Pin != nil && c.Pin.Keys.ID() == id || c.Test != nil && c.Test.Keys.ID() == id
+		if !held && (drop < 0 || k.Last.Before(c.Candidates[drop].Last)) {
+			drop = i
+		}
+	}
+	if drop < 0 {
+		return false
+	}
+	c.Candidates = slices.Delete(c.Candidates, drop, drop+1)
+	return true
+}
+
+// Candidate finds a candidate by its ID. With an empty ID it returns the only
+// one that a test can be sent to; where there are several the user has to
+// choose, since none is ever preselected (V3).
+func (c Contact) Candidate(id string) (Candidate, error) {
+	var found []Candidate
+	for _, k := range c.Candidates {
+		if k.ID == id && id != "" {
+			return k, nil
+		}
+		if k.Keys.Complete() && k.Barred.IsZero() {
+			found = append(found, k)
+		}
+	}
+	switch {
+	case id != "":
+		return Candidate{}, ErrNoCertificate
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return Candidate{}, ErrChoose
+	case c.Doubt != nil:
+		return Candidate{}, ErrBarred
+	case len(c.Candidates) > 0:
+		return Candidate{}, ErrIncomplete
+	}
+	return Candidate{}, ErrNoCertificate
+}

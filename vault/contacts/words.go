@@ -1,0 +1,119 @@
+package contacts
+
+import (
+	"encoding/binary"
+	"io"
+	"math/big"
+	"slices"
+	"strings"
+
+	"crypto/sha256"
+
+	"github.com/tyler-smith/go-bip39/wordlists"
+	"golang.org/x/crypto/argon2"
+)
+
+// Words is the list that codes and safety words are made of: 2,048 English
+// words, of which the first four letters suffice (BIP-39).
+func Words() []string { return slices.Clone(wordlists.English) }
+
+// SafetyWords returns what the owner of a key set reads out when somebody
+// verifies them: version 1 of SECURITY.md, V2. They belong to the person, never
+// to a pair of people.
+//
+// The input is, without any separator:
+//
+//	2 octets   length of the address, most significant first
+//	n octets   the address, ASCII lower case, domain in A-labels
+//	32 octets  SHA-256 of the signing key's SubjectPublicKeyInfo in DER
+//	32 octets  SHA-256 of the encryption key's SubjectPublicKeyInfo in DER
+//
+// Argon2id (t=4, m=32 MiB, p=1) with the first 16 octets of
+// SHA-256("countersign safety words 1") as salt makes 32 octets of it. Their
+// first 66 bits, most significant first, are six indices of 11 bits into the
+// BIP-39 English list. Vectors are in testdata/safety-words.json.
+//
+// It takes about 60 ms on purpose: that is the price of each try for somebody
+// who looks for keys with the same words. An incomplete key set has none.
+func SafetyWords(address string, k KeySet) [6]string {
+	if !k.Complete() || len(address) > 1<<16-1 {
+		return [6]string{}
+	}
+	address = asciiLower(address)
+	h := k.Hashes()
+	in := binary.BigEndian.AppendUint16(nil, uint16(len(address)))
+	in = append(in, address...)
+	in = append(in, h.Sign[:]...)
+	in = append(in, h.Encrypt[:]...)
+	salt := sha256.Sum256([]byte("countersign safety words 1"))
+	sum := argon2.IDKey(in, salt[:16], 4, 32*1024, 1, 32)
+	return [6]string(wordsOf(sum, 6))
+}
+
+func asciiLower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}
+
+// wordsOf takes the first 11*n bits of b as n words.
+func wordsOf(b []byte, n int) []string {
+	bits := new(big.Int).SetBytes(b)
+	bits.Rsh(bits, uint(len(b)*8-11*n))
+	words := make([]string, n)
+	for i := n - 1; i >= 0; i-- {
+		words[i] = wordlists.English[new(big.Int).And(bits, big.NewInt(2047)).Int64()]
+		bits.Rsh(bits, 11)
+	}
+	return words
+}
+
+// newCode draws four words: 44 bits.
+func newCode(random io.Reader) ([]string, error) {
+	b := make([]byte, 6)
+	if _, err := io.ReadFull(random, b); err != nil {
+		return nil, err
+	}
+	return wordsOf(b, 4), nil
+}
+
+// listed finds the word meant by what was typed. Case, spaces and everything
+// after the fourth letter are forgiven; a wrong letter never is.
+func listed(typed string) (string, bool) {
+	letters := strings.Join(strings.Fields(strings.ToLower(typed)), "")
+	if len(letters) < 3 {
+		return "", false
+	}
+	short := letters[:min(4, len(letters))]
+	i, _ := slices.BinarySearch(wordlists.English, short)
+	if i == len(wordlists.English) || first4(wordlists.English[i]) != short {
+		return "", false
+	}
+	return wordlists.English[i], true
+}
+
+func first4(w string) string { return w[:min(4, len(w))] }
+
+// heard turns typed boxes into n words of the list. Where the number of boxes is
+// another, they are read as one line. Unknown holds the positions, from 1, of
+// what is not on the list or missing.
+func heard(typed []string, n int) (words []string, unknown []int) {
+	if len(typed) != n {
+		typed = strings.Fields(strings.Join(typed, " "))
+	}
+	for i := range max(n, len(typed)) {
+		var word string
+		ok := false
+		if i < len(typed) && i < n {
+			word, ok = listed(typed[i])
+		}
+		if !ok {
+			unknown = append(unknown, i+1)
+		}
+		words = append(words, word)
+	}
+	return words, unknown
+}
