@@ -1,140 +1,169 @@
-// Package cms reads and writes Cryptographic Message Syntax.
+// Package cms reads and writes the Cryptographic Message Syntax, the signed and
+// encrypted bodies of S/MIME, as streams of any length in constant memory. It
+// knows no MIME, no people and no trust: certificates are used here for their
+// keys and names, and whether anyone should believe them is for others to say.
+//
+// # Writing
+//
+// NewDetached and NewSigned sign (RFC 5652, section 5) and NewEnveloped encrypts
+// (section 6; RFC 5083 with an authenticated cipher). Content is written to
+// them in pieces of any size. Where its length is known beforehand the result is
+// DER, which many programs read with less work; where not, it is BER with
+// segments of 64 KB.
+//
+// # Reading
+//
+// The input is a Source, because everything is read twice. ReadSigned and
+// ReadEnveloped make the first pass: they check whatever can be checked and emit
+// nothing. Open makes the second, emits the content and checks it again, so that
+// neither a forged message nor a source that changes in between is ever taken
+// for the real thing. BER of every form is read. What Open returns ends with
+// io.EOF only if the content was complete and as checked; with any other error,
+// what came before it must be thrown away.
+//
+// A signature is judged for each signer separately (SignerInfo.Err): a message
+// with no signers is not signed, and nothing is "valid" as a whole.
+//
+// AES-CBC, which most programs still send, protects no one against change
+// (Enveloped.Authenticated is false). Its padding is checked at the very end and
+// answered by ErrIntegrity like every other damage to the content, and a wrong
+// RSA key transport block yields a random content key instead of an error (RFC
+// 3218, section 2.3.2), so that there is no padding oracle in either place.
+//
+// # Limits
+//
+// Content may be of any length. All else is bounded, with an error for each
+// bound (all of them are ErrLimit too), and is held in at most about a megabyte.
+// Nothing read can panic, recurse deeply, or loop without consuming input.
+//
+// # Keys
+//
+// Private keys are crypto.Signer and crypto.Decrypter and may live on a token;
+// each is used as seldom as possible, and the content key, once found, is handed
+// out to open the message again without them. Ciphers, hashes and random numbers
+// are the standard library's.
 package cms
 
 import (
-	"crypto"
-	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
-	"time"
+
+	"golang.org/x/crypto/cryptobyte"
 )
 
-// A Source can be read from the start as often as wanted, always giving the same bytes.
+// A Source gives the same bytes from the start each time it is opened.
 type Source interface {
 	Open() (io.ReadCloser, error)
 }
 
-var errUnfinished = errors.New("cms: unfinished")
-
+// What can be wrong with a message. The errors returned wrap these and say more.
 var (
-	ErrMalformed     = errors.New("cms: malformed")
-	ErrLimit         = errors.New("cms: too large")
-	ErrUnsupported   = errors.New("cms: unsupported")
-	ErrWeak          = errors.New("cms: too weak")
-	ErrNoKey         = errors.New("cms: no key of ours opens this")
-	ErrIntegrity     = errors.New("cms: the content was damaged or changed")
-	ErrSignature     = errors.New("cms: the signature is not valid")
-	ErrDigest        = errors.New("cms: the content is not what was signed")
+	// ErrMalformed says that it is not CMS, or breaks off.
+	ErrMalformed = errors.New("cms: malformed")
+	// ErrUnsupported names an algorithm or form that is not read, or is refused outright.
+	ErrUnsupported = errors.New("cms: not supported")
+	// ErrWeak says of a signature that it is mathematically valid, but made
+	// with a hash or key that no longer proves anything by itself (SHA-1, RSA
+	// under 2,048 bits); of a recipient's key that nothing is encrypted to it.
+	ErrWeak = errors.New("cms: too weak")
+	// ErrNoKey says that none of the keys given opens the envelope.
+	ErrNoKey = errors.New("cms: no key given opens this envelope")
+	// ErrIntegrity says that encrypted content was damaged or changed, or that
+	// its source gave other bytes than before.
+	ErrIntegrity = errors.New("cms: the content was damaged or changed")
+	// ErrSignature says that the signer's key did not make this signature.
+	ErrSignature = errors.New("cms: the signature is not valid")
+	// ErrDigest says that the signature is the signer's, but for other content.
+	ErrDigest = errors.New("cms: the content is not what was signed")
+	// ErrAttributes says that the signed attributes contradict the message.
+	ErrAttributes = errors.New("cms: the signed attributes do not fit the message")
+	// ErrNoCertificate says that the signer's certificate is not enclosed.
 	ErrNoCertificate = errors.New("cms: the signer's certificate is not enclosed")
-	ErrNoContent     = errors.New("cms: no content is enclosed")
+	// ErrNoContent says that the content of a signature is neither enclosed nor given.
+	ErrNoContent = errors.New("cms: the signed content is missing")
 )
 
-// Kind is what a CMS message is: the words of RFC 8551, section 3.2.2.
+// ErrLimit is what all the errors about bounds are.
+var ErrLimit = errors.New("cms: beyond a limit")
+
+// The bounds, each with its error.
+var (
+	ErrTooDeep             = fmt.Errorf("%w: values nested more than %d deep", ErrLimit, maxDepth)
+	ErrTooLarge            = fmt.Errorf("%w: more than %d bytes around the content", ErrLimit, maxHeader)
+	ErrTooManyCertificates = fmt.Errorf("%w: more than %d certificates", ErrLimit, maxCertificates)
+	ErrTooManySigners      = fmt.Errorf("%w: more than %d signers", ErrLimit, maxSigners)
+	ErrTooManyAttributes   = fmt.Errorf("%w: more than %d attributes", ErrLimit, maxAttributes)
+	ErrTooManyRecipients   = fmt.Errorf("%w: more than %d recipients", ErrLimit, maxRecipients)
+	ErrTooManyAlgorithms   = fmt.Errorf("%w: more than %d digest algorithms", ErrLimit, maxAlgorithms)
+	ErrTooLong             = fmt.Errorf("%w: more content than its cipher can protect", ErrLimit)
+)
+
+const (
+	maxCertificates = 64
+	maxSigners      = 32
+	maxAttributes   = 64
+	maxRecipients   = 1000
+	maxAlgorithms   = 16
+)
+
+// segment is how much content is handled at once.
+const segment = 64 << 10
+
+// Kind is what a message is, in the words of RFC 8551, section 3.2.2.
 type Kind string
 
 const (
-	KindSigned        Kind = "signed-data"
-	KindEnveloped     Kind = "enveloped-data"
-	KindAuthEnveloped Kind = "authEnveloped-data"
+	KindSigned        Kind = "signed-data"        // to ReadSigned
+	KindEnveloped     Kind = "enveloped-data"     // to ReadEnveloped
+	KindAuthEnveloped Kind = "authEnveloped-data" // to ReadEnveloped
 	KindCompressed    Kind = "compressed-data"
 )
 
-// ReadKind reads only as much of src as tells its kind.
-func ReadKind(src Source) (Kind, error) { return "", errUnfinished }
-
-type Signer struct {
-	Key         crypto.Signer
-	Certificate *x509.Certificate
+var kinds = map[Kind]asn1.ObjectIdentifier{
+	KindSigned:        {1, 2, 840, 113549, 1, 7, 2},
+	KindEnveloped:     {1, 2, 840, 113549, 1, 7, 3},
+	KindAuthEnveloped: {1, 2, 840, 113549, 1, 9, 16, 1, 23},
+	KindCompressed:    {1, 2, 840, 113549, 1, 9, 16, 1, 9},
 }
 
-type SignOptions struct {
-	Hash                  crypto.Hash // 0 is SHA-256
-	Time                  time.Time
-	Certificates          []*x509.Certificate
-	EncryptionCertificate *x509.Certificate
-	Type                  asn1.ObjectIdentifier // nil is id-data
-	Rand                  io.Reader
+// der is the content type of k.
+func (k Kind) der() []byte {
+	var b cryptobyte.Builder
+	b.AddASN1ObjectIdentifier(kinds[k])
+	return b.BytesOrPanic()
 }
 
-type Detached struct{}
-
-func NewDetached(signers []Signer, o SignOptions) (*Detached, error) { return nil, errUnfinished }
-func (d *Detached) Write(p []byte) (int, error)                      { return 0, errUnfinished }
-func (d *Detached) Finish() ([]byte, error)                          { return nil, errUnfinished }
-
-func NewSigned(w io.Writer, size int64, signers []Signer, o SignOptions) (io.WriteCloser, error) {
-	return nil, errUnfinished
+// ReadKind reads the first few bytes of src and says what it is: what a message
+// calls itself elsewhere may be wrong. Anything else is ErrMalformed or
+// ErrUnsupported.
+func ReadKind(src Source) (Kind, error) {
+	f, err := src.Open()
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return newReader(f).contentInfo()
 }
 
-type Cipher int
-
-const (
-	AES256CBC Cipher = iota
-)
-
-type EncryptOptions struct {
-	Cipher Cipher
-	Size   int64 // -1: unknown
-	Rand   io.Reader
+// contentInfo enters the outermost structure (RFC 5652, section 3) as far as
+// the content's own.
+func (r *reader) contentInfo() (Kind, error) {
+	if err := r.enter(tagSequence, "content info"); err != nil {
+		return "", err
+	}
+	oid, err := r.oid("content type")
+	if err != nil {
+		return "", err
+	}
+	for kind, known := range kinds {
+		if known.Equal(oid) {
+			if err := r.enter(tagContext, "content"); err != nil {
+				return "", err
+			}
+			return kind, r.enter(tagSequence, string(kind))
+		}
+	}
+	return "", fmt.Errorf("%w: content type %v", ErrUnsupported, oid)
 }
-
-func NewEnveloped(w io.Writer, to []*x509.Certificate, o EncryptOptions) (io.WriteCloser, error) {
-	return nil, errUnfinished
-}
-
-type Key struct {
-	Certificate *x509.Certificate
-	Decrypter   crypto.Decrypter
-}
-
-// ContentKey is a secret: it prints as [secret]. []byte(k) are its bytes.
-type ContentKey []byte
-
-func (ContentKey) Format(f fmt.State, _ rune) { io.WriteString(f, "[secret]") }
-
-type ReadOptions struct {
-	Keys       []Key
-	ContentKey ContentKey
-	Rand       io.Reader
-}
-
-type Recipient struct {
-	Issuer    []byte // DER of the name
-	Serial    *big.Int
-	KeyID     []byte
-	Algorithm string
-}
-
-type Enveloped struct {
-	Recipients        []Recipient
-	Cipher, KeyCipher string
-	Authenticated     bool
-	ContentKey        ContentKey
-	Matched           *x509.Certificate
-}
-
-// ReadEnveloped returns what can be told of it beside ErrNoKey, too.
-func ReadEnveloped(src Source, o ReadOptions) (*Enveloped, error) { return nil, errUnfinished }
-func (e *Enveloped) Open() (io.ReadCloser, error)                 { return nil, errUnfinished }
-
-type SignerInfo struct {
-	Certificate           *x509.Certificate
-	Err                   error
-	Time                  time.Time
-	Algorithm, Hash       string
-	EncryptionCertificate *x509.Certificate
-	Digest                []byte
-}
-
-type Signed struct {
-	Signers      []SignerInfo
-	Certificates []*x509.Certificate
-	Detached     bool
-	Type         asn1.ObjectIdentifier
-}
-
-func ReadSigned(src Source, content Source) (*Signed, error) { return nil, errUnfinished }
-func (s *Signed) Open() (io.ReadCloser, error)               { return nil, errUnfinished }

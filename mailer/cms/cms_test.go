@@ -1,0 +1,190 @@
+package cms_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"io"
+	"math/big"
+	"sync"
+	"testing"
+	"time"
+
+	"countersign/mailer/cms"
+)
+
+// source is a message in memory.
+type source []byte
+
+func (s source) Open() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(s)), nil }
+
+// person has a key and a certificate that says so.
+type person struct {
+	key  crypto.Signer
+	cert *x509.Certificate
+}
+
+func (p person) signer() cms.Signer { return cms.Signer{Key: p.key, Certificate: p.cert} }
+
+func (p person) opener() cms.Key {
+	k := cms.Key{Certificate: p.cert}
+	k.Decrypter, _ = p.key.(crypto.Decrypter)
+	return k
+}
+
+// people are made once: RSA keys take their time.
+var people = sync.OnceValue(func() map[string]person {
+	rsaKey := func(bits int) crypto.Signer {
+		k, err := rsa.GenerateKey(rand.Reader, bits)
+		must(err)
+		return k
+	}
+	ec := func(c elliptic.Curve) crypto.Signer {
+		k, err := ecdsa.GenerateKey(c, rand.Reader)
+		must(err)
+		return k
+	}
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	must(err)
+	all := map[string]person{}
+	for name, key := range map[string]crypto.Signer{
+		"rsa": rsaKey(2048), "rsa2": rsaKey(2048), "rsa1024": rsaKey(1024),
+		"p256": ec(elliptic.P256()), "p384": ec(elliptic.P384()), "p521": ec(elliptic.P521()), "ed25519": ed,
+	} {
+		all[name] = certify(name, key)
+	}
+	return all
+})
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// certify makes a self-signed certificate.
+func certify(name string, key crypto.Signer) person {
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	must(err)
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		EmailAddresses: []string{name + "@clinic.example"}, SubjectKeyId: serial.Bytes(),
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
+		IsCA:        true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(err)
+	cert, err := x509.ParseCertificate(der)
+	must(err)
+	return person{key, cert}
+}
+
+// text is content of n octets that is not all alike.
+func text(n int) []byte {
+	line := []byte("Mrs A. was seen on Tuesday; her potassium is 4.1.\r\n")
+	return bytes.Repeat(line, n/len(line)+1)[:n]
+}
+
+// writeIn writes p in pieces that fit nothing.
+func writeIn(w io.Writer, p []byte, piece int) error {
+	for len(p) > 0 {
+		n := min(piece, len(p))
+		if _, err := w.Write(p[:n]); err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+func readAll(t testing.TB, src cms.Source) []byte {
+	t.Helper()
+	b, err := read(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func read(src cms.Source) ([]byte, error) {
+	f, err := src.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+// detached signs content apart from it.
+func detached(t testing.TB, content []byte, o cms.SignOptions, who ...person) []byte {
+	t.Helper()
+	var signers []cms.Signer
+	for _, p := range who {
+		signers = append(signers, p.signer())
+	}
+	d, err := cms.NewDetached(signers, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeIn(d, content, 1000); err != nil {
+		t.Fatal(err)
+	}
+	der, err := d.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// opaque signs content within the message.
+func opaque(t testing.TB, content []byte, size int64, o cms.SignOptions, who ...person) []byte {
+	t.Helper()
+	var signers []cms.Signer
+	for _, p := range who {
+		signers = append(signers, p.signer())
+	}
+	var out bytes.Buffer
+	w, err := cms.NewSigned(&out, size, signers, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeIn(w, content, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// enveloped encrypts content.
+func enveloped(t testing.TB, content []byte, o cms.EncryptOptions, to ...person) []byte {
+	t.Helper()
+	var certs []*x509.Certificate
+	for _, p := range to {
+		certs = append(certs, p.cert)
+	}
+	var out bytes.Buffer
+	w, err := cms.NewEnveloped(&out, certs, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeIn(w, content, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// sizes are lengths around every boundary there is.
+var sizes = []int{0, 1, 15, 16, 17, 1000, 64<<10 - 1, 64 << 10, 64<<10 + 1, 64<<10 + 16, 200_000}

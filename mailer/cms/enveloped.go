@@ -1,0 +1,337 @@
+package cms
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/subtle"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+)
+
+// Key is a private key that may open envelopes, perhaps on a token, and its certificate.
+type Key struct {
+	Certificate *x509.Certificate
+	Decrypter   crypto.Decrypter
+}
+
+// ContentKey is the secret that one content is encrypted with. However it is
+// printed or marshalled it is [secret]; []byte(k) are its octets.
+type ContentKey []byte
+
+const secret = "[secret]"
+
+// Format prints [secret] for every verb.
+func (ContentKey) Format(f fmt.State, _ rune) { io.WriteString(f, secret) }
+
+// String is [secret].
+func (ContentKey) String() string { return secret }
+
+// MarshalText gives [secret].
+func (ContentKey) MarshalText() ([]byte, error) { return []byte(secret), nil }
+
+// ReadOptions say what an envelope may be opened with.
+type ReadOptions struct {
+	// Keys are tried in their order as far as the envelope names their certificates.
+	Keys []Key
+	// ContentKey, if it is set, is tried before them, and without them if
+	// nothing speaks against it.
+	ContentKey ContentKey
+	// Rand is the source of random numbers; nil is crypto/rand.
+	Rand io.Reader
+}
+
+// Recipient is one of those who can open an envelope: named by the issuer
+// and serial number of their certificate, or by key identifier.
+type Recipient struct {
+	Issuer    []byte // DER of the name
+	Serial    *big.Int
+	KeyID     []byte
+	Algorithm string // how they get the content key
+}
+
+// Enveloped is an encrypted message whose first pass is done. It is a Source of its content.
+type Enveloped struct {
+	Recipients    []Recipient
+	Cipher        string            // "AES-256-CBC"
+	KeyCipher     string            // how Matched got the content key; empty if it was given
+	Authenticated bool              // the cipher protects the content against change
+	Weak          bool              // the cipher no longer keeps anything secret
+	Matched       *x509.Certificate // whose key opened it; nil if the content key was given
+	// ContentKey opens the message again (ReadOptions). It may be remembered
+	// once the content has been read to its end without an error: before, it
+	// may be a random one that stands for a failure.
+	ContentKey ContentKey
+
+	src        Source
+	cipher     *contentCipher
+	params     []byte
+	attributes []byte // DER of the SET of authenticated ones
+	mac        []byte
+}
+
+// A candidate is one way to the content key.
+type candidate struct {
+	certificate *x509.Certificate
+	name        string
+	// unwrap returns a key of the size in octets. A damaged one is no error
+	// where telling would help an attacker: it is random then.
+	unwrap func(size int, rand io.Reader) (ContentKey, error)
+}
+
+// maxTries is how many candidates are tried: each may be an operation of a token.
+const maxTries = 8
+
+// ReadEnveloped makes the first pass over an encrypted message: it reads the recipients,
+// finds the content key, and, if the cipher authenticates, checks the whole content.
+//
+// With ErrNoKey, ErrUnsupported, ErrIntegrity or an error of a key what is known of
+// the message is returned beside the error. Only Open is of no use then.
+func ReadEnveloped(src Source, o ReadOptions) (*Enveloped, error) {
+	e := &Enveloped{src: src}
+	o.Rand = randomOr(o.Rand, rand.Reader)
+	candidates, err := e.read(o.Keys)
+	if errors.Is(err, ErrUnsupported) && e.Cipher != "" {
+		return e, fmt.Errorf("reading an envelope: %w", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading an envelope: %w", err)
+	}
+	if len(o.ContentKey) == e.cipher.keySize {
+		given := candidate{unwrap: func(int, io.Reader) (ContentKey, error) { return o.ContentKey, nil }}
+		if !e.Authenticated {
+			candidates = nil
+		}
+		candidates = append([]candidate{given}, candidates...)
+	}
+	if err := e.choose(candidates, o.Rand); err != nil {
+		return e, fmt.Errorf("opening an envelope: %w", err)
+	}
+	return e, nil
+}
+
+// choose takes the candidate whose key fits. Where only one is left and no tag can tell, it is taken.
+func (e *Enveloped) choose(candidates []candidate, rand io.Reader) error {
+	problem := ErrNoKey
+	var first *candidate
+	var firstKey ContentKey
+	for i, c := range candidates[:min(len(candidates), maxTries)] {
+		key, err := c.unwrap(e.cipher.keySize, rand)
+		if err != nil {
+			if problem == ErrNoKey {
+				problem = err
+			}
+			continue
+		}
+		if first == nil {
+			first, firstKey = &candidates[i], key
+		}
+		if e.Authenticated || len(candidates) > 1 {
+			if err := e.try(key); errors.Is(err, ErrIntegrity) {
+				problem = err
+				continue
+			} else if err != nil {
+				return err
+			}
+		}
+		e.take(c, key)
+		return nil
+	}
+	if first != nil && !e.Authenticated { // none fits: Open will say so, at the end
+		e.take(*first, firstKey)
+		return nil
+	}
+	return problem
+}
+
+func (e *Enveloped) take(c candidate, key ContentKey) {
+	e.ContentKey, e.Matched, e.KeyCipher = key, c.certificate, c.name
+}
+
+// try reads the whole content with a key: ErrIntegrity if it does not fit.
+func (e *Enveloped) try(key ContentKey) error {
+	p, err := e.open(key)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if !e.Authenticated {
+		_, err = io.CopyBuffer(io.Discard, p, nil)
+		return err
+	}
+	buf := make([]byte, segment)
+	for {
+		n, err := io.ReadFull(p.ciphertext, buf)
+		p.mode.absorb(buf[:n])
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if subtle.ConstantTimeCompare(p.mode.tag(e.attributes), e.mac) != 1 {
+		return ErrIntegrity
+	}
+	return nil
+}
+
+// read reads as far as needed: all of it if the cipher authenticates.
+func (e *Enveloped) read(keys []Key) (candidates []candidate, err error) {
+	r, f, err := e.begin(keys, &candidates)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if !e.Authenticated {
+		return candidates, nil
+	}
+	return candidates, e.readTag(r)
+}
+
+// begin opens src and reads as far as the encrypted content. Recipients are
+// passed over unless candidates are wanted.
+func (e *Enveloped) begin(keys []Key, candidates *[]candidate) (*reader, io.Closer, error) {
+	f, err := e.src.Open()
+	if err != nil {
+		return nil, nil, err
+	}
+	r := newReader(f)
+	if err := e.header(r, keys, candidates); err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return r, f, nil
+}
+
+func (e *Enveloped) header(r *reader, keys []Key, candidates *[]candidate) error {
+	kind, err := r.contentInfo()
+	if err != nil {
+		return err
+	}
+	if kind != KindEnveloped && kind != KindAuthEnveloped {
+		return malformed("this is " + string(kind))
+	}
+	if err := r.version(); err != nil {
+		return err
+	}
+	if originator, err := r.is(tagContext); err != nil { // certificates nobody needs
+		return err
+	} else if originator {
+		if err := r.skip(); err != nil {
+			return err
+		}
+	}
+	if candidates == nil {
+		err = r.skip()
+	} else {
+		err = r.each(tagSet, "recipients", maxRecipients, ErrTooManyRecipients, func(der []byte) error {
+			recipients, ways := readRecipient(der, keys)
+			e.Recipients = append(e.Recipients, recipients...)
+			*candidates = append(*candidates, ways...)
+			if len(e.Recipients) > maxRecipients {
+				return ErrTooManyRecipients
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.enter(tagSequence, "encrypted content info"); err != nil {
+		return err
+	}
+	if _, err := r.oid("content type"); err != nil {
+		return err
+	}
+	der, err := r.value("content cipher")
+	if err != nil {
+		return err
+	}
+	if candidates == nil { // pass 1 has seen all this
+		return nil
+	}
+	a, err := parseAlgorithm(der, "content cipher")
+	if err != nil {
+		return err
+	}
+	return e.setCipher(a, kind)
+}
+
+func (e *Enveloped) setCipher(a algorithm, kind Kind) (err error) {
+	e.Cipher, e.params = a.oid.String(), a.params
+	if e.cipher, err = a.contentCipher(); err != nil {
+		return err
+	}
+	e.Cipher, e.Weak = e.cipher.name, e.cipher.weak
+	// An authenticated cipher in plain EnvelopedData, or the reverse, is how a
+	// message is presented under weaker rules than it was made by (RFC 9709).
+	if e.cipher.authenticated != (kind == KindAuthEnveloped) {
+		return fmt.Errorf("%w: %s in %s", ErrUnsupported, e.Cipher, kind)
+	}
+	e.Authenticated = e.cipher.authenticated
+	_, err = e.cipher.start(make([]byte, e.cipher.keySize), e.params, false) // are they well formed?
+	return err
+}
+
+// readTag reads what follows the content of AuthEnvelopedData (RFC 5083, section 2.1).
+func (e *Enveloped) readTag(r *reader) error {
+	if err := r.skip(); err != nil { // the content
+		return err
+	}
+	if err := r.leave(); err != nil {
+		return err
+	}
+	attributes, err := r.is(tagContext + 1)
+	if err != nil {
+		return err
+	}
+	if attributes {
+		der, err := r.value("authenticated attributes")
+		if err != nil {
+			return err
+		}
+		_, length := splitHeader(der)
+		all, err := parseAttributes(der[len(der)-length:])
+		if err != nil {
+			return err
+		}
+		e.attributes = all.encodings()[0] // RFC 5083, section 2.2
+	}
+	mac, err := r.octets(tagOctetString, "tag")
+	if err != nil {
+		return err
+	}
+	if e.mac, err = io.ReadAll(io.LimitReader(mac, 65)); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Open makes the second pass. The stream is the content; it ends with ErrIntegrity instead of
+// io.EOF if that was damaged, and nothing it gave may be used then.
+func (e *Enveloped) Open() (io.ReadCloser, error) {
+	if e.ContentKey == nil {
+		return nil, ErrNoKey
+	}
+	return e.open(e.ContentKey)
+}
+
+func (e *Enveloped) open(key ContentKey) (*plaintext, error) {
+	m, err := e.cipher.start(key, e.params, false)
+	if err != nil {
+		return nil, err
+	}
+	r, f, err := (&Enveloped{src: e.src}).begin(nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	ciphertext, err := r.octets(tagContext, "encrypted content")
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &plaintext{ciphertext: ciphertext, closer: f, mode: m, attributes: e.attributes, mac: e.mac}, nil
+}

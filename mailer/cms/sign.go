@@ -1,0 +1,316 @@
+package cms
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// A Signer is a private key, perhaps on a token, and its certificate.
+type Signer struct {
+	Key         crypto.Signer
+	Certificate *x509.Certificate
+}
+
+// SignOptions say what is signed beside the content. The zero value will do.
+type SignOptions struct {
+	// Hash digests the content; 0 is SHA-256. (Ed25519 keys always use SHA-512: RFC 8419.)
+	Hash crypto.Hash
+	// Time is the signing time claimed, in whole seconds; the zero time is not written.
+	Time time.Time
+	// Certificates are enclosed beside those of the signers.
+	Certificates []*x509.Certificate
+	// EncryptionCertificate is the one to answer to. It is named in the signed
+	// attributes and enclosed (RFC 8551, section 2.5.3).
+	EncryptionCertificate *x509.Certificate
+	// Type is the type of the content; nil is plain data, which S/MIME signs.
+	Type asn1.ObjectIdentifier
+	// Rand is the source of random numbers; nil is crypto/rand.
+	Rand io.Reader
+}
+
+// signing is a signature in the making. Written to it is the content.
+type signing struct {
+	signers []signer
+	digests map[crypto.Hash]hash.Hash
+	certs   [][]byte
+	o       SignOptions
+}
+
+type signer struct {
+	Signer
+	method
+	digestAlg algorithm
+}
+
+func newSigning(signers []Signer, o SignOptions) (*signing, error) {
+	if len(signers) == 0 {
+		return nil, errors.New("cms: signing without a signer")
+	}
+	if o.Hash == 0 {
+		o.Hash = crypto.SHA256
+	}
+	if o.Type == nil {
+		o.Type = oidData
+	}
+	o.Rand = randomOr(o.Rand, rand.Reader)
+	s := &signing{digests: map[crypto.Hash]hash.Hash{}, o: o}
+	enclosed := slices.Clone(o.Certificates)
+	for _, one := range signers {
+		pub, ok := one.Key.Public().(interface{ Equal(crypto.PublicKey) bool })
+		if !ok || !pub.Equal(one.Certificate.PublicKey) {
+			return nil, errors.New("cms: the signer's key and certificate do not belong together")
+		}
+		m, err := choose(one.Certificate, o.Hash)
+		if err != nil {
+			return nil, fmt.Errorf("preparing to sign: %w", err)
+		}
+		digest, err := digestAlgorithm(m.hash)
+		if err != nil {
+			return nil, fmt.Errorf("preparing to sign: %w", err)
+		}
+		s.signers = append(s.signers, signer{one, m, digest})
+		s.digests[m.hash] = m.hash.New()
+		enclosed = append(enclosed, one.Certificate)
+	}
+	if o.EncryptionCertificate != nil {
+		enclosed = append(enclosed, o.EncryptionCertificate)
+	}
+	for _, c := range enclosed {
+		if !slices.ContainsFunc(s.certs, func(der []byte) bool { return string(der) == string(c.Raw) }) {
+			s.certs = append(s.certs, c.Raw)
+		}
+	}
+	return s, nil
+}
+
+func (s *signing) Write(p []byte) (int, error) {
+	for _, d := range s.digests {
+		d.Write(p)
+	}
+	return len(p), nil
+}
+
+// shell returns what stands around the content, less what only the end tells.
+func (s *signing) shell() (shell, error) {
+	version := int64(1)
+	if !s.o.Type.Equal(oidData) {
+		version = 3 // RFC 5652, section 5.1
+	}
+	var algorithms [][]byte
+	for h := range s.digests {
+		a, _ := digestAlgorithm(h)
+		var b cryptobyte.Builder
+		a.add(&b)
+		algorithms = append(algorithms, b.BytesOrPanic())
+	}
+	var before, info cryptobyte.Builder
+	before.AddASN1Int64(version)
+	before.AddBytes(sortedSet(algorithms))
+	info.AddASN1ObjectIdentifier(s.o.Type)
+	typ, err := info.Bytes()
+	return shell{kind: KindSigned, before: before.BytesOrPanic(), info: typ, explicit: true}, err
+}
+
+// after returns the fields of SignedData behind the content. Draft fills in signatures of
+// zeros to learn the length; ok is false if that can't be known.
+func (s *signing) after(draft bool) (fields []byte, ok bool, err error) {
+	var infos [][]byte
+	ok = true
+	for _, one := range s.signers {
+		attributes, err := s.attributes(one)
+		if err != nil {
+			return nil, false, err
+		}
+		signature := make([]byte, one.size)
+		if ok = ok && one.size > 0; !draft {
+			if signature, err = s.sign(one, attributes); err != nil {
+				return nil, false, err
+			}
+		}
+		infos = append(infos, one.info(attributes, signature))
+	}
+	certs := sortedSet(s.certs)
+	certs[0] = byte(tagContext) | constructed
+	return append(certs, sortedSet(infos)...), ok, nil
+}
+
+// attributes returns the signed attributes as the SET that is signed.
+func (s *signing) attributes(one signer) ([]byte, error) {
+	w := &attributeWriter{}
+	w.add(oidContentType, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(s.o.Type) })
+	w.add(oidMessageDigest, func(b *cryptobyte.Builder) { b.AddASN1OctetString(s.digests[one.hash].Sum(nil)) })
+	if !s.o.Time.IsZero() {
+		w.addTime(s.o.Time)
+	}
+	w.addGuard(one.digestAlg, one.alg)
+	w.addSigningCertificate(one.Certificate)
+	if s.o.EncryptionCertificate != nil {
+		w.addEncryptionKey(s.o.EncryptionCertificate)
+	}
+	return sortedSet(w.list), w.err
+}
+
+// sign also checks: a signature that does not verify never leaves, whatever a token did.
+func (s *signing) sign(one signer, attributes []byte) ([]byte, error) {
+	t := signedThing{one.hash, sumOf(one.hash, attributes), attributes}
+	input := t.digest
+	if one.opts.HashFunc() == 0 {
+		input = attributes
+	}
+	signature, err := one.Key.Sign(s.o.Rand, input, one.opts)
+	if err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	if _, err := one.alg.verify(one.Certificate.PublicKey, t, signature); err != nil {
+		return nil, fmt.Errorf("checking our own signature: %w", err)
+	}
+	return signature, nil
+}
+
+// info returns the SignerInfo.
+func (one signer) info(attributes, signature []byte) []byte {
+	attributes = slices.Clone(attributes)
+	attributes[0] = byte(tagContext) | constructed // [0] IMPLICIT
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1Int64(1)
+		addIssuerAndSerial(b, cbasn1.SEQUENCE, one.Certificate)
+		one.digestAlg.add(b)
+		b.AddBytes(attributes)
+		one.alg.add(b)
+		b.AddASN1OctetString(signature)
+	})
+	return b.BytesOrPanic()
+}
+
+// Detached makes a signature apart from its content, for multipart/signed.
+type Detached struct {
+	signing *signing
+}
+
+// NewDetached prepares to sign what will be written to it. No key is used before Finish.
+func NewDetached(signers []Signer, o SignOptions) (*Detached, error) {
+	s, err := newSigning(signers, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Detached{s}, nil
+}
+
+// Write adds content. It never fails.
+func (d *Detached) Write(p []byte) (int, error) { return d.signing.Write(p) }
+
+// Finish signs and returns the DER of the signature.
+func (d *Detached) Finish() ([]byte, error) {
+	sh, err := d.signing.shell()
+	if err != nil {
+		return nil, err
+	}
+	after, _, err := d.signing.after(false)
+	if err != nil {
+		return nil, err
+	}
+	data := nest(tagSequence, sh.before, nest(tagSequence, sh.info), after)
+	return nest(tagSequence, sh.kind.der(), nest(tagContext, data)), nil
+}
+
+// NewSigned writes to w a signed message that encloses what is written to it. Size is
+// the length of that content in octets, or -1 if it is not known. Close signs
+// and completes the message; without it there is none.
+func NewSigned(w io.Writer, size int64, signers []Signer, o SignOptions) (io.WriteCloser, error) {
+	s, err := newSigning(signers, o)
+	if err != nil {
+		return nil, err
+	}
+	sh, err := s.shell()
+	if err != nil {
+		return nil, err
+	}
+	draft, known, err := s.after(true)
+	if err != nil {
+		return nil, err
+	}
+	if sh.size, sh.after = size, int64(len(draft)); !known {
+		sh.after = -1
+	}
+	if _, err := w.Write(sh.head()); err != nil {
+		return nil, err
+	}
+	return &enclosing{signing: s, around: sh, w: w, left: size}, nil
+}
+
+// enclosing writes signed content through.
+type enclosing struct {
+	*signing
+	around shell
+	w      io.Writer
+	left   int64  // of the length announced
+	buf    []byte // a segment being filled, where none was
+	err    error
+}
+
+func (e *enclosing) Write(p []byte) (n int, err error) {
+	if e.err != nil {
+		return 0, e.err
+	}
+	if e.around.size >= 0 {
+		if e.left -= int64(len(p)); e.left < 0 {
+			e.err = errSize
+			return 0, e.err
+		}
+		e.signing.Write(p)
+		n, e.err = e.w.Write(p)
+		return n, e.err
+	}
+	e.signing.Write(p)
+	for n < len(p) && e.err == nil {
+		if e.buf == nil {
+			e.buf = make([]byte, 0, segment)
+		}
+		k := copy(e.buf[len(e.buf):segment], p[n:])
+		e.buf, n = e.buf[:len(e.buf)+k], n+k
+		if len(e.buf) == segment {
+			e.flush()
+		}
+	}
+	return n, e.err
+}
+
+// flush writes the segment.
+func (e *enclosing) flush() {
+	if len(e.buf) == 0 || e.err != nil {
+		return
+	}
+	if _, e.err = e.w.Write(e.around.segment(len(e.buf))); e.err == nil {
+		_, e.err = e.w.Write(e.buf)
+	}
+	e.buf = e.buf[:0]
+}
+
+func (e *enclosing) Close() error {
+	e.flush()
+	if e.err == nil && e.left > 0 {
+		e.err = errSize
+	}
+	if e.err != nil {
+		return e.err
+	}
+	e.err = errClosed
+	after, _, err := e.after(false)
+	if err != nil {
+		return err
+	}
+	_, err = e.w.Write(e.around.tail(after))
+	return err
+}

@@ -1,0 +1,341 @@
+package cms
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Signed is a signed message whose first pass is done.
+type Signed struct {
+	Signers      []SignerInfo        // in their order; none means not signed
+	Certificates []*x509.Certificate // enclosed, in their order, less those that cannot be read
+	Detached     bool                // no content is enclosed
+	Type         asn1.ObjectIdentifier
+
+	src     Source
+	content Source // of a detached signature
+	sums    sums   // of the content, as pass 1 found it
+}
+
+// SignerInfo is what one signer said and whether that holds.
+type SignerInfo struct {
+	// Err is nil if the signature by Certificate's key is valid for exactly this content.
+	// ErrWeak means valid as far as mathematics goes.
+	Err error
+	// Certificate is the signer's; nil if it is not enclosed.
+	Certificate *x509.Certificate
+	// Time is when the signer claims to have signed; zero if they don't say.
+	Time time.Time
+	// Algorithm and Hash are for people: "RSA", "ECDSA P-256"; "SHA-256".
+	Algorithm, Hash string
+	// EncryptionCertificate is the enclosed one that the signer prefers for answers.
+	EncryptionCertificate *x509.Certificate
+	// Digest is that of the content by Hash.
+	Digest []byte
+}
+
+// ReadSigned makes the first pass over a signed message: it reads all of it, digests the
+// content and checks each signature. Content is nil for a message that encloses
+// its content; for multipart/signed it is exactly the octets that were signed.
+//
+// The error is about the message as such. A signature that is invalid or cannot be
+// checked is no error here: SignerInfo.Err tells.
+func ReadSigned(src Source, content Source) (*Signed, error) {
+	s := &Signed{src: src, content: content}
+	infos, enclosed, err := s.parse()
+	if err != nil {
+		return nil, fmt.Errorf("reading a signed message: %w", err)
+	}
+	s.sums = enclosed
+	if s.content != nil || !s.Detached {
+		wanted := []crypto.Hash{}
+		for _, si := range infos {
+			wanted = append(wanted, si.hash)
+		}
+		if err := s.digest(wanted); err != nil {
+			return nil, fmt.Errorf("digesting signed content: %w", err)
+		}
+	}
+	for i := range infos {
+		si := &infos[i]
+		if err := s.opposes(enclosed, si.hash); err != nil && si.err == nil {
+			si.err = err
+		}
+		s.Signers = append(s.Signers, si.verify(s))
+	}
+	return s, nil
+}
+
+// opposes says whether content was both given and enclosed and is not the same: a
+// signature over the one would be shown beside the other.
+func (s *Signed) opposes(enclosed sums, h crypto.Hash) error {
+	if s.content == nil || s.Detached || bytes.Equal(enclosed.of[h], s.sums.of[h]) {
+		return nil
+	}
+	return fmt.Errorf("%w: the signature encloses other content", ErrDigest)
+}
+
+// digest makes sure that the sums of the content that are wanted are there.
+func (s *Signed) digest(wanted []crypto.Hash) error {
+	wanted = slices.DeleteFunc(wanted, func(h crypto.Hash) bool { return h == 0 || s.content == nil && s.sums.of[h] != nil })
+	if len(wanted) == 0 && s.content == nil && len(s.sums.of) > 0 {
+		return nil
+	}
+	content, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	found, err := sum(content, wanted)
+	if err != nil {
+		return err
+	}
+	if s.content == nil {
+		maps.Copy(found.of, s.sums.of)
+	}
+	s.sums = found
+	return nil
+}
+
+// begin opens src and reads as far as the content.
+func (s *Signed) begin() (r *reader, announced []crypto.Hash, f io.Closer, err error) {
+	in, err := s.src.Open()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	r = newReader(in)
+	announced, err = s.header(r)
+	if err != nil {
+		in.Close()
+		return nil, nil, nil, err
+	}
+	return r, announced, in, nil
+}
+
+func (s *Signed) header(r *reader) (announced []crypto.Hash, err error) {
+	kind, err := r.contentInfo()
+	if err != nil {
+		return nil, err
+	}
+	if kind != KindSigned {
+		return nil, malformed("this is " + string(kind))
+	}
+	if err := r.version(); err != nil {
+		return nil, err
+	}
+	err = r.each(tagSet, "digest algorithms", maxAlgorithms, ErrTooManyAlgorithms, func(der []byte) error {
+		a, err := parseAlgorithm(der, "digest algorithm")
+		if h := a.hash(); h != 0 && !slices.Contains(announced, h) {
+			announced = append(announced, h)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.enter(tagSequence, "content info"); err != nil {
+		return nil, err
+	}
+	if s.Type, err = r.oid("content type"); err != nil {
+		return nil, err
+	}
+	has, err := r.is(tagContext)
+	s.Detached = !has
+	if has {
+		err = r.enter(tagContext, "content")
+	}
+	return announced, err
+}
+
+// parse reads the whole of src.
+func (s *Signed) parse() (infos []signerInfo, enclosed sums, err error) {
+	r, announced, f, err := s.begin()
+	if err != nil {
+		return nil, enclosed, err
+	}
+	defer f.Close()
+	if !s.Detached {
+		content, err := r.octets(tagOctetString, "content")
+		if err != nil {
+			return nil, enclosed, err
+		}
+		if enclosed, err = sum(content, announced); err != nil {
+			return nil, enclosed, err
+		}
+		if err := r.leave(); err != nil { // [0]
+			return nil, enclosed, err
+		}
+	}
+	if err := r.leave(); err != nil { // EncapsulatedContentInfo
+		return nil, enclosed, err
+	}
+	if err := s.certificates(r); err != nil {
+		return nil, enclosed, err
+	}
+	if crls, err := r.is(tagContext + 1); err != nil {
+		return nil, enclosed, err
+	} else if crls {
+		if err := r.skip(); err != nil {
+			return nil, enclosed, err
+		}
+	}
+	err = r.each(tagSet, "signers", maxSigners, ErrTooManySigners, func(der []byte) error {
+		infos = append(infos, parseSignerInfo(der))
+		return nil
+	})
+	for range 3 { // SignedData, [0], ContentInfo
+		if err == nil {
+			err = r.leave()
+		}
+	}
+	return infos, enclosed, err
+}
+
+// certificates reads the CertificateSet. What is not an X.509 certificate, or not
+// one that can be read, is passed over.
+func (s *Signed) certificates(r *reader) error {
+	has, err := r.is(tagContext)
+	if err != nil || !has {
+		return err
+	}
+	s.Certificates = nil
+	return r.each(tagContext, "certificates", maxCertificates, ErrTooManyCertificates, func(der []byte) error {
+		if c, err := x509.ParseCertificate(der); err == nil {
+			s.Certificates = append(s.Certificates, c)
+		}
+		return nil
+	})
+}
+
+// each enters the next value and gives each of those within it to f, as DER.
+func (r *reader) each(t tag, what string, most int, tooMany error, f func(der []byte) error) error {
+	if err := r.enter(t, what); err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		h, err := r.peek()
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", what, err)
+		}
+		if h.end {
+			return r.leave()
+		}
+		if n == most {
+			return tooMany
+		}
+		der, err := r.value(what)
+		if err != nil {
+			return err
+		}
+		if err := f(der); err != nil {
+			return err
+		}
+	}
+}
+
+// Open makes the second pass. The stream gives the signed content octet for octet,
+// and ErrIntegrity instead of io.EOF if it is not what ReadSigned digested.
+func (s *Signed) Open() (io.ReadCloser, error) {
+	if s.Detached && s.content == nil {
+		return nil, ErrNoContent
+	}
+	content, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	h := s.sums.any()
+	return &rechecked{ReadCloser: content, hash: h.New(), want: s.sums.of[h]}, nil
+}
+
+// open streams the content, unchecked.
+func (s *Signed) open() (io.ReadCloser, error) {
+	if s.content != nil {
+		return s.content.Open()
+	}
+	r, _, f, err := (&Signed{src: s.src}).begin()
+	if err != nil {
+		return nil, err
+	}
+	content, err := r.octets(tagOctetString, "content")
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{content, f}, nil
+}
+
+// rechecked digests what is read and compares the digest at the end.
+type rechecked struct {
+	io.ReadCloser
+	hash hash.Hash
+	want []byte
+}
+
+func (c *rechecked) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.hash.Write(p[:n])
+	if errors.Is(err, io.EOF) && !bytes.Equal(c.hash.Sum(nil), c.want) {
+		return n, fmt.Errorf("%w: it changed while it was read", ErrIntegrity)
+	}
+	return n, err
+}
+
+// sums are digests of one content, and its first octets.
+type sums struct {
+	of    map[crypto.Hash][]byte
+	start []byte
+}
+
+// sum reads content to its end. It computes at least one digest.
+func sum(content io.Reader, wanted []crypto.Hash) (sums, error) {
+	s := sums{of: map[crypto.Hash][]byte{}}
+	if len(wanted) == 0 {
+		wanted = []crypto.Hash{crypto.SHA256}
+	}
+	running := map[crypto.Hash]hash.Hash{}
+	for _, h := range wanted {
+		running[h] = h.New()
+	}
+	buf := make([]byte, segment)
+	for {
+		n, err := content.Read(buf)
+		for _, d := range running {
+			d.Write(buf[:n])
+		}
+		if len(s.start) < 64 {
+			s.start = append(s.start, buf[:min(n, 64-len(s.start))]...)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return s, err
+		}
+	}
+	for h, d := range running {
+		s.of[h] = d.Sum(nil)
+	}
+	return s, nil
+}
+
+// any is one of the digests there are, the cheapest first.
+func (s sums) any() crypto.Hash {
+	for _, h := range hashes {
+		if s.of[h.hash] != nil {
+			return h.hash
+		}
+	}
+	return crypto.SHA256
+}

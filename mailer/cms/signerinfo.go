@@ -1,0 +1,135 @@
+package cms
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// A signerInfo is a SignerInfo (RFC 5652, section 5.3) as it came.
+type signerInfo struct {
+	id           identifier
+	digestAlg    algorithm
+	hash         crypto.Hash // of digestAlg; 0 if it is not known
+	signatureAlg algorithm
+	attributed   bool // there are signed attributes
+	attributes   attributes
+	signature    []byte
+	cert         *x509.Certificate // being tried
+	err          error             // why it cannot be checked
+}
+
+// parseSignerInfo keeps an error inside: one bad signer says nothing about the others.
+func parseSignerInfo(der []byte) (si signerInfo) {
+	var (
+		s              = cryptobyte.String(der)
+		seq, signed, b cryptobyte.String
+		version        int
+		ok             bool
+	)
+	if !s.ReadASN1(&seq, cbasn1.SEQUENCE) || !s.Empty() || !seq.ReadASN1Integer(&version) {
+		return signerInfo{err: malformed("no signer")}
+	}
+	if si.id, ok = readIdentifier(&seq); !ok {
+		return signerInfo{err: malformed("no signer's identifier")}
+	}
+	if si.digestAlg, ok = readAlgorithm(&seq); !ok {
+		return signerInfo{err: malformed("no digest algorithm")}
+	}
+	if si.hash = si.digestAlg.hash(); si.hash == 0 {
+		if si.digestAlg.oid.Equal(oidMD5) {
+			return signerInfo{err: fmt.Errorf("%w: signed with MD5, which anyone can forge", ErrUnsupported)}
+		}
+		return signerInfo{err: fmt.Errorf("%w: digest algorithm %v", ErrUnsupported, si.digestAlg.oid)}
+	}
+	if !seq.ReadOptionalASN1(&signed, &si.attributed, tagAttributes) {
+		return signerInfo{err: malformed("no signed attributes")}
+	}
+	if si.attributes, si.err = parseAttributes(signed); si.err != nil {
+		return si
+	}
+	if si.signatureAlg, ok = readAlgorithm(&seq); !ok || !seq.ReadASN1(&b, cbasn1.OCTET_STRING) {
+		si.err = malformed("no signature")
+	}
+	si.signature = b
+	return si
+}
+
+// verify judges the signer against the content of s.
+func (si *signerInfo) verify(s *Signed) SignerInfo {
+	out := SignerInfo{Err: si.err, Certificate: si.id.find(s.Certificates)}
+	if si.hash != 0 {
+		out.Hash, out.Digest = si.hash.String(), s.sums.of[si.hash]
+	}
+	switch {
+	case out.Err != nil:
+		return out
+	case out.Certificate == nil:
+		out.Err = ErrNoCertificate
+		return out
+	case out.Digest == nil:
+		out.Err = ErrNoContent
+		return out
+	}
+	// Several enclosed certificates may bear the same name and number: a renewed
+	// one, or one slipped in. The signer's is the one whose key fits.
+	tried := 0
+	for _, c := range s.Certificates {
+		if tried == 4 || !si.id.matches(c) {
+			continue
+		}
+		tried++
+		si.cert = c
+		name, err := si.checkSignature(s)
+		out.Algorithm, out.Err, out.Certificate = name, err, c
+		if !errors.Is(err, ErrSignature) && !errors.Is(err, ErrUnsupported) {
+			break
+		}
+	}
+	if out.Err != nil {
+		return out
+	}
+	if si.attributed { // nothing in them is to be believed before this point
+		out.Time = si.attributes.signingTime()
+		out.EncryptionCertificate = si.attributes.encryptionCertificate(s.Certificates)
+		out.Err = si.attributes.check(si, s.Type, out.Digest)
+	}
+	if out.Err == nil {
+		out.Err = weakness(si.cert.PublicKey, si.hash)
+	}
+	return out
+}
+
+// checkSignature checks the mathematics: the signature of si.cert's key over the
+// signed attributes or, without them, over the content.
+func (si *signerInfo) checkSignature(s *Signed) (name string, err error) {
+	if !si.attributed {
+		// RFC 5652, section 5.3: only plain data may be signed without attributes.
+		if !s.Type.Equal(oidData) {
+			return "", fmt.Errorf("%w: they are missing", ErrAttributes)
+		}
+		if looksLikeAttributes(s.sums.start) {
+			return "", fmt.Errorf("%w: they were passed off as content", ErrAttributes)
+		}
+		return si.signatureAlg.verify(si.cert.PublicKey, signedThing{hash: si.hash, digest: s.sums.of[si.hash]}, si.signature)
+	}
+	for _, der := range si.attributes.encodings() {
+		name, err = si.signatureAlg.verify(si.cert.PublicKey, signedThing{si.hash, sumOf(si.hash, der), der}, si.signature)
+		if !errors.Is(err, ErrSignature) {
+			break
+		}
+	}
+	return name, err
+}
+
+// looksLikeAttributes recognises the encoding of signed attributes. A signature over
+// them, presented without them, would be a valid one over them as content.
+func looksLikeAttributes(start []byte) bool {
+	pkcs9 := []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09}
+	return len(start) > 0 && start[0] == byte(tagSet)|constructed && bytes.Contains(start, pkcs9)
+}
