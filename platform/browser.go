@@ -1,0 +1,50 @@
+package platform
+
+import (
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+// OpenBrowser opens an HTML file. Where Edge, Chrome or Chromium is installed
+// it is an app window with a profile of its own in the folder profile: no
+// extensions, no sync, no history. Otherwise, or where profile is empty, it is
+// the default browser. It returns once the browser was started, and fails with
+// [ErrNoDesktop] where there is no screen. Only the file's path stands in the
+// argument list, which other users can read: a secret belongs in the file.
+func OpenBrowser(file, profile string) error {
+	if !hasDesktop() {
+		return ErrNoDesktop
+	}
+	if profile != "" {
+		for _, browser := range chromiums() {
+			if _, err := appWindow(browser, file, profile).Start(); err == nil {
+				return nil
+			}
+		}
+	}
+	return openDefault(file)
+}
+
+func appWindow(browser, file, profile string) Program {
+	return Program{Path: browser, Args: []string{
+		"--app=" + fileURL(file),
+		"--user-data-dir=" + profile,
+		"--incognito",
+		"--disable-extensions",
+		"--disable-sync",
+		"--disable-background-networking",
+		"--disable-breakpad",
+		"--no-first-run",
+		"--no-default-browser-check",
+		"--password-store=basic", // else it asks to open the keychain that it has no use for
+	}}
+}
+
+func fileURL(file string) string {
+	path := filepath.ToSlash(file)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/Users
+	}
+	return (&url.URL{Scheme: "file", Path: path}).String()
+}

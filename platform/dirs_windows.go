@@ -1,0 +1,77 @@
+package platform
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/windows"
+)
+
+// defaultHome is the folder of the user's own profile, below %LocalAppData%: a
+// database does not roam.
+func defaultHome() (string, error) {
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "Countersign"), err
+}
+
+// CheckPrivate fails with [ErrExposed] unless dir is a folder of this user's
+// that nobody but the system can change or read.
+func CheckPrivate(dir string) error {
+	if _, err := ownFolder(dir); err != nil {
+		return err
+	}
+	me, err := userSID()
+	if err != nil {
+		return err
+	}
+	what := windows.SECURITY_INFORMATION(windows.OWNER_SECURITY_INFORMATION | windows.DACL_SECURITY_INFORMATION)
+	sd, err := windows.GetNamedSecurityInfo(dir, windows.SE_FILE_OBJECT, what)
+	if err != nil {
+		return fmt.Errorf("checking a private folder: %w", err)
+	}
+	acl, _, err := sd.DACL()
+	if err != nil || acl == nil {
+		return fmt.Errorf("%w: %s has no access list", ErrExposed, dir)
+	}
+	for i := range acl.AceCount {
+		var ace *windows.ACCESS_ALLOWED_ACE
+		if err := windows.GetAce(acl, uint32(i), &ace); err != nil {
+			return fmt.Errorf("checking a private folder: %w", err)
+		}
+		if ace.Header.AceType == windows.ACCESS_ALLOWED_ACE_TYPE && !trusted(aceSID(ace), me) {
+			return fmt.Errorf("%w: %s is open to %s", ErrExposed, dir, aceSID(ace))
+		}
+	}
+	return nil
+}
+
+// trusted tells whether an account may reach a private folder: the user, and
+// those who can reach everything anyhow.
+func trusted(sid, me *windows.SID) bool {
+	return sid.Equals(me) ||
+		sid.IsWellKnown(windows.WinLocalSystemSid) ||
+		sid.IsWellKnown(windows.WinBuiltinAdministratorsSid) ||
+		sid.IsWellKnown(windows.WinCreatorOwnerSid)
+}
+
+// closeFolder gives the folder, and what will lie in it, to the user alone.
+func closeFolder(dir string) error {
+	me, err := userSID()
+	if err != nil {
+		return err
+	}
+	sd, err := windows.SecurityDescriptorFromString("D:P(A;OICI;FA;;;" + me.String() + ")(A;OICI;FA;;;SY)")
+	if err != nil {
+		return err
+	}
+	acl, _, err := sd.DACL()
+	if err != nil {
+		return err
+	}
+	what := windows.SECURITY_INFORMATION(windows.DACL_SECURITY_INFORMATION | windows.PROTECTED_DACL_SECURITY_INFORMATION)
+	return windows.SetNamedSecurityInfo(dir, windows.SE_FILE_OBJECT, what, nil, nil, acl, nil)
+}
+
+// syncFolder has nothing to do: NTFS journals renames.
+func syncFolder(string) error { return nil }

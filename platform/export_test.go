@@ -1,0 +1,6 @@
+package platform
+
+var (
+	AppWindow = appWindow
+	FileURL   = fileURL
+)

@@ -1,0 +1,45 @@
+package platform
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+)
+
+// Program is another program to start.
+type Program struct {
+	Path   string
+	Args   []string
+	Input  []byte   // its standard input, at most 4 KiB: a way to hand over a secret that no argument list shows
+	Output *os.File // where its output and errors go; nil: nowhere
+}
+
+// Start starts a program that outlives this one and its terminal. The channel
+// gives how it ended, if it ends while this program still runs.
+func (p Program) Start() (<-chan error, error) {
+	if len(p.Input) > 4<<10 {
+		return nil, fmt.Errorf("starting %s: input of %d bytes", p.Path, len(p.Input))
+	}
+	cmd := exec.Command(p.Path, p.Args...)
+	cmd.SysProcAttr = detached()
+	if p.Output != nil {
+		cmd.Stdout, cmd.Stderr = p.Output, p.Output
+	}
+	// A pipe holds the input until it is read, even after this program's end.
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p.Path, err)
+	}
+	defer r.Close()
+	defer w.Close()
+	cmd.Stdin = r
+	if _, err := w.Write(p.Input); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p.Path, err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p.Path, err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	return ended, nil
+}

@@ -1,0 +1,55 @@
+package platform
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+// UserSID returns the security identifier of this user, as text.
+func UserSID() (string, error) {
+	sid, err := userSID()
+	if err != nil {
+		return "", err
+	}
+	return sid.String(), nil
+}
+
+func userSID() (*windows.SID, error) {
+	user, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil {
+		return nil, fmt.Errorf("finding out who the user is: %w", err)
+	}
+	return user.User.Sid, nil
+}
+
+// ProcessIsMine tells whether a process belongs to this user.
+func ProcessIsMine(pid uint32) (bool, error) {
+	me, err := userSID()
+	if err != nil {
+		return false, err
+	}
+	process, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, pid)
+	if err != nil {
+		// Another user's process can't be opened at all.
+		return false, nil
+	}
+	defer windows.CloseHandle(process)
+	var token windows.Token
+	if err := windows.OpenProcessToken(process, windows.TOKEN_QUERY, &token); err != nil {
+		return false, nil
+	}
+	defer token.Close()
+	user, err := token.GetTokenUser()
+	if err != nil {
+		return false, fmt.Errorf("finding out whose process %d is: %w", pid, err)
+	}
+	return user.User.Sid.Equals(me), nil
+}
+
+// aceSID is the account of an access control entry, which begins where the
+// entry's fixed fields end.
+func aceSID(ace *windows.ACCESS_ALLOWED_ACE) *windows.SID {
+	return (*windows.SID)(unsafe.Pointer(&ace.SidStart))
+}
