@@ -40,34 +40,25 @@ type section struct {
 	off, n int64
 }
 
-// errSeek answers a seek to a place before the section.
-var errSeek = errors.New("message: seeking before the start")
-
 func (s section) Open() (io.ReadCloser, error) {
 	r, err := s.src.Open()
 	if err != nil {
 		return nil, err
 	}
-	at, seeks := r.(io.Seeker)
-	if seeks {
+	if at, ok := r.(io.Seeker); ok {
 		_, err = at.Seek(s.off, io.SeekStart)
-	} else {
-		_, err = io.CopyN(io.Discard, r, s.off)
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
+	} else if _, err = io.CopyN(io.Discard, r, s.off); errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
 		r.Close()
 		return nil, fmt.Errorf("skipping to byte %d: %w", s.off, err)
 	}
-	reader := &sectionReader{r: r, left: s.n}
-	if seeks {
-		return &sectionSeeker{sectionReader: reader, at: at, section: s}, nil
-	}
-	return reader, nil
+	return &sectionReader{r: r, left: s.n}, nil
 }
 
+// sectionReader ends after left bytes. Unlike io.LimitReader it tells when there
+// are fewer.
 type sectionReader struct {
 	r    io.ReadCloser
 	left int64
@@ -77,10 +68,7 @@ func (r *sectionReader) Read(p []byte) (int, error) {
 	if r.left <= 0 {
 		return 0, io.EOF
 	}
-	if int64(len(p)) > r.left {
-		p = p[:r.left]
-	}
-	n, err := r.r.Read(p)
+	n, err := r.r.Read(p[:min(int64(len(p)), r.left)])
 	r.left -= int64(n)
 	if errors.Is(err, io.EOF) && r.left > 0 {
 		err = io.ErrUnexpectedEOF
@@ -89,29 +77,3 @@ func (r *sectionReader) Read(p []byte) (int, error) {
 }
 
 func (r *sectionReader) Close() error { return r.r.Close() }
-
-// sectionSeeker is a sectionReader over a source that seeks.
-type sectionSeeker struct {
-	*sectionReader
-	at      io.Seeker
-	section section
-}
-
-// Seek counts from the section's own first byte.
-func (r *sectionSeeker) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += r.section.n - r.left
-	case io.SeekEnd:
-		offset += r.section.n
-	}
-	if offset < 0 {
-		return 0, errSeek
-	}
-	offset = min(offset, r.section.n)
-	if _, err := r.at.Seek(r.section.off+offset, io.SeekStart); err != nil {
-		return 0, err
-	}
-	r.left = r.section.n - offset
-	return offset, nil
-}

@@ -1,0 +1,50 @@
+package message
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/htmlindex"
+)
+
+// toUTF8 reads raw in the named character set. UTF-8 is believed wherever the
+// bytes are valid UTF-8 and the name is missing, unknown or US-ASCII, because
+// other programs mislabel it; what remains is Windows-1252, as browsers hold.
+func toUTF8(charset string, raw []byte) string {
+	charset = strings.ToLower(strings.TrimSpace(charset))
+	enc, err := htmlindex.Get(charset)
+	if err != nil || charset == "us-ascii" || charset == "ascii" {
+		if utf8.Valid(raw) {
+			return string(raw)
+		}
+		enc = charmap.Windows1252
+	}
+	text, err := enc.NewDecoder().Bytes(raw)
+	if err != nil {
+		text = raw
+	}
+	return strings.ToValidUTF8(string(text), "\uFFFD")
+}
+
+// Text returns the part's content as UTF-8 with lines ending in LF, for parts
+// whose type is text. At most max bytes of the content are read; where there are
+// more, the text is cut and comes with ErrLimit. What can't be decoded is U+FFFD.
+func (p *Part) Text(max int64) (string, error) {
+	r, err := p.Open()
+	if err != nil {
+		return "", fmt.Errorf("opening text: %w", err)
+	}
+	defer r.Close()
+	raw, err := io.ReadAll(io.LimitReader(r, max+1))
+	if err != nil {
+		return "", fmt.Errorf("reading text: %w", err)
+	}
+	if int64(len(raw)) > max {
+		raw, err = raw[:max], ErrLimit
+	}
+	text := strings.TrimPrefix(toUTF8(p.Params["charset"], raw), "\uFEFF") // a byte order mark
+	return strings.ReplaceAll(text, "\r\n", "\n"), err
+}
