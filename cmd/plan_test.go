@@ -42,9 +42,11 @@ mailer                   mailer/message mailer/cms mailer/smime mailer/policy ma
 mailer/server            mailer/message ; go-smtp go-imap/v2 go-sasl
 mailer/server/servertest - ; -
 tray/control             platform/localsock ; -
-tray/web                 tray/control ; -
+tray/web                 tray/control tray/web/door ; -
+tray/web/door            - ; -
 tray/agent               platform platform/localsock platform/keychain mailer mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/sealed vault/trust vault/contacts vault/settings vault/book vault/journal vault/discover tray/control tray/web ; -
-tray/demo                tray/agent tray/control mailer/server mailer/cms mailer/message mailer/smime platform/keychain ; go-pkcs12
+tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform ; -
+tray/demo/authority      - ; go-pkcs12
 cmd/countersign          tray/control platform platform/localsock ; cobra x/term
 cmd/countersign-agent    tray/agent tray/demo ; -
 cmd/bench                mailer/cms mailer/message mailer/smime ; -
