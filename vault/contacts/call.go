@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"countersign/vault/contacts/keyset"
 )
 
 // CallReport is what the user heard on a call that the user placed (V1). Number
@@ -45,7 +47,7 @@ type Outcome struct {
 // A call to another number than before starts both checks again, so that the
 // number recorded is the one on which everything was heard.
 func (c Contact) RecordCall(m Moment, r CallReport) (Contact, Outcome, error) {
-	return c.recordCall(m, r, SafetyWords)
+	return c.recordCall(m, r, keyset.SafetyWords)
 }
 
 // recordCall has the function for the safety words as an argument, because the
@@ -160,7 +162,7 @@ func (o *Outcome) say(sentence string) {
 }
 
 func (c *Contact) hearCode(m Moment, typed []string, o *Outcome) {
-	words, unknown := heard(typed, 4)
+	words, unknown := keyset.Heard(typed, 4)
 	if len(unknown) > 0 {
 		o.Matched, o.UnknownCode = false, unknown
 		o.say("Not all of the four words are on the list. Ask to hear them again; this has cost no try.")
@@ -185,7 +187,7 @@ func (c *Contact) hearCode(m Moment, typed []string, o *Outcome) {
 }
 
 func (c *Contact) hearWords(m Moment, typed []string, safety func(string, KeySet) [6]string, o *Outcome) {
-	words, unknown := heard(typed, 6)
+	words, unknown := keyset.Heard(typed, 6)
 	if len(unknown) > 0 {
 		o.Matched, o.UnknownWords = false, unknown
 		o.say("Not all of the six safety words are on the list. Ask to hear them again; this has cost no try.")
@@ -195,15 +197,15 @@ func (c *Contact) hearWords(m Moment, typed []string, safety func(string, KeySet
 		c.wrongWords(m, o)
 		return
 	}
-	c.Test.Sign, c.Test.Encrypt, c.Test.WordsMatched = ReadWords, ReadWords, m.now()
+	c.Test.Sign, c.Test.Encrypt, c.Test.WordsMatched = keyset.ReadWords, keyset.ReadWords, m.now()
 	o.say("The safety words match.")
 }
 
 func (c *Contact) hearFingerprints(m Moment, typed []string, o *Outcome) {
 	keys := c.Test.Keys
-	found := make(map[*x509.Certificate]Read)
+	found := make(map[*x509.Certificate]keyset.Read)
 	for _, text := range typed {
-		cert, how, ok := matchFingerprint(text, keys.certificates())
+		cert, how, ok := keys.MatchFingerprint(text)
 		switch {
 		case !ok:
 			o.Matched = false
@@ -268,7 +270,7 @@ func (c *Contact) conclude(m Moment, o *Outcome) {
 	}
 	t := c.Test
 	if t.Sign != "" && t.Encrypt == "" && t.Vouched {
-		t.Encrypt = ReadSignature // V2: named by the signing key that was read
+		t.Encrypt = keyset.ReadSignature // V2: named by the signing key that was read
 	}
 	if t.Sign != "" && t.Encrypt != "" && t.WordsMatched.IsZero() {
 		t.WordsMatched = m.now()

@@ -33,15 +33,34 @@ package contacts
 
 import (
 	"crypto/rand"
-	"encoding/hex"
-	"errors"
 	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"countersign/vault/contacts/form"
+	"countersign/vault/contacts/keyset"
 	"countersign/vault/trust"
+)
+
+// What other rooms call by this room's name.
+type (
+	KeySet    = keyset.KeySet
+	KeyHashes = keyset.KeyHashes
+	Hash      = keyset.Hash
+	Form      = form.Form
+	FormKind  = form.Kind
+)
+
+// The six fixed forms (V4).
+const (
+	Invitation      = form.Invitation
+	TestForm        = form.Test
+	AnswerForm      = form.Answer
+	KeyAnnouncement = form.KeyAnnouncement
+	ReceiptForm     = form.Receipt
+	CourtesyNotice  = form.CourtesyNotice
 )
 
 // State is how far the verification of a contact has come (V6).
@@ -83,23 +102,13 @@ type Pin struct {
 
 // Call is what is recorded of the call that verified a key set.
 type Call struct {
-	At      time.Time `json:"at"`
-	Number  string    `json:"number,omitempty"` // as typed; none when met in person
-	Source  Source    `json:"source"`
-	Reader  string    `json:"reader,omitempty"` // for a team: who read the words
-	Sign    Read      `json:"sign"`             // how the signing certificate was confirmed
-	Encrypt Read      `json:"encrypt"`          // how the encryption certificate was
+	At      time.Time   `json:"at"`
+	Number  string      `json:"number,omitempty"` // as typed; none when met in person
+	Source  Source      `json:"source"`
+	Reader  string      `json:"reader,omitempty"` // for a team: who read the words
+	Sign    keyset.Read `json:"sign"`             // how the signing certificate was confirmed
+	Encrypt keyset.Read `json:"encrypt"`          // how the encryption certificate was
 }
-
-// Read is how a certificate was confirmed on the call.
-type Read string
-
-const (
-	ReadWords       Read = "words"       // by the six safety words
-	ReadFingerprint Read = "fingerprint" // by digits of SHA-256
-	ReadThumbprint  Read = "thumbprint"  // by all 40 digits of SHA-1
-	ReadSignature   Read = "signature"   // unread: named in a message signed by the key that was read
-)
 
 // Source is where a telephone number comes from (V1).
 type Source string
@@ -184,27 +193,10 @@ type Own struct {
 	Keys    KeySet
 }
 
-// Hash is a SHA-256 value; in JSON and text, 64 hexadecimal digits.
-type Hash [32]byte
-
-func (h Hash) String() string { return hex.EncodeToString(h[:]) }
-
-// MarshalText gives 64 lower-case hexadecimal digits.
-func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
-
-// UnmarshalText reads exactly 64 hexadecimal digits.
-func (h *Hash) UnmarshalText(b []byte) error {
-	if len(b) != 64 {
-		return errors.New("contacts: a hash has 64 hexadecimal digits")
-	}
-	_, err := hex.Decode(h[:], b)
-	return err
-}
-
 // New makes a contact of which nothing is known. The address must be canonical
 // (ASCII lower case, domain in A-labels), or a bare domain for an organisation.
 func New(address, name string) (Contact, error) {
-	if !canonical(address) {
+	if !keyset.Canonical(address) {
 		return Contact{}, ErrAddress
 	}
 	return Contact{Address: address, Name: name, State: Unknown}, nil
@@ -220,21 +212,6 @@ func (c Contact) Who() string {
 		return c.Name
 	}
 	return c.Address
-}
-
-// canonical accepts local@domain or domain in printable lower-case ASCII, at
-// most 254 octets (RFC 5321, section 4.5.3.1.3).
-func canonical(address string) bool {
-	if address == "" || len(address) > 254 {
-		return false
-	}
-	for _, b := range []byte(address) {
-		if b <= ' ' || b > '~' || (b >= 'A' && b <= 'Z') {
-			return false
-		}
-	}
-	at := strings.LastIndexByte(address, '@')
-	return at != 0 && at != len(address)-1
 }
 
 // clone copies what a transition may change, so that the old value stays.
@@ -291,7 +268,7 @@ func (c Contact) AddCandidate(m Moment, keys KeySet, from Origin) (Contact, erro
 	if keys.Sign == nil && keys.Encrypt == nil {
 		return c, ErrNoCertificate
 	}
-	for _, cert := range keys.certificates() {
+	for _, cert := range keys.Certificates() {
 		if trust.Binds(cert, c.Address) == trust.BoundNone && len(trust.Names(cert)) > 0 {
 			return c, ErrOtherAddress
 		}
@@ -308,7 +285,7 @@ func (c *Contact) note(now time.Time, keys KeySet, from Origin) {
 	for i, k := range c.Candidates {
 		if k.Keys.ID() == id {
 			c.Candidates[i].Last = now
-			c.Candidates[i].Keys = k.Keys.later(keys)
+			c.Candidates[i].Keys = k.Keys.Later(keys)
 			if from == FromFile {
 				c.Candidates[i].From = from
 			}

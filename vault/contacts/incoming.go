@@ -3,6 +3,9 @@ package contacts
 import (
 	"fmt"
 	"time"
+
+	"countersign/vault/contacts/form"
+	"countersign/vault/contacts/keyset"
 )
 
 // Incoming is a test message that the contact sent to the user.
@@ -27,9 +30,9 @@ func (c Contact) ReceiveTest(m Moment, r Received, own Own, seen func(id string)
 	switch {
 	case f.Kind != TestForm || f.From != c.Address:
 		return c, ErrFormTest
-	case r.Encryption == nil || f.Keys.Encrypt != SPKI(r.Encryption):
+	case r.Encryption == nil || f.Keys.Encrypt != keyset.SPKI(r.Encryption):
 		return c, ErrFormKeys
-	case !m.now().Before(f.Expires) || f.Expires.After(m.now().Add(TestLife+24*time.Hour)):
+	case !m.now().Before(f.Expires) || f.Expires.After(m.now().Add(form.TestLife+24*time.Hour)):
 		return c, ErrFormExpired
 	}
 	c = c.clone()
@@ -51,7 +54,7 @@ func (c Contact) AnswerTest(m Moment, own Own) (Contact, Form, error) {
 	if !m.now().Before(c.Incoming.Expires) {
 		return c, Form{}, ErrFormExpired
 	}
-	f, err := NewForm(m, Invitation, own, c.Address)
+	f, err := form.New(m.random(), Invitation, own.Address, c.Address)
 	if err != nil {
 		return c, Form{}, fmt.Errorf("answering a test: %w", err)
 	}

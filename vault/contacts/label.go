@@ -208,8 +208,6 @@ func (v Void) String() string {
 		return "The test is void after three wrong tries: send a new one."
 	case VoidExpired:
 		return "The test has expired: send a new one."
-	case VoidReplaced:
-		return "A newer test took its place."
 	case VoidKeys:
 		return "The answer used other keys than the ones tested, so the test is void: " +
 			"look at the certificates and test the right one."

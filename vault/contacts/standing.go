@@ -3,6 +3,7 @@ package contacts
 import (
 	"time"
 
+	"countersign/vault/contacts/keyset"
 	"countersign/vault/trust"
 )
 
@@ -92,5 +93,5 @@ func (c Contact) Renew(m Moment, keys KeySet, sign, encrypt trust.Verdict) (Cont
 // Signs says that a certificate holds the pinned signing key: only what it
 // signed is "from a verified contact" (V3).
 func (p *Pin) Signs(k KeySet) bool {
-	return p != nil && k.Sign != nil && SPKI(k.Sign) == SPKI(p.Keys.Sign)
+	return p != nil && k.Sign != nil && keyset.SPKI(k.Sign) == keyset.SPKI(p.Keys.Sign)
 }

@@ -10,43 +10,45 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"countersign/vault/contacts/form"
+	"countersign/vault/contacts/keyset"
 )
 
 // Test is the test message that the user sent, and how far it has come. It is
 // sealed with the code key: any change from outside voids it.
 type Test struct {
-	ID           string    `json:"id"`
-	Keys         KeySet    `json:"keys"` // what the code was encrypted to, and what will be pinned
-	Own          Hash      `json:"own"`  // the ID of the user's key set at the time
-	Sent         time.Time `json:"sent"`
-	Expires      time.Time `json:"expires"`
-	Answered     time.Time `json:"answered,omitzero"`
-	Number       string    `json:"number,omitempty"`
-	Source       Source    `json:"source,omitempty"`
-	Reader       string    `json:"reader,omitempty"`
-	CodeMatched  time.Time `json:"code_matched,omitzero"`
-	WordsMatched time.Time `json:"words_matched,omitzero"` // words, or every fingerprint needed
-	Sign         Read      `json:"sign,omitempty"`         // how the signing certificate was confirmed
-	Encrypt      Read      `json:"encrypt,omitempty"`      // how the encryption certificate was read
-	Vouched      bool      `json:"vouched,omitempty"`      // a signed reply names the encryption key
-	CodeWrong    int       `json:"code_wrong,omitempty"`
-	WordsWrong   int       `json:"words_wrong,omitempty"`
-	Code         []byte    `json:"code"` // HMAC of the four words
-	Form         []byte    `json:"form"` // HMAC of the form's digest
-	Seal         []byte    `json:"seal"` // HMAC of all the above and the address
+	ID           string      `json:"id"`
+	Keys         KeySet      `json:"keys"` // what the code was encrypted to, and what will be pinned
+	Own          Hash        `json:"own"`  // the ID of the user's key set at the time
+	Sent         time.Time   `json:"sent"`
+	Expires      time.Time   `json:"expires"`
+	Answered     time.Time   `json:"answered,omitzero"`
+	Number       string      `json:"number,omitempty"`
+	Source       Source      `json:"source,omitempty"`
+	Reader       string      `json:"reader,omitempty"`
+	CodeMatched  time.Time   `json:"code_matched,omitzero"`
+	WordsMatched time.Time   `json:"words_matched,omitzero"` // words, or every fingerprint needed
+	Sign         keyset.Read `json:"sign,omitempty"`         // how the signing certificate was confirmed
+	Encrypt      keyset.Read `json:"encrypt,omitempty"`      // how the encryption certificate was read
+	Vouched      bool        `json:"vouched,omitempty"`      // a signed reply names the encryption key
+	CodeWrong    int         `json:"code_wrong,omitempty"`
+	WordsWrong   int         `json:"words_wrong,omitempty"`
+	Code         []byte      `json:"code"` // HMAC of the four words
+	Form         []byte      `json:"form"` // HMAC of the form's digest
+	Seal         []byte      `json:"seal"` // HMAC of all the above and the address
 }
 
 // Void is why a test came to nothing. Faces show it as a sentence ([Void.String]).
 type Void string
 
 const (
-	VoidTries    Void = "three-wrong-codes"
-	VoidExpired  Void = "expired"
-	VoidReplaced Void = "replaced"
-	VoidKeys     Void = "keys-changed"
-	VoidExposed  Void = "exposed" // an unprotected answer quoted the code
-	VoidEdited   Void = "edited"
-	VoidDoubt    Void = "mismatch"
+	VoidTries   Void = "three-wrong-codes"
+	VoidExpired Void = "expired"
+	VoidKeys    Void = "keys-changed"
+	VoidExposed Void = "exposed" // an unprotected answer quoted the code
+	VoidEdited  Void = "edited"
+	VoidDoubt   Void = "mismatch"
 )
 
 const (
@@ -82,21 +84,21 @@ func (c Contact) SendTest(m Moment, own Own, candidate string) (Contact, Form, e
 		return c, Form{}, ErrBarred
 	case !k.Keys.Complete():
 		return c, Form{}, ErrIncomplete
-	case !own.Keys.Complete() || !canonical(own.Address):
+	case !own.Keys.Complete() || !keyset.Canonical(own.Address):
 		return c, Form{}, errors.New("contacts: the user's own key set is incomplete")
 	case len(m.CodeKey) < 32:
 		return c, Form{}, errors.New("contacts: the code key is shorter than 32 bytes")
 	}
-	code, err := newCode(m.random())
+	code, err := keyset.NewCode(m.random())
 	if err != nil {
 		return c, Form{}, fmt.Errorf("drawing a code: %w", err)
 	}
-	f, err := NewForm(m, Invitation, own, c.Address)
+	f, err := form.New(m.random(), Invitation, own.Address, c.Address)
 	if err != nil {
 		return c, Form{}, err
 	}
 	mine, theirs := own.Keys.Hashes(), k.Keys.Hashes()
-	f.Kind, f.Keys, f.ToKeys, f.Code, f.Expires = TestForm, &mine, &theirs, code, m.now().Add(TestLife)
+	f.Kind, f.Keys, f.ToKeys, f.Code, f.Expires = TestForm, &mine, &theirs, code, m.now().Add(form.TestLife)
 
 	c = c.clone()
 	c.Test = &Test{ID: f.ID, Keys: k.Keys, Own: own.Keys.ID(), Sent: m.now(), Expires: f.Expires}
@@ -138,8 +140,8 @@ var (
 func (r Received) Recognise(own Own, seen func(id string) bool) error {
 	f := r.Form
 	switch {
-	case f.validate() != nil:
-		return ErrForm
+	case f.Validate() != nil:
+		return form.ErrMalformed
 	case r.Signer == nil:
 		return ErrFormSignature
 	case f.From != r.From:
@@ -148,7 +150,7 @@ func (r Received) Recognise(own Own, seen func(id string) bool) error {
 		return ErrFormTo
 	case f.Kind.Encrypted() && !r.Encrypted:
 		return ErrFormClear
-	case f.Keys != nil && f.Keys.Sign != SPKI(r.Signer):
+	case f.Keys != nil && f.Keys.Sign != keyset.SPKI(r.Signer):
 		return ErrFormSignature
 	case f.ToKeys != nil && *f.ToKeys != own.Keys.Hashes():
 		return ErrFormKeys
@@ -184,7 +186,7 @@ func (c Contact) ReceiveAnswer(m Moment, r Received, own Own, seen func(id strin
 		c.void(VoidKeys)
 	default:
 		c.Test.Answered = m.now()
-		c.Test.Vouched = SPKI(r.Encryption) == c.Test.Keys.Hashes().Encrypt
+		c.Test.Vouched = keyset.SPKI(r.Encryption) == c.Test.Keys.Hashes().Encrypt
 		c.sealTest(m)
 	}
 	c.settle()
@@ -220,7 +222,7 @@ func (c Contact) ReceiveReply(m Moment, r Reply) Contact {
 		c.void(VoidExpired)
 	case !r.Encrypted && c.quotesCode(m.CodeKey, r.Text):
 		c.void(VoidExposed)
-	case quotes && (SPKI(r.Signer) != keys.Sign || r.Encryption != nil && SPKI(r.Encryption) != keys.Encrypt):
+	case quotes && (keyset.SPKI(r.Signer) != keys.Sign || r.Encryption != nil && keyset.SPKI(r.Encryption) != keys.Encrypt):
 		c.note(m.now(), KeySet{Sign: r.Signer, Encrypt: r.Encryption}, FromAnswer)
 		c.void(VoidKeys)
 	case quotes:
@@ -243,7 +245,7 @@ func (c Contact) quotesCode(key []byte, text string) bool {
 	for _, token := range strings.FieldsFunc(text, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	}) {
-		word, ok := listed(token)
+		word, ok := keyset.Listed(token)
 		if !ok {
 			continue
 		}

@@ -1,4 +1,4 @@
-package contacts
+package form
 
 import "strings"
 
@@ -9,13 +9,13 @@ func (f Form) Subject() string {
 	switch f.Kind {
 	case Invitation:
 		return "Please answer with a signed message"
-	case TestForm:
+	case Test:
 		return "Test message: please wait for a telephone call"
-	case AnswerForm:
+	case Answer:
 		return "Answer to your test message"
 	case KeyAnnouncement:
 		return "My certificate will change"
-	case ReceiptForm:
+	case Receipt:
 		return "Your message has arrived"
 	case CourtesyNotice:
 		return "Your message arrived without protection"
@@ -26,7 +26,7 @@ func (f Form) Subject() string {
 // Text is what any mail program shows of a form. It is made of the form's data
 // alone. Lines are at most 72 characters but for a long address.
 func (f Form) Text() string {
-	body := map[FormKind]string{
+	body := map[Kind]string{
 		Invitation: `{from} would like to write to you in confidence.
 
 Please answer this message with a signed e-mail. It can be empty: the
@@ -37,7 +37,7 @@ after your computer.
 After that you will get a test message, and then a telephone call to
 make sure that the certificate is yours.`,
 
-		TestForm: `{from} wants to be sure that this mailbox and its certificate are yours
+		Test: `{from} wants to be sure that this mailbox and its certificate are yours
 before writing to you in confidence.
 
 Please wait for a telephone call. When {from} calls and asks, read out
@@ -59,7 +59,7 @@ next line in it.
 Reference: {id}
 Good until {expires}`,
 
-		AnswerForm: `Your test message has arrived at {from} and was opened.
+		Answer: `Your test message has arrived at {from} and was opened.
 
 Please call now, on a number that you did not get by e-mail, to hear the
 four words of the test and the safety words.
@@ -72,7 +72,7 @@ This message is signed so that a program can check it. If yours does not
 know this form, please keep the message until the new certificate is in
 use, and call {from} if in doubt.`,
 
-		ReceiptForm: `Your message to {from} has arrived and was opened.
+		Receipt: `Your message to {from} has arrived and was opened.
 
 This was sent by a program when the message was read. The message that
 it confirms is named inside, where your program can compare it.`,

@@ -1,13 +1,12 @@
-package contacts
+package keyset
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"io"
 	"math/big"
 	"slices"
 	"strings"
-
-	"crypto/sha256"
 
 	"github.com/tyler-smith/go-bip39/wordlists"
 	"golang.org/x/crypto/argon2"
@@ -71,8 +70,8 @@ func wordsOf(b []byte, n int) []string {
 	return words
 }
 
-// newCode draws four words: 44 bits.
-func newCode(random io.Reader) ([]string, error) {
+// NewCode draws four words: 44 bits.
+func NewCode(random io.Reader) ([]string, error) {
 	b := make([]byte, 6)
 	if _, err := io.ReadFull(random, b); err != nil {
 		return nil, err
@@ -80,9 +79,9 @@ func newCode(random io.Reader) ([]string, error) {
 	return wordsOf(b, 4), nil
 }
 
-// listed finds the word meant by what was typed. Case, spaces and everything
+// Listed finds the word meant by what was typed. Case, spaces and everything
 // after the fourth letter are forgiven; a wrong letter never is.
-func listed(typed string) (string, bool) {
+func Listed(typed string) (string, bool) {
 	letters := strings.Join(strings.Fields(strings.ToLower(typed)), "")
 	if len(letters) < 3 {
 		return "", false
@@ -97,10 +96,10 @@ func listed(typed string) (string, bool) {
 
 func first4(w string) string { return w[:min(4, len(w))] }
 
-// heard turns typed boxes into n words of the list. Where the number of boxes is
+// Heard turns typed boxes into n words of the list. Where the number of boxes is
 // another, they are read as one line. Unknown holds the positions, from 1, of
 // what is not on the list or missing.
-func heard(typed []string, n int) (words []string, unknown []int) {
+func Heard(typed []string, n int) (words []string, unknown []int) {
 	if len(typed) != n {
 		typed = strings.Fields(strings.Join(typed, " "))
 	}
@@ -108,7 +107,7 @@ func heard(typed []string, n int) (words []string, unknown []int) {
 		var word string
 		ok := false
 		if i < len(typed) && i < n {
-			word, ok = listed(typed[i])
+			word, ok = Listed(typed[i])
 		}
 		if !ok {
 			unknown = append(unknown, i+1)
@@ -116,4 +115,19 @@ func heard(typed []string, n int) (words []string, unknown []int) {
 		words = append(words, word)
 	}
 	return words, unknown
+}
+
+// Canonical accepts local@domain or domain in printable lower-case ASCII, at
+// most 254 octets (RFC 5321, section 4.5.3.1.3).
+func Canonical(address string) bool {
+	if address == "" || len(address) > 254 {
+		return false
+	}
+	for _, b := range []byte(address) {
+		if b <= ' ' || b > '~' || (b >= 'A' && b <= 'Z') {
+			return false
+		}
+	}
+	at := strings.LastIndexByte(address, '@')
+	return at != 0 && at != len(address)-1
 }

@@ -1,4 +1,7 @@
-package contacts
+// Package keyset is what a verification is about, and how it is read aloud: one
+// signing and one encryption certificate, their names, the six safety words, the
+// fingerprints, and the four words of a code (SECURITY.md, V2 and V5).
+package keyset
 
 import (
 	"bytes"
@@ -7,10 +10,28 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"countersign/vault/trust"
 )
+
+// Hash is a SHA-256 value; in JSON and text, 64 hexadecimal digits.
+type Hash [32]byte
+
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// MarshalText gives 64 lower-case hexadecimal digits.
+func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText reads exactly 64 hexadecimal digits.
+func (h *Hash) UnmarshalText(b []byte) error {
+	if len(b) != 64 {
+		return errors.New("keyset: a hash has 64 hexadecimal digits")
+	}
+	_, err := hex.Decode(h[:], b)
+	return err
+}
 
 // KeySet is what is verified: one signing and one encryption certificate, which
 // may be the same (V2). Either may be nil while it is only a candidate.
@@ -48,8 +69,8 @@ func (k KeySet) ID() [32]byte {
 	return sha256.Sum256(append(append([]byte("countersign key set 1\x00"), h.Sign[:]...), h.Encrypt[:]...))
 }
 
-// certificates lists the certificates there are, each once.
-func (k KeySet) certificates() []*x509.Certificate {
+// Certificates lists the certificates there are, each once.
+func (k KeySet) Certificates() []*x509.Certificate {
 	var out []*x509.Certificate
 	if k.Sign != nil {
 		out = append(out, k.Sign)
@@ -60,8 +81,8 @@ func (k KeySet) certificates() []*x509.Certificate {
 	return out
 }
 
-// later takes, for the same keys, the certificates that end later.
-func (k KeySet) later(n KeySet) KeySet {
+// Later takes, for the same keys, the certificates that end later.
+func (k KeySet) Later(n KeySet) KeySet {
 	if k.Sign != nil && n.Sign.NotAfter.After(k.Sign.NotAfter) {
 		k.Sign = n.Sign
 	}
@@ -182,15 +203,26 @@ func grouped(digits string) string {
 	return b.String()
 }
 
-// matchFingerprint compares digits as typed with a certificate. It takes the
-// last 24 digits of SHA-256 or all 64, or all 40 of SHA-1; ok is false where the
-// digits are none of these in form, which costs no try.
-func matchFingerprint(typed string, certs []*x509.Certificate) (match *x509.Certificate, how Read, ok bool) {
+// Read is how a certificate was confirmed on a call.
+type Read string
+
+const (
+	ReadWords       Read = "words"       // by the six safety words
+	ReadFingerprint Read = "fingerprint" // by digits of SHA-256
+	ReadThumbprint  Read = "thumbprint"  // by all 40 digits of SHA-1
+	ReadSignature   Read = "signature"   // unread: named in a message signed by the key that was read
+)
+
+// MatchFingerprint finds the certificate of the set that has the digits typed:
+// the last 24 of its SHA-256, or all 64, or all 40 of its SHA-1. The certificate
+// is nil if none has them; ok is false where the digits are none of these in
+// form, which costs no try.
+func (k KeySet) MatchFingerprint(typed string) (match *x509.Certificate, how Read, ok bool) {
 	digits, ok := hexDigits(typed)
 	if !ok {
 		return nil, "", false
 	}
-	for _, cert := range certs {
+	for _, cert := range k.Certificates() {
 		long, short := sha256.Sum256(cert.Raw), sha1.Sum(cert.Raw)
 		full := hex.EncodeToString(long[:])
 		switch {
