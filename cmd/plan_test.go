@@ -28,23 +28,25 @@ mailer/cms               - ; x/crypto emmansun/base64
 mailer/smime             mailer/message mailer/cms ; -
 vault/sealed             - ; go-sqlite3
 vault/trust              - ; x/crypto x/net/idna
-vault/contacts           vault/trust ; x/crypto go-bip39/wordlists
+vault/contacts           vault/trust vault/contacts/keyset vault/contacts/form ; -
+vault/contacts/keyset    vault/trust ; x/crypto go-bip39/wordlists
+vault/contacts/form      vault/contacts/keyset ; -
 vault/settings           - ; -
-vault/book               vault/contacts vault/sealed ; -
+vault/book               vault/contacts vault/contacts/keyset vault/contacts/form vault/sealed ; -
 vault/journal            vault/sealed ; -
 vault                    vault/sealed platform/keychain mailer/cms ; go-pkcs12 age
 vault/discover           vault/trust vault/sealed ; -
-mailer/policy            mailer/message mailer/smime vault/contacts vault/trust vault/settings ; x/net/html
+mailer/policy            mailer/message mailer/smime vault/contacts vault/contacts/keyset vault/contacts/form vault/trust vault/settings ; x/net/html
 mailer/transport         - ; go-smtp go-imap/v2 go-sasl
 mailer/account           mailer/transport vault vault/sealed ; -
 mailer/outbox            mailer/transport vault/sealed ; -
-mailer                   mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/sealed vault/trust vault/contacts vault/settings vault/book vault/journal vault/discover ; -
+mailer                   mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/settings vault/book vault/journal vault/discover ; -
 mailer/server            mailer/message ; go-smtp go-imap/v2 go-sasl
 mailer/server/servertest - ; -
 tray/control             platform/localsock ; -
 tray/web                 tray/control tray/web/door ; -
 tray/web/door            - ; -
-tray/agent               platform platform/localsock platform/keychain mailer mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/sealed vault/trust vault/contacts vault/settings vault/book vault/journal vault/discover tray/control tray/web ; -
+tray/agent               platform platform/localsock platform/keychain mailer mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/settings vault/book vault/journal vault/discover tray/control tray/web ; -
 tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform ; -
 tray/demo/authority      - ; go-pkcs12
 cmd/countersign          tray/control platform platform/localsock ; cobra x/term
@@ -92,7 +94,7 @@ var everyTest = []string{"testscript", "go-cmp", "chromedp"}
 // time come to them as arguments.
 var pure = []string{
 	"mailer/message", "mailer/cms", "mailer/smime", "mailer/policy",
-	"vault/contacts", "vault/trust", "vault/settings",
+	"vault/contacts", "vault/contacts/keyset", "vault/contacts/form", "vault/trust", "vault/settings",
 }
 
 var impureImports = []string{"net", "net/http", "os", "syscall", "unsafe", "database/sql", "mime/multipart"}
