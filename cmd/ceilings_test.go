@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The ceilings (counted without test files where a package is meant).
+// The ceilings. A package is counted without its tests and its comments.
 const (
 	fileLines       = 500
 	functionLines   = 80
@@ -26,7 +26,7 @@ func TestCeilings(t *testing.T) {
 			}
 			continue
 		}
-		sizes[s.room] += s.lines
+		sizes[s.room] += s.code
 		if s.lines > fileLines {
 			t.Errorf("%s has %d lines; a file may have %d", s.path, s.lines, fileLines)
 		}
