@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"countersign/mailer/cms/ber"
 )
 
 var (
@@ -157,8 +159,8 @@ func addIssuerAndSerial(b *cryptobyte.Builder, t cbasn1.Tag, c *x509.Certificate
 }
 
 // oid reads the next value, an OBJECT IDENTIFIER.
-func (r *reader) oid(what string) (asn1.ObjectIdentifier, error) {
-	b, err := r.value(what)
+func readType(r *ber.Reader, what string) (asn1.ObjectIdentifier, error) {
+	b, err := r.Value(what)
 	if err != nil {
 		return nil, err
 	}
@@ -171,14 +173,14 @@ func (r *reader) oid(what string) (asn1.ObjectIdentifier, error) {
 
 // version passes over the next value, an INTEGER: programs disagree about what
 // belongs there, and nothing depends on it.
-func (r *reader) version() error {
-	ok, err := r.is(tagInteger)
+func version(r *ber.Reader) error {
+	ok, err := r.At(ber.Integer)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return malformed("no version")
 	}
-	_, err = r.value("version")
+	_, err = r.Value("version")
 	return err
 }

@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"countersign/mailer/cms/ber"
 )
 
 var (
@@ -77,8 +79,8 @@ func (all attributes) encodings() [][]byte {
 	for i, a := range all {
 		list[i] = a.der
 	}
-	asSent := nest(tagSet, list...)
-	if sorted := sortedSet(list); !bytes.Equal(sorted, asSent) {
+	asSent := ber.Nest(ber.Set, list...)
+	if sorted := ber.SortedSet(list); !bytes.Equal(sorted, asSent) {
 		return [][]byte{sorted, asSent}
 	}
 	return [][]byte{asSent}

@@ -51,6 +51,8 @@ import (
 	"io"
 
 	"golang.org/x/crypto/cryptobyte"
+
+	"countersign/mailer/cms/ber"
 )
 
 // A Source gives the same bytes from the start each time it is opened.
@@ -61,7 +63,7 @@ type Source interface {
 // What can be wrong with a message. The errors returned wrap these and say more.
 var (
 	// ErrMalformed says that it is not CMS, or breaks off.
-	ErrMalformed = errors.New("cms: malformed")
+	ErrMalformed = ber.ErrMalformed
 	// ErrUnsupported names an algorithm or form that is not read, or is refused outright.
 	ErrUnsupported = errors.New("cms: not supported")
 	// ErrWeak says of a signature that it is mathematically valid, but made
@@ -85,13 +87,11 @@ var (
 	ErrNoContent = errors.New("cms: the signed content is missing")
 )
 
-// ErrLimit is what all the errors about bounds are.
-var ErrLimit = errors.New("cms: beyond a limit")
-
-// The bounds, each with its error.
+// The bounds, each with its error. All of them are ErrLimit.
 var (
-	ErrTooDeep             = fmt.Errorf("%w: values nested more than %d deep", ErrLimit, maxDepth)
-	ErrTooLarge            = fmt.Errorf("%w: more than %d bytes around the content", ErrLimit, maxHeader)
+	ErrLimit               = ber.ErrLimit
+	ErrTooDeep             = ber.ErrTooDeep  // values nested more than ber.MaxDepth deep
+	ErrTooLarge            = ber.ErrTooLarge // more than a megabyte around the content
 	ErrTooManyCertificates = fmt.Errorf("%w: more than %d certificates", ErrLimit, maxCertificates)
 	ErrTooManySigners      = fmt.Errorf("%w: more than %d signers", ErrLimit, maxSigners)
 	ErrTooManyAttributes   = fmt.Errorf("%w: more than %d attributes", ErrLimit, maxAttributes)
@@ -101,6 +101,7 @@ var (
 )
 
 const (
+	maxHeld         = 1 << 20 // octets of everything but content and CRLs
 	maxCertificates = 64
 	maxSigners      = 32
 	maxAttributes   = 64
@@ -144,25 +145,29 @@ func ReadKind(src Source) (Kind, error) {
 		return "", err
 	}
 	defer f.Close()
-	return newReader(f).contentInfo()
+	return contentInfo(newReader(f))
 }
+
+func newReader(f io.Reader) *ber.Reader { return ber.NewReader(f, maxHeld) }
+
+func malformed(what string) error { return fmt.Errorf("%w: %s", ErrMalformed, what) }
 
 // contentInfo enters the outermost structure (RFC 5652, section 3) as far as
 // the content's own.
-func (r *reader) contentInfo() (Kind, error) {
-	if err := r.enter(tagSequence, "content info"); err != nil {
+func contentInfo(r *ber.Reader) (Kind, error) {
+	if err := r.Enter(ber.Sequence, "content info"); err != nil {
 		return "", err
 	}
-	oid, err := r.oid("content type")
+	oid, err := readType(r, "content type")
 	if err != nil {
 		return "", err
 	}
 	for kind, known := range kinds {
 		if known.Equal(oid) {
-			if err := r.enter(tagContext, "content"); err != nil {
+			if err := r.Enter(ber.Context, "content"); err != nil {
 				return "", err
 			}
-			return kind, r.enter(tagSequence, string(kind))
+			return kind, r.Enter(ber.Sequence, string(kind))
 		}
 	}
 	return "", fmt.Errorf("%w: content type %v", ErrUnsupported, oid)

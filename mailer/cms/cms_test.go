@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"io"
 	"math/big"
 	"sync"
@@ -188,3 +189,11 @@ func enveloped(t testing.TB, content []byte, o cms.EncryptOptions, to ...person)
 
 // sizes are lengths around every boundary there is.
 var sizes = []int{0, 1, 15, 16, 17, 1000, 64<<10 - 1, 64 << 10, 64<<10 + 1, 64<<10 + 16, 200_000}
+
+// isError tells whether err is the one wanted; nil wants none.
+func isError(err, want error) bool {
+	if want == nil {
+		return err == nil
+	}
+	return errors.Is(err, want)
+}

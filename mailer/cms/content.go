@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"countersign/mailer/cms/ber"
 )
 
 // Cipher is how content is encrypted.
@@ -110,7 +112,7 @@ func cbcParams(rand io.Reader) ([]byte, error) {
 	if _, err := io.ReadFull(rand, iv); err != nil {
 		return nil, err
 	}
-	return append(appendHeader(nil, tagOctetString, false, int64(len(iv))), iv...), nil
+	return append(ber.AppendHeader(nil, ber.OctetString, false, int64(len(iv))), iv...), nil
 }
 
 func (c cbc) blockSize() int        { return c.BlockSize() }
@@ -153,6 +155,7 @@ func (c cbc) open(last []byte) ([]byte, error) {
 type plaintext struct {
 	ciphertext io.Reader
 	closer     io.Closer
+	finish     func() error // reads what stands behind the ciphertext
 	mode       mode
 	attributes []byte // to be authenticated
 	mac        []byte // what the tag must be
@@ -176,17 +179,22 @@ func (p *plaintext) next() {
 		p.mode.absorb(p.ready)
 		p.mode.crypt(p.ready, p.ready)
 	case io.EOF, io.ErrUnexpectedEOF:
-		last := p.buf[:p.held+n]
-		p.mode.absorb(last)
-		p.ready, p.err = p.mode.open(last)
-		if p.err == nil && subtle.ConstantTimeCompare(p.mode.tag(p.attributes), p.mac) == 1 {
-			p.err = io.EOF
-		} else {
-			p.ready, p.err = nil, ErrIntegrity
+		if p.err = p.finish(); p.err == nil {
+			p.ready, p.err = p.last(p.buf[:p.held+n])
 		}
 	default:
 		p.err = err
 	}
+}
+
+// last decrypts the end of the content. Whatever is wrong, it answers the same.
+func (p *plaintext) last(blocks []byte) ([]byte, error) {
+	p.mode.absorb(blocks)
+	ready, err := p.mode.open(blocks)
+	if subtle.ConstantTimeCompare(p.mode.tag(p.attributes), p.mac) != 1 || err != nil {
+		return nil, ErrIntegrity
+	}
+	return ready, io.EOF
 }
 
 func (p *plaintext) Read(b []byte) (int, error) {

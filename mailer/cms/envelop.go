@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"golang.org/x/crypto/cryptobyte"
+
+	"countersign/mailer/cms/ber"
 )
 
 // EncryptOptions say how to encrypt. The zero value is for an empty content: set Size.
@@ -81,7 +83,7 @@ func enveloping(c *contentCipher, params []byte, to []*x509.Certificate, key Con
 	}
 	var before, info cryptobyte.Builder
 	before.AddASN1Int64(version)
-	before.AddBytes(sortedSet(recipients))
+	before.AddBytes(ber.SortedSet(recipients))
 	info.AddASN1ObjectIdentifier(oidData)
 	algorithm{oid: c.oid, params: params}.add(&info)
 	sh.before, sh.info = before.BytesOrPanic(), info.BytesOrPanic()

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+
+	"countersign/mailer/cms/ber"
 )
 
 // Key is a private key that may open envelopes, perhaps on a token, and its certificate.
@@ -193,7 +195,7 @@ func (e *Enveloped) read(keys []Key) (candidates []candidate, err error) {
 
 // begin opens src and reads as far as the encrypted content. Recipients are
 // passed over unless candidates are wanted.
-func (e *Enveloped) begin(keys []Key, candidates *[]candidate) (*reader, io.Closer, error) {
+func (e *Enveloped) begin(keys []Key, candidates *[]candidate) (*ber.Reader, io.Closer, error) {
 	f, err := e.src.Open()
 	if err != nil {
 		return nil, nil, err
@@ -206,28 +208,28 @@ func (e *Enveloped) begin(keys []Key, candidates *[]candidate) (*reader, io.Clos
 	return r, f, nil
 }
 
-func (e *Enveloped) header(r *reader, keys []Key, candidates *[]candidate) error {
-	kind, err := r.contentInfo()
+func (e *Enveloped) header(r *ber.Reader, keys []Key, candidates *[]candidate) error {
+	kind, err := contentInfo(r)
 	if err != nil {
 		return err
 	}
 	if kind != KindEnveloped && kind != KindAuthEnveloped {
 		return malformed("this is " + string(kind))
 	}
-	if err := r.version(); err != nil {
+	if err := version(r); err != nil {
 		return err
 	}
-	if originator, err := r.is(tagContext); err != nil { // certificates nobody needs
+	if originator, err := r.At(ber.Context); err != nil { // certificates nobody needs
 		return err
 	} else if originator {
-		if err := r.skip(); err != nil {
+		if err := r.Skip(); err != nil {
 			return err
 		}
 	}
 	if candidates == nil {
-		err = r.skip()
+		err = r.Skip()
 	} else {
-		err = r.each(tagSet, "recipients", maxRecipients, ErrTooManyRecipients, func(der []byte) error {
+		err = r.Each(ber.Set, "recipients", maxRecipients, ErrTooManyRecipients, func(der []byte) error {
 			recipients, ways := readRecipient(der, keys)
 			e.Recipients = append(e.Recipients, recipients...)
 			*candidates = append(*candidates, ways...)
@@ -240,13 +242,13 @@ func (e *Enveloped) header(r *reader, keys []Key, candidates *[]candidate) error
 	if err != nil {
 		return err
 	}
-	if err := r.enter(tagSequence, "encrypted content info"); err != nil {
+	if err := r.Enter(ber.Sequence, "encrypted content info"); err != nil {
 		return err
 	}
-	if _, err := r.oid("content type"); err != nil {
+	if _, err := readType(r, "content type"); err != nil {
 		return err
 	}
-	der, err := r.value("content cipher")
+	der, err := r.Value("content cipher")
 	if err != nil {
 		return err
 	}
@@ -277,37 +279,38 @@ func (e *Enveloped) setCipher(a algorithm, kind Kind) (err error) {
 }
 
 // readTag reads what follows the content of AuthEnvelopedData (RFC 5083, section 2.1).
-func (e *Enveloped) readTag(r *reader) error {
-	if err := r.skip(); err != nil { // the content
+func (e *Enveloped) readTag(r *ber.Reader) error {
+	if err := r.Skip(); err != nil { // the content
 		return err
 	}
-	if err := r.leave(); err != nil {
+	if err := r.Leave(); err != nil {
 		return err
 	}
-	attributes, err := r.is(tagContext + 1)
+	attributes, err := r.At(ber.Context + 1)
 	if err != nil {
 		return err
 	}
 	if attributes {
-		der, err := r.value("authenticated attributes")
+		der, err := r.Value("authenticated attributes")
 		if err != nil {
 			return err
 		}
-		_, length := splitHeader(der)
-		all, err := parseAttributes(der[len(der)-length:])
+		all, err := parseAttributes(ber.Contents(der))
 		if err != nil {
 			return err
 		}
 		e.attributes = all.encodings()[0] // RFC 5083, section 2.2
 	}
-	mac, err := r.octets(tagOctetString, "tag")
-	if err != nil {
+	if ok, err := r.At(ber.OctetString); err != nil {
+		return err
+	} else if !ok {
+		return malformed("no tag")
+	}
+	if e.mac, err = r.Value("tag"); err != nil {
 		return err
 	}
-	if e.mac, err = io.ReadAll(io.LimitReader(mac, 65)); err != nil {
-		return err
-	}
-	return nil
+	e.mac = ber.Contents(e.mac)
+	return r.Finish()
 }
 
 // Open makes the second pass. The stream is the content; it ends with ErrIntegrity instead of
@@ -328,10 +331,13 @@ func (e *Enveloped) open(key ContentKey) (*plaintext, error) {
 	if err != nil {
 		return nil, err
 	}
-	ciphertext, err := r.octets(tagContext, "encrypted content")
+	ciphertext, err := r.Octets(ber.Context, "encrypted content")
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	return &plaintext{ciphertext: ciphertext, closer: f, mode: m, attributes: e.attributes, mac: e.mac}, nil
+	return &plaintext{
+		ciphertext: ciphertext, closer: f, finish: r.Finish,
+		mode: m, attributes: e.attributes, mac: e.mac,
+	}, nil
 }

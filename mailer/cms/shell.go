@@ -1,10 +1,11 @@
 package cms
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"slices"
+
+	"countersign/mailer/cms/ber"
 )
 
 // A shell writes what stands around a content: SignedData and EnvelopedData
@@ -25,26 +26,26 @@ func (s shell) definite() bool { return s.size >= 0 && s.after >= 0 }
 // head returns all that precedes the content.
 func (s shell) head() []byte {
 	within, closing := s.size, int64(0)
-	wrap := func(t tag, isConstructed bool, inner []byte) []byte {
+	wrap := func(t ber.Tag, isConstructed bool, inner []byte) []byte {
 		n := int64(-1)
 		if s.definite() || !isConstructed {
 			n = int64(len(inner)) + within + closing
 		}
-		return append(appendHeader(nil, t, isConstructed, n), inner...)
+		return append(ber.AppendHeader(nil, t, isConstructed, n), inner...)
 	}
-	contentTag := tagContext
+	contentTag := ber.Context
 	if s.explicit {
-		contentTag = tagOctetString
+		contentTag = ber.OctetString
 	}
 	head := wrap(contentTag, s.size < 0, nil)
 	if s.explicit {
-		head = wrap(tagContext, true, head)
+		head = wrap(ber.Context, true, head)
 	}
-	head = wrap(tagSequence, true, slices.Concat(s.info, head))
+	head = wrap(ber.Sequence, true, slices.Concat(s.info, head))
 	closing = s.after
-	head = wrap(tagSequence, true, slices.Concat(s.before, head))
-	head = wrap(tagContext, true, head)
-	return wrap(tagSequence, true, slices.Concat(s.kind.der(), head))
+	head = wrap(ber.Sequence, true, slices.Concat(s.before, head))
+	head = wrap(ber.Context, true, head)
+	return wrap(ber.Sequence, true, slices.Concat(s.kind.der(), head))
 }
 
 // tail returns all that follows the content. After are the fields behind the content info.
@@ -71,20 +72,7 @@ func (s shell) segment(n int) []byte {
 	if s.size >= 0 {
 		return nil
 	}
-	return appendHeader(nil, tagOctetString, false, int64(n))
-}
-
-// nest returns a constructed value of the parts.
-func nest(t tag, parts ...[]byte) []byte {
-	body := slices.Concat(parts...)
-	return append(appendHeader(nil, t, true, int64(len(body))), body...)
-}
-
-// sortedSet is the DER of a SET OF (X.690, section 11.6).
-func sortedSet(elements [][]byte) []byte {
-	elements = slices.Clone(elements)
-	slices.SortFunc(elements, bytes.Compare)
-	return nest(tagSet, elements...)
+	return ber.AppendHeader(nil, ber.OctetString, false, int64(n))
 }
 
 var (

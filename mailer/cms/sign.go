@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"countersign/mailer/cms/ber"
 )
 
 // A Signer is a private key, perhaps on a token, and its certificate.
@@ -116,7 +118,7 @@ func (s *signing) shell() (shell, error) {
 	}
 	var before, info cryptobyte.Builder
 	before.AddASN1Int64(version)
-	before.AddBytes(sortedSet(algorithms))
+	before.AddBytes(ber.SortedSet(algorithms))
 	info.AddASN1ObjectIdentifier(s.o.Type)
 	typ, err := info.Bytes()
 	return shell{kind: KindSigned, before: before.BytesOrPanic(), info: typ, explicit: true}, err
@@ -140,9 +142,9 @@ func (s *signing) after(draft bool) (fields []byte, ok bool, err error) {
 		}
 		infos = append(infos, one.info(attributes, signature))
 	}
-	certs := sortedSet(s.certs)
-	certs[0] = byte(tagContext) | constructed
-	return append(certs, sortedSet(infos)...), ok, nil
+	certs := ber.SortedSet(s.certs)
+	certs[0] = byte(ber.Context) | ber.Constructed
+	return append(certs, ber.SortedSet(infos)...), ok, nil
 }
 
 // attributes returns the signed attributes as the SET that is signed.
@@ -158,7 +160,7 @@ func (s *signing) attributes(one signer) ([]byte, error) {
 	if s.o.EncryptionCertificate != nil {
 		w.addEncryptionKey(s.o.EncryptionCertificate)
 	}
-	return sortedSet(w.list), w.err
+	return ber.SortedSet(w.list), w.err
 }
 
 // sign also checks: a signature that does not verify never leaves, whatever a token did.
@@ -181,7 +183,7 @@ func (s *signing) sign(one signer, attributes []byte) ([]byte, error) {
 // info returns the SignerInfo.
 func (one signer) info(attributes, signature []byte) []byte {
 	attributes = slices.Clone(attributes)
-	attributes[0] = byte(tagContext) | constructed // [0] IMPLICIT
+	attributes[0] = byte(ber.Context) | ber.Constructed // [0] IMPLICIT
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(1)
@@ -221,8 +223,8 @@ func (d *Detached) Finish() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := nest(tagSequence, sh.before, nest(tagSequence, sh.info), after)
-	return nest(tagSequence, sh.kind.der(), nest(tagContext, data)), nil
+	data := ber.Nest(ber.Sequence, sh.before, ber.Nest(ber.Sequence, sh.info), after)
+	return ber.Nest(ber.Sequence, sh.kind.der(), ber.Nest(ber.Context, data)), nil
 }
 
 // NewSigned writes to w a signed message that encloses what is written to it. Size is

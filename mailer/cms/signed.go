@@ -12,6 +12,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"countersign/mailer/cms/ber"
 )
 
 // Signed is a signed message whose first pass is done.
@@ -107,7 +109,7 @@ func (s *Signed) digest(wanted []crypto.Hash) error {
 }
 
 // begin opens src and reads as far as the content.
-func (s *Signed) begin() (r *reader, announced []crypto.Hash, f io.Closer, err error) {
+func (s *Signed) begin() (r *ber.Reader, announced []crypto.Hash, f io.Closer, err error) {
 	in, err := s.src.Open()
 	if err != nil {
 		return nil, nil, nil, err
@@ -121,18 +123,18 @@ func (s *Signed) begin() (r *reader, announced []crypto.Hash, f io.Closer, err e
 	return r, announced, in, nil
 }
 
-func (s *Signed) header(r *reader) (announced []crypto.Hash, err error) {
-	kind, err := r.contentInfo()
+func (s *Signed) header(r *ber.Reader) (announced []crypto.Hash, err error) {
+	kind, err := contentInfo(r)
 	if err != nil {
 		return nil, err
 	}
 	if kind != KindSigned {
 		return nil, malformed("this is " + string(kind))
 	}
-	if err := r.version(); err != nil {
+	if err := version(r); err != nil {
 		return nil, err
 	}
-	err = r.each(tagSet, "digest algorithms", maxAlgorithms, ErrTooManyAlgorithms, func(der []byte) error {
+	err = r.Each(ber.Set, "digest algorithms", maxAlgorithms, ErrTooManyAlgorithms, func(der []byte) error {
 		a, err := parseAlgorithm(der, "digest algorithm")
 		if h := a.hash(); h != 0 && !slices.Contains(announced, h) {
 			announced = append(announced, h)
@@ -142,16 +144,16 @@ func (s *Signed) header(r *reader) (announced []crypto.Hash, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.enter(tagSequence, "content info"); err != nil {
+	if err := r.Enter(ber.Sequence, "content info"); err != nil {
 		return nil, err
 	}
-	if s.Type, err = r.oid("content type"); err != nil {
+	if s.Type, err = readType(r, "content type"); err != nil {
 		return nil, err
 	}
-	has, err := r.is(tagContext)
+	has, err := r.At(ber.Context)
 	s.Detached = !has
 	if has {
-		err = r.enter(tagContext, "content")
+		err = r.Enter(ber.Context, "content")
 	}
 	return announced, err
 }
@@ -164,82 +166,54 @@ func (s *Signed) parse() (infos []signerInfo, enclosed sums, err error) {
 	}
 	defer f.Close()
 	if !s.Detached {
-		content, err := r.octets(tagOctetString, "content")
+		content, err := r.Octets(ber.OctetString, "content")
 		if err != nil {
 			return nil, enclosed, err
 		}
 		if enclosed, err = sum(content, announced); err != nil {
 			return nil, enclosed, err
 		}
-		if err := r.leave(); err != nil { // [0]
+		if err := r.Leave(); err != nil { // [0]
 			return nil, enclosed, err
 		}
 	}
-	if err := r.leave(); err != nil { // EncapsulatedContentInfo
+	if err := r.Leave(); err != nil { // EncapsulatedContentInfo
 		return nil, enclosed, err
 	}
 	if err := s.certificates(r); err != nil {
 		return nil, enclosed, err
 	}
-	if crls, err := r.is(tagContext + 1); err != nil {
+	if crls, err := r.At(ber.Context + 1); err != nil {
 		return nil, enclosed, err
 	} else if crls {
-		if err := r.skip(); err != nil {
+		if err := r.Skip(); err != nil {
 			return nil, enclosed, err
 		}
 	}
-	err = r.each(tagSet, "signers", maxSigners, ErrTooManySigners, func(der []byte) error {
+	err = r.Each(ber.Set, "signers", maxSigners, ErrTooManySigners, func(der []byte) error {
 		infos = append(infos, parseSignerInfo(der))
 		return nil
 	})
-	for range 3 { // SignedData, [0], ContentInfo
-		if err == nil {
-			err = r.leave()
-		}
+	if err != nil {
+		return nil, enclosed, err
 	}
-	return infos, enclosed, err
+	return infos, enclosed, r.Finish()
 }
 
 // certificates reads the CertificateSet. What is not an X.509 certificate, or not
 // one that can be read, is passed over.
-func (s *Signed) certificates(r *reader) error {
-	has, err := r.is(tagContext)
+func (s *Signed) certificates(r *ber.Reader) error {
+	has, err := r.At(ber.Context)
 	if err != nil || !has {
 		return err
 	}
 	s.Certificates = nil
-	return r.each(tagContext, "certificates", maxCertificates, ErrTooManyCertificates, func(der []byte) error {
+	return r.Each(ber.Context, "certificates", maxCertificates, ErrTooManyCertificates, func(der []byte) error {
 		if c, err := x509.ParseCertificate(der); err == nil {
 			s.Certificates = append(s.Certificates, c)
 		}
 		return nil
 	})
-}
-
-// each enters the next value and gives each of those within it to f, as DER.
-func (r *reader) each(t tag, what string, most int, tooMany error, f func(der []byte) error) error {
-	if err := r.enter(t, what); err != nil {
-		return err
-	}
-	for n := 0; ; n++ {
-		h, err := r.peek()
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", what, err)
-		}
-		if h.end {
-			return r.leave()
-		}
-		if n == most {
-			return tooMany
-		}
-		der, err := r.value(what)
-		if err != nil {
-			return err
-		}
-		if err := f(der); err != nil {
-			return err
-		}
-	}
 }
 
 // Open makes the second pass. The stream gives the signed content octet for octet,
@@ -265,7 +239,7 @@ func (s *Signed) open() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := r.octets(tagOctetString, "content")
+	content, err := r.Octets(ber.OctetString, "content")
 	if err != nil {
 		f.Close()
 		return nil, err

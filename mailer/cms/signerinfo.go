@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"countersign/mailer/cms/ber"
 )
 
 // A signerInfo is a SignerInfo (RFC 5652, section 5.3) as it came.
@@ -131,5 +133,5 @@ func (si *signerInfo) checkSignature(s *Signed) (name string, err error) {
 // them, presented without them, would be a valid one over them as content.
 func looksLikeAttributes(start []byte) bool {
 	pkcs9 := []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09}
-	return len(start) > 0 && start[0] == byte(tagSet)|constructed && bytes.Contains(start, pkcs9)
+	return len(start) > 0 && start[0] == byte(ber.Set)|ber.Constructed && bytes.Contains(start, pkcs9)
 }

@@ -1,0 +1,174 @@
+package cms_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"countersign/mailer/cms"
+)
+
+// opensslPeer is a folder with everybody's keys and certificates in which openssl runs.
+type opensslPeer struct {
+	t   *testing.T
+	dir string
+}
+
+func newOpenSSL(t *testing.T) opensslPeer {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Skip("openssl is not installed: make setup installs it")
+	}
+	o := opensslPeer{t, t.TempDir()}
+	for name, p := range people() {
+		key, err := x509.MarshalPKCS8PrivateKey(p.key)
+		must(err)
+		o.write(name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+		o.write(name+".crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.cert.Raw}))
+	}
+	return o
+}
+
+func (o opensslPeer) write(name string, b []byte) {
+	o.t.Helper()
+	if err := os.WriteFile(filepath.Join(o.dir, name), b, 0o600); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// run returns what openssl cms writes to the file out.
+func (o opensslPeer) run(args ...string) []byte {
+	o.t.Helper()
+	cmd := exec.Command("openssl", append([]string{"cms", "-binary", "-out", "out"}, args...)...)
+	cmd.Dir = o.dir
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		o.t.Fatalf("openssl cms %v: %v\n%s", args, err, msg)
+	}
+	b, err := os.ReadFile(filepath.Join(o.dir, "out"))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return b
+}
+
+func TestOpenSSLReadsOurSignatures(t *testing.T) {
+	o := newOpenSSL(t)
+	content := text(100_000)
+	o.write("content", content)
+	for _, who := range []string{"rsa", "p256", "p384", "p521"} {
+		for _, hash := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+			p, options := people()[who], cms.SignOptions{Hash: hash, EncryptionCertificate: people()["rsa2"].cert}
+			for form, der := range map[string][]byte{
+				"DER": opaque(t, content, int64(len(content)), options, p, people()["rsa2"]),
+				"BER": opaque(t, content, -1, options, p, people()["rsa2"]),
+			} {
+				o.write("in", der)
+				if got := o.run("-verify", "-inform", "DER", "-in", "in", "-noverify"); !bytes.Equal(got, content) {
+					t.Errorf("%s %v %s: other content", who, hash, form)
+				}
+			}
+			o.write("in", detached(t, content, options, p))
+			o.run("-verify", "-inform", "DER", "-in", "in", "-content", "content", "-noverify")
+		}
+	}
+}
+
+func TestWeReadOpenSSLSignatures(t *testing.T) {
+	o := newOpenSSL(t)
+	content := text(100_000)
+	o.write("content", content)
+	type options []string
+	for _, c := range []struct {
+		who, algorithm string
+		options        options
+		want           error
+	}{
+		{"rsa", "RSA", nil, nil},
+		{"rsa", "RSA", options{"-noattr"}, nil},
+		{"rsa", "RSA", options{"-keyid"}, nil},
+		{"rsa", "RSA", options{"-md", "sha384", "-nosmimecap"}, nil},
+		{"rsa", "RSA", options{"-md", "sha512", "-cades"}, nil},
+		{"rsa", "RSA", options{"-md", "sha1"}, cms.ErrWeak},
+		{"rsa", "", options{"-md", "md5"}, cms.ErrUnsupported},
+		{"rsa", "", options{"-nocerts"}, cms.ErrNoCertificate},
+		{"rsa1024", "RSA", nil, cms.ErrWeak},
+		{"rsa", "RSA-PSS", options{"-keyopt", "rsa_padding_mode:pss"}, nil},
+		{"rsa", "RSA-PSS", options{"-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:32", "-md", "sha384"}, nil},
+		{"p256", "ECDSA P-256", nil, nil},
+		{"p256", "ECDSA P-256", options{"-noattr", "-keyid", "-md", "sha512"}, nil},
+		{"p384", "ECDSA P-384", options{"-md", "sha384"}, nil},
+		{"p521", "ECDSA P-521", options{"-md", "sha512"}, nil},
+	} {
+		for _, form := range []options{{"-nodetach"}, {"-nodetach", "-stream"}, {}} {
+			if c.algorithm == "RSA-PSS" && len(form) == 2 {
+				continue // openssl fails: "illegal zero content"
+			}
+			t.Run(fmt.Sprint(c.who, c.options, form), func(t *testing.T) {
+				o.t = t
+				args := append(options{"-sign", "-in", "content", "-outform", "DER", "-signer", c.who + ".crt", "-inkey", c.who + ".key"}, form...)
+				der := o.run(append(args, c.options...)...)
+				var apart cms.Source
+				if len(form) == 0 {
+					apart = source(content)
+				}
+				s := readSigned(t, der, apart)
+				if len(s.Signers) != 1 || !isError(s.Signers[0].Err, c.want) || s.Signers[0].Algorithm != c.algorithm {
+					t.Errorf("signers %+v, want %s and %v", s.Signers, c.algorithm, c.want)
+				}
+				if !bytes.Equal(readAll(t, s), content) {
+					t.Error("other content")
+				}
+			})
+		}
+	}
+}
+
+func TestOpenSSLReadsOurEnvelopes(t *testing.T) {
+	o := newOpenSSL(t)
+	content := text(100_000)
+	for _, size := range []int64{int64(len(content)), -1} {
+		o.write("in", enveloped(t, content, cms.EncryptOptions{Size: size}, people()["rsa"], people()["rsa2"]))
+		for _, who := range []string{"rsa", "rsa2"} {
+			got := o.run("-decrypt", "-inform", "DER", "-in", "in", "-recip", who+".crt", "-inkey", who+".key")
+			if !bytes.Equal(got, content) {
+				t.Errorf("size %d, %s: other content", size, who)
+			}
+		}
+	}
+}
+
+func TestWeReadOpenSSLEnvelopes(t *testing.T) {
+	o := newOpenSSL(t)
+	content := text(100_000)
+	o.write("content", content)
+	type options []string
+	for _, c := range []struct {
+		cipher  string
+		options options
+	}{
+		{"AES-256-CBC", nil},
+		{"AES-256-CBC", options{"-stream"}},
+		{"AES-256-CBC", options{"-keyid", "-stream"}},
+	} {
+		t.Run(fmt.Sprint(c.cipher, c.options), func(t *testing.T) {
+			o.t = t
+			args := append(options{"-encrypt", "-in", "content", "-outform", "DER", "-" + c.cipher}, c.options...)
+			der := o.run(append(args, "rsa.crt", "rsa2.crt")...)
+			e, err := cms.ReadEnveloped(source(der), cms.ReadOptions{Keys: []cms.Key{people()["rsa2"].opener()}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Cipher != c.cipher || len(e.Recipients) != 2 || !e.Matched.Equal(people()["rsa2"].cert) {
+				t.Errorf("%+v", e)
+			}
+			if !bytes.Equal(readAll(t, e), content) {
+				t.Error("other content")
+			}
+		})
+	}
+}
