@@ -1,0 +1,251 @@
+package vault
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/x509"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"countersign/mailer/cms"
+)
+
+// Identity is one key set of the user's own, for one address. Either half may
+// be missing; often both are the same certificate.
+type Identity struct {
+	ID         string // opaque
+	Address    string // canonical
+	Name       string // as the certificate says, or empty
+	Signing    *x509.Certificate
+	Encryption *x509.Certificate
+	Chain      []*x509.Certificate // of authorities, as they came with it
+	Added      time.Time
+	Retired    bool   // replaced, run out, or its signing key is not here: it only decrypts
+	KeyPlace   string // where the private keys are, in words
+}
+
+// identityRow is an Identity as the database holds it.
+type identityRow struct {
+	ID         string    `json:"id"`
+	Address    string    `json:"address"`
+	Name       string    `json:"name,omitempty"`
+	Signing    []byte    `json:"signing,omitempty"`
+	Encryption []byte    `json:"encryption,omitempty"`
+	Chain      [][]byte  `json:"chain,omitempty"`
+	Added      time.Time `json:"added"`
+	Retired    bool      `json:"retired,omitempty"`
+}
+
+func (i Identity) row() identityRow {
+	r := identityRow{ID: i.ID, Address: i.Address, Name: i.Name, Added: i.Added, Retired: i.Retired}
+	if i.Signing != nil {
+		r.Signing = i.Signing.Raw
+	}
+	if i.Encryption != nil {
+		r.Encryption = i.Encryption.Raw
+	}
+	for _, c := range i.Chain {
+		r.Chain = append(r.Chain, c.Raw)
+	}
+	return r
+}
+
+func (r identityRow) identity() (Identity, error) {
+	i := Identity{ID: r.ID, Address: r.Address, Name: r.Name, Added: r.Added, Retired: r.Retired}
+	parse := func(der []byte) (c *x509.Certificate, err error) {
+		if der != nil {
+			c, err = x509.ParseCertificate(der)
+		}
+		return c, err
+	}
+	var errs [2]error
+	i.Signing, errs[0] = parse(r.Signing)
+	i.Encryption, errs[1] = parse(r.Encryption)
+	if err := errors.Join(errs[:]...); err != nil {
+		return Identity{}, fmt.Errorf("reading a certificate of yours: %w", err)
+	}
+	if i.Signing != nil && i.Encryption != nil && i.Signing.Equal(i.Encryption) {
+		i.Encryption = i.Signing
+	}
+	for _, der := range r.Chain {
+		c, err := parse(der)
+		if err != nil {
+			return Identity{}, fmt.Errorf("reading a certificate of an authority: %w", err)
+		}
+		i.Chain = append(i.Chain, c)
+	}
+	return i, nil
+}
+
+// certificates lists the certificates there are, each once.
+func (i Identity) certificates() []*x509.Certificate {
+	var all []*x509.Certificate
+	if i.Signing != nil {
+		all = append(all, i.Signing)
+	}
+	if i.Encryption != nil && i.Encryption != i.Signing {
+		all = append(all, i.Encryption)
+	}
+	return all
+}
+
+// newID makes the opaque name of an identity.
+func newID(random io.Reader) (string, error) {
+	var id [8]byte
+	if _, err := io.ReadFull(random, id[:]); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(id[:]), nil
+}
+
+// identityTag begins what is signed of an identity's row.
+const identityTag = "countersign identity 1\x00"
+
+// save writes identities, each signed with the record key.
+func (v *Vault) save(tx *sql.Tx, all ...Identity) error {
+	for _, i := range all {
+		data, err := json.Marshal(i.row())
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`INSERT OR REPLACE INTO vault_identity VALUES (?, ?, ?)`,
+			i.ID, data, v.records.Sign(append([]byte(identityTag), data...)))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Identities lists the user's own key sets, those in use first, then the newest.
+// A row that the record key did not sign is an error: somebody has edited it.
+func (v *Vault) Identities(ctx context.Context) ([]Identity, error) {
+	var all []Identity
+	err := v.db.View(ctx, func(tx *sql.Tx) error {
+		return each(ctx, tx, `SELECT data, signature FROM vault_identity`, func(scan scanner) error {
+			var data, signature []byte
+			if err := scan(&data, &signature); err != nil {
+				return err
+			}
+			i, err := v.verified(data, signature)
+			if err != nil {
+				return err
+			}
+			all = append(all, i)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing your certificates: %w", err)
+	}
+	for n := range all {
+		if all[n].KeyPlace, err = v.keyPlace(ctx, all[n]); err != nil {
+			return nil, fmt.Errorf("listing your certificates: %w", err)
+		}
+	}
+	slices.SortFunc(all, func(a, b Identity) int {
+		if a.Retired != b.Retired {
+			if a.Retired {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Or(b.Added.Compare(a.Added), cmp.Compare(a.ID, b.ID))
+	})
+	return all, nil
+}
+
+// keyPlace says in words where the private keys of an identity lie.
+func (v *Vault) keyPlace(ctx context.Context, i Identity) (string, error) {
+	for _, c := range i.certificates() {
+		if is, err := v.keys.InDatabase(ctx, c); err != nil || is {
+			return "sealed under the keychain", err
+		}
+	}
+	return "keychain", nil
+}
+
+// verified reads a row that the record key signed.
+func (v *Vault) verified(data, signature []byte) (Identity, error) {
+	if !ed25519.Verify(v.records.Public(), append([]byte(identityTag), data...), signature) {
+		return Identity{}, ErrEdited
+	}
+	var r identityRow
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Identity{}, fmt.Errorf("reading a certificate of yours: %w", err)
+	}
+	i, err := r.identity()
+	if i.Signing != nil && !v.keys.Has(i.Signing) {
+		i.Retired = true
+	}
+	return i, err
+}
+
+type scanner = func(...any) error
+
+// each calls f for every row of a query.
+func each(ctx context.Context, tx *sql.Tx, query string, f func(scanner) error) error {
+	rows, err := tx.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Signer returns the signing key of an identity. The private key is fetched
+// when it is used; ctx bounds that.
+func (v *Vault) Signer(ctx context.Context, id string) (crypto.Signer, error) {
+	all, err := v.Identities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range all {
+		if i.ID == id && i.Signing != nil {
+			if !v.keys.Has(i.Signing) {
+				return nil, ErrNoKey
+			}
+			return v.keys.Signer(ctx, i.Signing), nil
+		}
+	}
+	return nil, ErrNoIdentity
+}
+
+// DecryptionKeys returns every key that mail to the user may be encrypted to,
+// those of retired identities too, the likeliest first. The private keys are
+// fetched when they are used; ctx bounds that.
+func (v *Vault) DecryptionKeys(ctx context.Context) ([]cms.Key, error) {
+	all, err := v.Identities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var keys []cms.Key
+	seen := map[string]bool{}
+	for _, i := range all {
+		if i.Encryption == nil || !v.keys.Has(i.Encryption) {
+			continue
+		}
+		// A certificate renewed for the same key is another recipient's name.
+		if name := string(i.Encryption.Raw); !seen[name] {
+			seen[name] = true
+			keys = append(keys, cms.Key{
+				Certificate: i.Encryption,
+				Decrypter:   v.keys.Decrypter(ctx, i.Encryption),
+			})
+		}
+	}
+	return keys, nil
+}

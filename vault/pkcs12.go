@@ -1,0 +1,319 @@
+package vault
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"database/sql"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+
+	"countersign/vault/keyring"
+)
+
+// MaxPKCS12 is the size that a PKCS #12 file may have, in octets.
+const MaxPKCS12 = 1 << 20
+
+// own is a private key with its certificate, as a file holds them.
+type own struct {
+	key  crypto.Signer
+	cert *x509.Certificate
+	sign bool // what the certificate allows and we can do
+	open bool
+}
+
+// ImportPKCS12 reads a PKCS #12 file (RFC 7292, in DER), stores its private keys
+// and returns the identities that it makes or changes, one for each address.
+// Signing and encryption certificates may be one, or two in one file, or come in
+// two files one after the other. What an identity replaces is retired: it still
+// decrypts. A certificate that has run out comes in retired.
+//
+// Whatever is wrong with the file is a [*Problem], and then nothing is changed.
+func (v *Vault) ImportPKCS12(ctx context.Context, data []byte, password string) ([]Identity, error) {
+	found, chain, err := readPKCS12(data, password)
+	if err != nil {
+		return nil, fmt.Errorf("importing a certificate: %w", err)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, o := range found {
+		der, err := x509.MarshalPKCS8PrivateKey(o.key)
+		if err != nil {
+			return nil, fmt.Errorf("importing a certificate: %w", ErrKeyKind)
+		}
+		err = v.keys.Put(ctx, keyring.ID(o.cert), der)
+		clear(der)
+		if err != nil {
+			return nil, fmt.Errorf("importing a certificate: %w", err)
+		}
+		if o.sign {
+			if err := v.certify(ctx, o); err != nil {
+				return nil, fmt.Errorf("importing a certificate: %w", err)
+			}
+		}
+	}
+	all, err := v.Identities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var changed, result []Identity
+	for _, address := range addressesOf(found) {
+		now, before, err := v.arrange(address, found, chain, all)
+		if err != nil {
+			return nil, fmt.Errorf("importing a certificate: %w", err)
+		}
+		changed, result = append(append(changed, before...), now), append(result, now)
+	}
+	err = v.db.Update(ctx, func(tx *sql.Tx) error { return v.save(tx, changed...) })
+	if err != nil {
+		return nil, fmt.Errorf("importing a certificate: %w", err)
+	}
+	return result, nil
+}
+
+// arrange makes the identity of one address from what a file held and what was
+// there, and retires what it replaces.
+func (v *Vault) arrange(address string, found []own, chain []*x509.Certificate, all []Identity) (now Identity, before []Identity, err error) {
+	var signing, encryption *own
+	for n := range found {
+		if o := &found[n]; slices.Contains(addresses(o.cert), address) {
+			signing, encryption = better(signing, o, o.sign), better(encryption, o, o.open)
+		}
+	}
+	now = Identity{Address: address, Chain: chain, Added: v.o.Clock().UTC().Truncate(time.Second)}
+	if signing != nil {
+		now.Signing, now.Name = signing.cert, signing.cert.Subject.CommonName
+	}
+	if encryption != nil {
+		now.Encryption, now.Name = encryption.cert, encryption.cert.Subject.CommonName
+	}
+	if now.ID, err = newID(v.o.Rand); err != nil {
+		return now, nil, err
+	}
+	for _, c := range now.certificates() {
+		now.Retired = now.Retired || !now.Added.Before(c.NotAfter)
+	}
+	for _, old := range all {
+		if old.Address != address {
+			continue
+		}
+		if same(now.Signing, old.Signing) && same(now.Encryption, old.Encryption) {
+			now.ID, now.Added = old.ID, old.Added // imported again
+			now.Retired = now.Retired || slices.ContainsFunc(all, func(i Identity) bool {
+				return i.Address == address && i.ID != old.ID && !i.Retired
+			})
+			return now, nil, nil
+		}
+	}
+	if now.Retired {
+		return now, nil, nil
+	}
+	for _, old := range all {
+		if old.Address != address || old.Retired {
+			continue
+		}
+		// Half of what was there may go on: the other half came now.
+		if now.Signing == nil {
+			now.Signing = old.Signing
+		}
+		if now.Encryption == nil {
+			now.Encryption = old.Encryption
+		}
+		if (old.Signing == nil || same(now.Signing, old.Signing)) && (old.Encryption == nil || same(now.Encryption, old.Encryption)) {
+			now.ID = old.ID // nothing is replaced
+		} else {
+			old.Retired = true
+			before = append(before, old)
+		}
+		for _, c := range old.Chain {
+			if !slices.ContainsFunc(now.Chain, c.Equal) {
+				now.Chain = append(slices.Clip(now.Chain), c)
+			}
+		}
+	}
+	return now, before, nil
+}
+
+// better prefers the certificate that ends later.
+func better(had, o *own, fits bool) *own {
+	if fits && (had == nil || o.cert.NotAfter.After(had.cert.NotAfter)) {
+		return o
+	}
+	return had
+}
+
+func same(a, b *x509.Certificate) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Equal(b)
+}
+
+// readPKCS12 takes a file apart and refuses what cannot be used.
+func readPKCS12(data []byte, password string) (found []own, chain []*x509.Certificate, err error) {
+	if len(data) > MaxPKCS12 {
+		return nil, nil, ErrNotPKCS12
+	}
+	keys, certs, err := decodePKCS12(data, password)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(keys) == 0 {
+		return nil, nil, ErrNoPrivateKey
+	}
+	mine := map[*x509.Certificate]bool{}
+	for _, key := range keys {
+		had := len(found)
+		for _, cert := range certs {
+			if keyring.Fits(key, cert) && !mine[cert] {
+				mine[cert] = true
+				found = append(found, own{key: key, cert: cert})
+			}
+		}
+		if len(found) == had {
+			return nil, nil, ErrKeyMismatch
+		}
+	}
+	for n := range found {
+		if err := found[n].judge(); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, cert := range certs {
+		if !mine[cert] {
+			chain = append(chain, cert)
+		}
+	}
+	return found, chain, nil
+}
+
+// decodePKCS12 uses the reader that forgives unknown attributes, and the one
+// that knows several keys only where there are several.
+func decodePKCS12(data []byte, password string) ([]crypto.Signer, []*x509.Certificate, error) {
+	key, cert, more, err := pkcs12.DecodeChain(data, password)
+	switch {
+	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, pkcs12.ErrDecryption):
+		return nil, nil, ErrPassphrase
+	case err == nil:
+		signer, ok := key.(crypto.Signer)
+		if !ok {
+			return nil, nil, ErrKeyKind
+		}
+		return []crypto.Signer{signer}, append([]*x509.Certificate{cert}, more...), nil
+	case strings.Contains(err.Error(), "private key missing"):
+		return nil, nil, ErrNoPrivateKey
+	}
+	//lint:ignore SA1019 the package has no other function that reads two keys
+	blocks, err := pkcs12.ToPEM(data, password)
+	if err != nil {
+		return nil, nil, ErrNotPKCS12
+	}
+	var keys []crypto.Signer
+	var certs []*x509.Certificate
+	for _, b := range blocks {
+		if b.Type == "CERTIFICATE" {
+			cert, err := x509.ParseCertificate(b.Bytes)
+			if err != nil {
+				return nil, nil, ErrNotPKCS12
+			}
+			certs = append(certs, cert)
+			continue
+		}
+		var key crypto.Signer
+		if key, err = x509.ParsePKCS1PrivateKey(b.Bytes); err != nil {
+			key, err = x509.ParseECPrivateKey(b.Bytes)
+		}
+		clear(b.Bytes)
+		if err != nil {
+			return nil, nil, ErrKeyKind
+		}
+		keys = append(keys, key)
+	}
+	return keys, certs, nil
+}
+
+// judge says what a certificate with its key can be used for, or why it cannot
+// be used at all (RFC 8550, sections 3 and 4.4).
+func (o *own) judge() error {
+	switch key := o.cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		if key.N.BitLen() < 2048 {
+			return ErrWeakKey
+		}
+	case *ecdsa.PublicKey:
+		if key.Curve != elliptic.P256() && key.Curve != elliptic.P384() {
+			return ErrKeyKind
+		}
+	default:
+		return ErrKeyKind
+	}
+	if len(addresses(o.cert)) == 0 {
+		return ErrNoAddress
+	}
+	usage := o.cert.KeyUsage
+	mail := len(o.cert.ExtKeyUsage)+len(o.cert.UnknownExtKeyUsage) == 0 ||
+		slices.Contains(o.cert.ExtKeyUsage, x509.ExtKeyUsageEmailProtection) ||
+		slices.Contains(o.cert.ExtKeyUsage, x509.ExtKeyUsageAny)
+	if o.cert.IsCA || !mail {
+		return ErrNotForMail
+	}
+	o.sign = usage == 0 || usage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) != 0
+	if o.cert.PublicKeyAlgorithm == x509.RSA {
+		o.open = usage == 0 || usage&x509.KeyUsageKeyEncipherment != 0
+	} else if usage&x509.KeyUsageKeyAgreement != 0 && !o.sign {
+		return ErrKeyKind
+	}
+	if !o.sign && !o.open {
+		return ErrNotForMail
+	}
+	return nil
+}
+
+func addressesOf(found []own) []string {
+	var all []string
+	for _, o := range found {
+		for _, a := range addresses(o.cert) {
+			if !slices.Contains(all, a) {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}
+
+var oidEmailAddress = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}
+
+// addresses lists the e-mail addresses of a certificate, canonical: those of its
+// subjectAltName, or else of its subject (RFC 8550, section 3).
+func addresses(cert *x509.Certificate) []string {
+	listed := cert.EmailAddresses
+	if len(listed) == 0 {
+		listed = subjectAddresses(cert.Subject)
+	}
+	var all []string
+	for _, a := range listed {
+		a = strings.ToLower(strings.TrimSpace(a))
+		ascii := !strings.ContainsFunc(a, func(r rune) bool { return r <= ' ' || r > '~' })
+		if at := strings.LastIndexByte(a, '@'); ascii && at > 0 && at < len(a)-1 && !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+func subjectAddresses(subject pkix.Name) []string {
+	var all []string
+	for _, name := range subject.Names {
+		if text, ok := name.Value.(string); ok && name.Type.Equal(oidEmailAddress) {
+			all = append(all, text)
+		}
+	}
+	return all
+}

@@ -1,0 +1,50 @@
+package vault
+
+// Problem is an error that a person reads: what is wrong, and what to do next.
+// Errors returned wrap the values below; compare with errors.Is.
+type Problem struct {
+	Code string // stable, for programs
+	Says string // one sentence
+	Next string // one sentence; may be empty
+}
+
+func (p *Problem) Error() string { return "vault: " + p.Code + ": " + p.Says }
+
+// What can be wrong with a file that is to be imported.
+var (
+	ErrPassphrase = &Problem{"wrong-passphrase", "That is not the passphrase of this file.",
+		"Type the passphrase that came with the file. Capitals count."}
+	ErrNotPKCS12 = &Problem{"not-pkcs12", "This file holds no certificate with its key that can be read here.",
+		"Ask whoever issued it for a PKCS #12 file (.p12 or .pfx), made anew."}
+	ErrNoPrivateKey = &Problem{"no-private-key", "The file holds a certificate but not its private key.",
+		"Export it again, and say yes to exporting the private key."}
+	ErrKeyMismatch = &Problem{"key-mismatch", "The private key and the certificate in this file do not belong together.",
+		"Ask whoever issued it for a new file."}
+	ErrWeakKey = &Problem{"weak-key", "The key in this file is too weak: RSA keys need 2,048 bits or more.",
+		"Ask for a new certificate with a stronger key."}
+	ErrKeyKind = &Problem{"key-kind", "The key in this file is of a kind that this version cannot use.",
+		"Ask for an RSA certificate, or for P-256 if it is for signing only."}
+	ErrNoAddress = &Problem{"no-address", "The certificate in this file names no e-mail address.",
+		"Ask for an e-mail (S/MIME) certificate in your own address."}
+	ErrNotForMail = &Problem{"not-for-mail", "The certificate in this file is not meant for e-mail.",
+		"Ask for an e-mail (S/MIME) certificate."}
+)
+
+// What can be wrong with the keychain and with recovery.
+var (
+	ErrLost = &Problem{"keys-lost", "The keychain no longer holds the keys of this profile.",
+		"Open your recovery file."}
+	ErrNoKey = &Problem{"no-key", "The private key of this certificate is not in the keychain.",
+		"Import the certificate with its key again."}
+	ErrEdited = &Problem{"edited", "Somebody has edited the list of your certificates.",
+		"Restore the database from a copy, or import your certificates again."}
+	ErrNoIdentity  = &Problem{"no-identity", "There is no such certificate of yours.", ""}
+	ErrNothingMade = &Problem{"no-recovery", "There is no recovery file waiting to be confirmed.",
+		"Make a new one."}
+	ErrRecoveryWords = &Problem{"wrong-words", "Those are not the words that were asked for.",
+		"Look at the printed words and try again."}
+	ErrRecoveryFile = &Problem{"not-recovery", "This is not a recovery file, or it is damaged.",
+		"Choose the file that you saved when you made the words."}
+	ErrOtherProfile = &Problem{"other-profile", "There is another profile in this place already.",
+		"Choose an empty folder for the profile to be restored."}
+)

@@ -1,0 +1,399 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"filippo.io/age/armor"
+
+	"countersign/vault/keyring"
+)
+
+// RecoveryState is how far the recovery file is made (SECURITY K1).
+type RecoveryState string
+
+// The states.
+const (
+	RecoveryMissing     RecoveryState = "missing"     // none was made
+	RecoveryUnconfirmed RecoveryState = "unconfirmed" // made, but the words were not typed back
+	RecoveryReady       RecoveryState = "ready"       // opened once as a test
+	RecoveryOutdated    RecoveryState = "outdated"    // there is a decryption key that it lacks
+)
+
+// Recovery is the state of the recovery file.
+type Recovery struct {
+	State RecoveryState
+	Made  time.Time // zero if missing
+	Ask   []int     // which two words (1 to 8) to type back, while it waits for them
+}
+
+// RecoveryFile is a recovery file just made: everything in it is secret. It
+// prints as [secret].
+type RecoveryFile struct {
+	Name  string // a file name to suggest
+	Bytes []byte // to be kept anywhere
+	Words []string
+	Ask   []int // which two words (1 to 8) ConfirmRecovery wants
+}
+
+func (RecoveryFile) String() string               { return "[secret]" }
+func (RecoveryFile) GoString() string             { return "[secret]" }
+func (RecoveryFile) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, "[secret]") }
+func (RecoveryFile) MarshalJSON() ([]byte, error) { return []byte(`"[secret]"`), nil }
+
+const (
+	recoveryWords  = 8 // of 2,048: 88 bits
+	recoveryFormat = "countersign recovery 1"
+	maxRecovery    = 1 << 20
+)
+
+// recoveryRow is what the database remembers.
+type recoveryRow struct {
+	Made      time.Time `json:"made"`
+	Confirmed bool      `json:"confirmed"`
+	Keys      []string  `json:"keys"` // the ids of the keys in the file
+}
+
+// unconfirmed is a file that waits for two of its words.
+type unconfirmed struct {
+	file RecoveryFile
+	row  recoveryRow
+}
+
+// contents is what a recovery file holds, as JSON inside age.
+type contents struct {
+	Format     string            `json:"format"`
+	Made       time.Time         `json:"made"`
+	Database   []byte            `json:"database"` // the key
+	Record     []byte            `json:"record"`   // the keychain item
+	Keys       map[string][]byte `json:"keys"`     // PKCS #8 by id
+	Identities []signedRow       `json:"identities"`
+	Places     map[string][]byte `json:"places,omitempty"`
+}
+
+type signedRow struct {
+	ID        string `json:"id"`
+	Data      []byte `json:"data"`
+	Signature []byte `json:"signature"`
+}
+
+// clear wipes the secrets.
+func (c *contents) clear() {
+	clear(c.Database)
+	clear(c.Record)
+	for _, der := range c.Keys {
+		clear(der)
+	}
+}
+
+// Recovery returns the state of the recovery file.
+func (v *Vault) Recovery(ctx context.Context) (Recovery, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	row, err := v.recoveryRow(ctx)
+	if err != nil {
+		return Recovery{}, err
+	}
+	if row == nil {
+		return Recovery{State: RecoveryMissing}, nil
+	}
+	r := Recovery{State: RecoveryReady, Made: row.Made}
+	if !row.Confirmed {
+		r.State = RecoveryUnconfirmed
+		if v.recovery != nil {
+			r.Ask = v.recovery.file.Ask
+		}
+		return r, nil
+	}
+	all, err := v.Identities(ctx)
+	if err != nil {
+		return Recovery{}, err
+	}
+	for _, i := range all {
+		if i.Encryption != nil && v.keys.Has(i.Encryption) && !slices.Contains(row.Keys, keyring.ID(i.Encryption)) {
+			r.State = RecoveryOutdated
+		}
+	}
+	return r, nil
+}
+
+// recoveryRow returns nil if no file was made.
+func (v *Vault) recoveryRow(ctx context.Context) (*recoveryRow, error) {
+	var data []byte
+	err := v.db.View(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT data FROM vault_recovery`).Scan(&data)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	var row recoveryRow
+	if err == nil {
+		err = json.Unmarshal(data, &row)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the state of recovery: %w", err)
+	}
+	return &row, nil
+}
+
+func (v *Vault) saveRecovery(ctx context.Context, row recoveryRow) error {
+	data, err := json.Marshal(row)
+	if err != nil {
+		return err
+	}
+	return v.db.Update(ctx, func(tx *sql.Tx) error {
+		_, err := tx.Exec(`INSERT OR REPLACE INTO vault_recovery VALUES (1, ?)`, data)
+		return err
+	})
+}
+
+// MakeRecovery makes a recovery file with new words, which the user has to
+// print and save, and waits for [Vault.ConfirmRecovery]. Keys that only sign are
+// in it only if signing is true. It takes about a second.
+func (v *Vault) MakeRecovery(ctx context.Context, signing bool) (RecoveryFile, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	f, row, err := v.makeRecovery(ctx, signing)
+	if err == nil {
+		err = v.saveRecovery(ctx, row)
+	}
+	if err != nil {
+		return RecoveryFile{}, fmt.Errorf("making the recovery file: %w", err)
+	}
+	v.recovery = &unconfirmed{f, row}
+	return f, nil
+}
+
+func (v *Vault) makeRecovery(ctx context.Context, signing bool) (f RecoveryFile, row recoveryRow, err error) {
+	c, err := v.contents(ctx, signing)
+	if err != nil {
+		return f, row, err
+	}
+	defer c.clear()
+	row.Made = c.Made
+	for id := range c.Keys {
+		row.Keys = append(row.Keys, id)
+	}
+	slices.Sort(row.Keys)
+	if f.Words, err = v.pickWords(); err != nil {
+		return f, row, err
+	}
+	if f.Ask, err = v.pickTwo(); err != nil {
+		return f, row, err
+	}
+	data, err := json.Marshal(c)
+	if err != nil {
+		return f, row, err
+	}
+	defer clear(data)
+	if f.Bytes, err = encrypt(data, f.Words, v.o.Work); err != nil {
+		return f, row, err
+	}
+	f.Name = "countersign-recovery-" + row.Made.Format("2006-01-02") + ".age"
+	return f, row, nil
+}
+
+// contents collects what a recovery file holds. The caller clears it.
+func (v *Vault) contents(ctx context.Context, signing bool) (c *contents, err error) {
+	c = &contents{Format: recoveryFormat, Made: v.o.Clock().UTC().Truncate(time.Second),
+		Keys: map[string][]byte{}, Places: map[string][]byte{}}
+	made := c
+	defer func() {
+		if err != nil {
+			made.clear()
+		}
+	}()
+	key, err := keyring.DatabaseKey(ctx, v.kc, nil)
+	if err != nil {
+		return nil, err
+	}
+	c.Database = key[:]
+	c.Record = v.records.Encode()
+	all, err := v.Identities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range all {
+		for _, cert := range i.certificates() {
+			wanted := cert == i.Encryption || signing
+			if !wanted || !v.keys.Has(cert) {
+				continue
+			}
+			if c.Keys[keyring.ID(cert)], err = v.keys.Get(ctx, keyring.ID(cert)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	err = v.db.View(ctx, func(tx *sql.Tx) error {
+		return each(ctx, tx, `SELECT id, data, signature FROM vault_identity ORDER BY id`, func(scan scanner) error {
+			var r signedRow
+			err := scan(&r.ID, &r.Data, &r.Signature)
+			c.Identities = append(c.Identities, r)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	names, err := keyring.Places(ctx, v.kc)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if c.Places[name], err = v.Place(name).Load(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// ConfirmRecovery takes the two words that were asked for, in the order asked,
+// then opens the file once as a test. After a restart of the program there is
+// nothing to confirm any more, and a new file has to be made.
+func (v *Vault) ConfirmRecovery(ctx context.Context, words []string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.recovery == nil {
+		return ErrNothingMade
+	}
+	f, row := v.recovery.file, v.recovery.row
+	if len(words) != len(f.Ask) {
+		return ErrRecoveryWords
+	}
+	for n, ask := range f.Ask {
+		if fold(words[n]) != fold(f.Words[ask-1]) {
+			return ErrRecoveryWords
+		}
+	}
+	c, err := decrypt(f.Bytes, f.Words, v.o.Work)
+	if err != nil {
+		return fmt.Errorf("opening the recovery file as a test: %w", err)
+	}
+	defer c.clear()
+	if err := c.check(); err != nil {
+		return fmt.Errorf("opening the recovery file as a test: %w", err)
+	}
+	row.Confirmed = true
+	if err := v.saveRecovery(ctx, row); err != nil {
+		return fmt.Errorf("confirming recovery: %w", err)
+	}
+	v.recovery = nil
+	return nil
+}
+
+// check says whether everything in the file can be used.
+func (c *contents) check() error {
+	if len(c.Database) != 32 {
+		return ErrRecoveryFile
+	}
+	if _, err := keyring.ParseRecordKey(nil, c.Record); err != nil {
+		return ErrRecoveryFile
+	}
+	for _, der := range c.Keys {
+		if _, err := keyring.Parse(der); err != nil {
+			return ErrRecoveryFile
+		}
+	}
+	return nil
+}
+
+func (v *Vault) pickWords() ([]string, error) {
+	if len(v.o.Words) != 2048 {
+		return nil, errors.New("the list of words is missing")
+	}
+	words := make([]string, recoveryWords)
+	for n := range words {
+		i, err := rand.Int(v.o.Rand, big.NewInt(int64(len(v.o.Words))))
+		if err != nil {
+			return nil, err
+		}
+		words[n] = v.o.Words[i.Int64()]
+	}
+	return words, nil
+}
+
+// pickTwo chooses two different places, in order.
+func (v *Vault) pickTwo() ([]int, error) {
+	a, err := rand.Int(v.o.Rand, big.NewInt(recoveryWords))
+	if err != nil {
+		return nil, err
+	}
+	b, err := rand.Int(v.o.Rand, big.NewInt(recoveryWords-1))
+	if err != nil {
+		return nil, err
+	}
+	first, second := int(a.Int64()), int(b.Int64())
+	if second >= first {
+		second++
+	}
+	return []int{min(first, second) + 1, max(first, second) + 1}, nil
+}
+
+// fold makes of a word what counts of it: its first four letters.
+func fold(word string) string {
+	word = strings.ToLower(strings.TrimSpace(word))
+	return word[:min(4, len(word))]
+}
+
+// passphrase is the words joined by hyphens, as the age program would have it,
+// which opens the file too.
+func passphrase(words []string) string { return strings.Join(words, "-") }
+
+func encrypt(data []byte, words []string, work int) ([]byte, error) {
+	recipient, err := age.NewScryptRecipient(passphrase(words))
+	if err != nil {
+		return nil, err
+	}
+	recipient.SetWorkFactor(work)
+	var out bytes.Buffer
+	text := armor.NewWriter(&out)
+	w, err := age.Encrypt(text, recipient)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(data); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(w.Close(), text.Close()); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// decrypt opens a file that costs at most work to try.
+func decrypt(file []byte, words []string, work int) (*contents, error) {
+	if len(file) > maxRecovery {
+		return nil, ErrRecoveryFile
+	}
+	identity, err := age.NewScryptIdentity(passphrase(words))
+	if err != nil {
+		return nil, ErrRecoveryWords
+	}
+	identity.SetMaxWorkFactor(work)
+	r, err := age.Decrypt(armor.NewReader(bytes.NewReader(file)), identity)
+	var noMatch *age.NoIdentityMatchError
+	if errors.As(err, &noMatch) {
+		return nil, ErrRecoveryWords
+	}
+	if err != nil {
+		return nil, ErrRecoveryFile
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxRecovery))
+	defer clear(data)
+	var c contents
+	if err != nil || json.Unmarshal(data, &c) != nil || c.Format != recoveryFormat {
+		return nil, ErrRecoveryFile
+	}
+	return &c, nil
+}
