@@ -1,0 +1,478 @@
+package policy
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign/mailer/cms"
+	"countersign/mailer/message"
+	"countersign/mailer/smime"
+	"countersign/vault/contacts"
+	"countersign/vault/contacts/keyset"
+	"countersign/vault/trust"
+)
+
+// Level is for shape and colour.
+type Level string
+
+// The levels, worst first. The zero value is as good as Stop.
+const (
+	Stop Level = "stop" // nothing here may be relied on
+	Care Level = "care" // something is missing, and the reasons say what
+	Good Level = "good" // encrypted, and signed by the confirmed key
+)
+
+// Verdict is what may be said of a message. Faces show Label and Reasons as they are.
+type Verdict struct {
+	Protection string   `json:"protection"` // none | signed | encrypted | encrypted-and-signed
+	Signature  string   `json:"signature"`  // none | valid | invalid
+	Signer     string   `json:"signer,omitempty"`
+	Chain      string   `json:"chain"`             // trusted | untrusted | expired | revoked | unknown
+	From       string   `json:"from"`              // match | mismatch
+	Contact    string   `json:"contact,omitempty"` // the state of the contact
+	Level      Level    `json:"level"`
+	Label      string   `json:"label"` // who, and how sure
+	Short      string   `json:"short"` // a few words for a list
+	Reasons    []string `json:"reasons"`
+	Denied     string   `json:"denied,omitempty"` // why the text may not be quoted, forwarded inline or indexed (O3); empty: it may
+	Uncovered  []string `json:"uncovered,omitempty"`
+}
+
+// Facts is what vault knows about a message that mailer/smime described.
+type Facts struct {
+	Contact  contacts.Contact // of the From that is shown; only Address set for a stranger
+	Signers  []trust.Verdict  // of each signer of the layer that is [Counted], for that From
+	Mine     []string         // the user's own addresses, canonical
+	OwnKeys  []contacts.Hash  // SPKI of the user's own signing keys, old ones too
+	Received time.Time        // by our own clock, if provably so (I2); else zero
+	Zone     *time.Location   // in which days are told; nil: UTC
+	Then     contacts.Hash    // SPKI of the key that was the confirmed one when it came, if provably so
+}
+
+// The sentences that are fixed.
+const (
+	unsecured      = "Not secured. Anyone on the way could read or change this."
+	unsignedLabel  = "Encrypted, but not signed. Anyone could have written or changed this."
+	closedLabel    = "Encrypted, and cannot be opened here."
+	brokenLabel    = "Not secured. The signature does not fit, so anyone could have changed this."
+	otherKeyLabel  = "NOT the key you verified for "
+	deniedUnsigned = "It is not signed by the person it says it is from, so it is not quoted."
+	deniedOutside  = "The signature does not cover what was encrypted, so it is not quoted."
+)
+
+// Counted returns the index of the signed layer that may speak for the content (-1:
+// none), and whether something encrypted lies inside of it. Only layers that begin
+// at the root are in o.Layers at all.
+func Counted(o *smime.Opened) (layer int, outside bool) {
+	layer = -1
+	for i, l := range o.Layers {
+		switch l.Kind {
+		case smime.Signed:
+			layer, outside = i, false
+		case smime.Encrypted:
+			outside = layer >= 0
+		}
+	}
+	return layer, outside
+}
+
+// judgement gathers a verdict.
+type judgement struct {
+	Verdict
+	o       *smime.Opened
+	f       Facts
+	from    string          // the one address that From shows, canonical; or empty
+	signer  *cms.SignerInfo // the one that counts; nil: none is valid
+	trust   trust.Verdict   // of it
+	outside bool
+}
+
+// Judge says what may be said of a message. It never says more than the weakest
+// part of it allows.
+func Judge(o *smime.Opened, f Facts) Verdict {
+	j := &judgement{o: o, f: f}
+	j.Level, j.Chain, j.From, j.Signature = Stop, string(trust.Untrusted), "mismatch", "none"
+	j.Contact = string(f.Contact.State)
+	if f.Contact.State == "" {
+		j.Contact = string(contacts.Unknown)
+	}
+	j.from = shownFrom(o)
+	j.protection()
+	j.chooseSigner()
+	j.label()
+	j.cover()
+	return j.Verdict
+}
+
+// shownFrom is the one address that From shows. Several, or none, match nobody.
+func shownFrom(o *smime.Opened) string {
+	list := o.Header.Addresses("From")
+	if len(list) != 1 || len(o.Header.All("From")) != 1 {
+		return ""
+	}
+	a, err := message.Canonical(list[0].Addr)
+	if err != nil {
+		return ""
+	}
+	return a
+}
+
+func (j *judgement) protection() {
+	has := func(k smime.Kind) bool {
+		return slices.ContainsFunc(j.o.Layers, func(l smime.Layer) bool { return l.Kind == k })
+	}
+	switch signed, encrypted := has(smime.Signed), has(smime.Encrypted); {
+	case signed && encrypted:
+		j.Protection = "encrypted-and-signed"
+	case signed:
+		j.Protection = "signed"
+	case encrypted:
+		j.Protection = "encrypted"
+	default:
+		j.Protection = "none"
+	}
+}
+
+// chooseSigner takes, of the valid signatures of the layer that counts, the pinned
+// key's, else one that From names, else the first.
+func (j *judgement) chooseSigner() {
+	layer, outside := Counted(j.o)
+	if layer < 0 {
+		return
+	}
+	j.outside = outside
+	j.Signature = "invalid"
+	l := j.o.Layers[layer]
+	if l.Err != nil || l.Signed == nil || j.o.Payload == nil && !outside {
+		return
+	}
+	best := -1
+	for i := range l.Signed.Signers {
+		s := &l.Signed.Signers[i]
+		if s.Err != nil || s.Certificate == nil {
+			continue
+		}
+		v := j.evidence(i)
+		rank := 0
+		switch {
+		case j.pinned(s):
+			rank = 2
+		case v.Bound != trust.BoundNone && v.Bound != "":
+			rank = 1
+		}
+		if rank > best {
+			best, j.signer, j.trust = rank, s, v
+		}
+	}
+	if j.signer == nil {
+		return
+	}
+	j.Signature, j.Signer, j.Chain = "valid", named(j.signer.Certificate), string(j.trust.Status)
+	if j.from != "" && j.from == j.f.Contact.Address && best > 0 {
+		j.From = "match"
+	}
+}
+
+func (j *judgement) evidence(i int) trust.Verdict {
+	if i < len(j.f.Signers) && j.f.Signers[i].Status != "" {
+		return j.f.Signers[i]
+	}
+	return trust.Verdict{Status: trust.Untrusted, Bound: trust.BoundNone}
+}
+
+func (j *judgement) pinned(s *cms.SignerInfo) bool {
+	pin := j.f.Contact.Pin
+	return pin != nil && keyset.SPKI(s.Certificate) == keyset.SPKI(pin.Keys.Sign)
+}
+
+func (j *judgement) own() bool {
+	return j.signer != nil && slices.Contains(j.f.Mine, j.from) && slices.Contains(j.f.OwnKeys, keyset.SPKI(j.signer.Certificate))
+}
+
+// say sets the verdict's heading.
+func (j *judgement) say(level Level, label, short string, reasons ...string) {
+	j.Level, j.Label, j.Short = level, label, short
+	j.Reasons = append(j.Reasons, reasons...)
+}
+
+func (j *judgement) label() {
+	claims := "It does not say clearly whom it is from."
+	if j.from != "" {
+		claims = "It says it is from " + j.from + ". There is no way to tell."
+	}
+	switch {
+	case j.Protection == "none":
+		j.say(Stop, unsecured, "Not secured", claims)
+	case j.closed() != "":
+		j.say(Care, closedLabel, "Cannot be opened", j.closed())
+	case j.Signature == "none":
+		j.say(Stop, unsignedLabel, "Encrypted, not signed", claims)
+	case j.Signature == "invalid":
+		label := brokenLabel
+		if j.Protection != "signed" {
+			label = "Encrypted, but the signature does not fit. Anyone could have written or changed this."
+		}
+		j.say(Stop, label, "Signature not valid", j.fault(), claims)
+	case j.own():
+		j.From = "match"
+		j.say(Good, "You wrote this, and signed it.", "Written by you")
+	case j.From == "mismatch":
+		j.say(Stop, "Signed by "+j.Signer+", but it says it is from "+orNobody(j.from)+".", "Signed by somebody else",
+			"The signature proves nothing about the address that it shows.")
+	case j.pinned(j.signer):
+		j.confirmed()
+	case j.f.Then != contacts.Hash{} && j.f.Then == keyset.SPKI(j.signer.Certificate):
+		j.say(Care, "From "+who(j.f.Contact)+", signed with a key that you had confirmed when this came. It is no longer in use.", "Confirmed, earlier key",
+			"The time at which it came, and the key confirmed then, were recorded and signed here.")
+	case j.f.Contact.Pin != nil:
+		j.say(Stop, otherKeyLabel+who(j.f.Contact)+".", "NOT the key you verified",
+			"It is signed with another key than the one that you confirmed on "+j.day(j.f.Contact.Pin.Call.At)+".",
+			"Call them on a number that you had before. Do not act on this message until then.")
+	default:
+		j.unconfirmed()
+	}
+	j.lower()
+	switch {
+	case j.Signature != "valid" || j.From != "match" || j.Level == Stop:
+		j.Denied = deniedUnsigned
+	case j.outside:
+		j.Denied = deniedOutside
+	}
+}
+
+// confirmed is for the pinned key: the contact and the certificate must both be in
+// force, or have been when the message came.
+func (j *judgement) confirmed() {
+	c := j.f.Contact
+	name := who(c)
+	switch {
+	case c.State == contacts.Mismatch:
+		j.say(Stop, "From "+name+", but the words read out on a call did not match: someone may be between you.", "Words did not match",
+			"Speak with them in person, or on another line.")
+	case j.trust.Status == trust.Revoked && !j.before():
+		j.say(Stop, "The certificate of "+name+" was withdrawn. This may not be from them.", "Certificate withdrawn",
+			"It was withdrawn on "+j.day(j.trust.RevokedAt)+", and nothing proves that this message came before.")
+	case c.State != contacts.Verified:
+		j.say(Care, "From "+name+", who is suspended"+because(c)+".", "Suspended",
+			"It is signed with the key that you confirmed on "+j.day(c.Pin.Call.At)+".")
+	default:
+		label := "From " + name + ". " + c.Label(j.f.Zone) + "."
+		if organisation(c) {
+			label = c.Label(j.f.Zone) + "."
+		}
+		j.say(Good, label, short(c))
+		j.Reasons = append(j.Reasons, "It is signed with the key that you confirmed on "+j.day(c.Pin.Call.At)+".")
+		j.validity()
+	}
+	if organisation(c) {
+		j.Reasons = append(j.Reasons, "The certificate names an organisation. It does not prove which person wrote this.")
+	}
+}
+
+// validity lowers a confirmed key's verdict by what is wrong with its certificate.
+func (j *judgement) validity() {
+	switch j.trust.Status {
+	case trust.Trusted:
+	case trust.Revoked:
+		j.Level = Care
+		j.Short = "Confirmed, certificate withdrawn"
+		j.Label += " The certificate was withdrawn on " + j.day(j.trust.RevokedAt) + "."
+	case trust.Expired:
+		j.Level, j.Short = Care, "Confirmed, certificate run out"
+		j.Label += " The certificate has run out since."
+	case trust.Unknown:
+		j.Level, j.Short = Care, "Confirmed, not checked"
+		j.Label += " Whether the certificate was withdrawn could not be found out."
+	default:
+		j.Level, j.Short = Care, "Confirmed, authority not trusted"
+		j.Label += " The authority of the certificate is not one that you trust."
+	}
+	if j.trust.Reason != "" {
+		j.Reasons = append(j.Reasons, j.trust.Reason)
+	}
+}
+
+// before says that the message provably came before its signer's certificate was
+// withdrawn, or that the reason for that says nothing against the key (I2).
+func (j *judgement) before() bool {
+	switch j.trust.RevocationReason {
+	case 3, 4, 5: // affiliationChanged, superseded, cessationOfOperation: RFC 5280, section 5.3.1
+		return true
+	}
+	return !j.f.Received.IsZero() && !j.trust.RevokedAt.IsZero() && j.f.Received.Before(j.trust.RevokedAt)
+}
+
+// unconfirmed is for a valid signature of somebody who is not verified.
+func (j *judgement) unconfirmed() {
+	c := j.f.Contact
+	name := who(c)
+	switch j.trust.Status {
+	case trust.Trusted, trust.Unknown:
+		label := "Signed by " + name + ". Certificate valid, person not verified."
+		if j.trust.Bound == trust.BoundDomain {
+			label = "Signed by an organisation for " + name + ". Certificate valid, person not verified."
+		}
+		if j.trust.Status == trust.Unknown {
+			label = "Signed by " + name + ". Whether the certificate was withdrawn is not checked, and the person is not verified."
+		}
+		j.say(Care, label, "Signed, not yet confirmed by you", "A certification authority says that the certificate belongs to this address. You have not confirmed it.")
+	case trust.Expired:
+		j.say(Stop, "Signed by "+name+", with a certificate that has run out. Person not verified.", "Certificate run out",
+			"A certificate that has run out proves nothing.")
+	case trust.Revoked:
+		j.say(Stop, "Signed by "+name+", with a certificate that was withdrawn. Person not verified.", "Certificate withdrawn",
+			"A certificate is withdrawn when its key may be in other hands, or its owner has left.")
+	default:
+		j.say(Stop, "Signed in the name of "+name+", but no authority that you trust says so. Person not verified.", "Signed, authority not trusted",
+			"Anyone can make such a certificate.")
+	}
+	if c.State == contacts.Mismatch {
+		j.say(Stop, "Signed by "+name+", but the words read out on a call did not match: someone may be between you.", "Words did not match")
+	}
+	if j.trust.Reason != "" {
+		j.Reasons = append(j.Reasons, j.trust.Reason)
+	}
+}
+
+// lower takes back what the message's shape does not bear out.
+func (j *judgement) lower() {
+	if j.Signature != "valid" || j.From != "match" {
+		return
+	}
+	if j.outside {
+		j.demote("The signature is on the outside: it shows who sent this on, not who wrote it.", "Signed on the outside only")
+	} else if j.Protection == "signed" {
+		j.demote("Not encrypted: others could have read it.", j.Short+", not encrypted")
+	}
+	if !j.own() && j.addressedToOthers() {
+		j.demote("Not addressed to you.", j.Short+", not addressed to you")
+		j.Reasons = append(j.Reasons, "The signed address lines do not name you. It may be a hidden copy, or somebody passed it on.")
+	}
+}
+
+// demote lowers a good verdict to care and says why in its heading.
+func (j *judgement) demote(label, short string) {
+	if j.Level == Good {
+		j.Level = Care
+	}
+	j.Label += " " + label
+	j.Short = short
+}
+
+// addressedToOthers says that signed To and Cc lines exist and lack the user (I4).
+func (j *judgement) addressedToOthers() bool {
+	covered := false
+	for _, name := range []string{"To", "Cc"} {
+		if !j.covers(name) {
+			continue
+		}
+		covered = true
+		for _, a := range j.o.Header.Addresses(name) {
+			if c, err := message.Canonical(a.Addr); err == nil && slices.Contains(j.f.Mine, c) {
+				return false
+			}
+		}
+	}
+	return covered
+}
+
+func (j *judgement) covers(name string) bool {
+	return slices.ContainsFunc(j.o.Protected, func(p string) bool { return strings.EqualFold(p, name) })
+}
+
+// cover lists the lines shown that no layer covers. Where From is bound to the
+// signer's certificate it needs no cover.
+func (j *judgement) cover() {
+	if j.Protection == "none" {
+		return
+	}
+	for _, name := range []string{"From", "To", "Cc", "Subject", "Date"} {
+		if j.o.Header.Get(name) != "" && !j.covers(name) && (name != "From" || j.From != "match") {
+			j.Uncovered = append(j.Uncovered, name)
+		}
+	}
+	if slices.Contains(j.Uncovered, "Subject") && j.Signature == "valid" {
+		j.Reasons = append(j.Reasons, "The subject is not covered by the signature: anyone on the way could have changed it.")
+	}
+}
+
+// closed tells why the message cannot be opened, or nothing.
+func (j *judgement) closed() string {
+	if j.o.Payload != nil || j.Protection == "signed" {
+		return ""
+	}
+	for _, l := range j.o.Layers {
+		if l.Kind == smime.Encrypted && l.Err != nil {
+			return Problem(l.Err)
+		}
+	}
+	if j.o.Problem != nil {
+		return Problem(j.o.Problem)
+	}
+	return ""
+}
+
+// fault tells why no signature counts.
+func (j *judgement) fault() string {
+	layer, _ := Counted(j.o)
+	l := j.o.Layers[layer]
+	if l.Err != nil {
+		return Problem(l.Err)
+	}
+	if l.Signed != nil && len(l.Signed.Signers) > 0 {
+		return Problem(l.Signed.Signers[0].Err)
+	}
+	return "It is marked as signed, but there is no signature in it."
+}
+
+// Problem says in words why a layer could not be read.
+func Problem(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, smime.ErrKey):
+		return "Your key cannot be used at this moment: the keychain is locked or away. Try again."
+	case errors.Is(err, cms.ErrNoKey), errors.Is(err, smime.ErrNoKey):
+		return "None of your keys opens it. It was encrypted to another key: perhaps an older one of yours, or another person's."
+	case errors.Is(err, cms.ErrWeak):
+		return "The signature was made by a method that is no longer safe."
+	case errors.Is(err, cms.ErrNoCertificate):
+		return "The certificate of whoever signed it is not enclosed."
+	case errors.Is(err, cms.ErrDigest), errors.Is(err, cms.ErrSignature):
+		return "The content is not what was signed: it was changed on the way, or damaged."
+	case errors.Is(err, cms.ErrIntegrity):
+		return "It was changed on the way, or damaged."
+	case errors.Is(err, cms.ErrUnsupported), errors.Is(err, smime.ErrUnsupported):
+		return "It is protected by a method that this program does not know yet."
+	case errors.Is(err, cms.ErrLimit), errors.Is(err, message.ErrLimit), errors.Is(err, smime.ErrLimit):
+		return "It is built in a way that no honest program uses, so it is not opened."
+	}
+	return "Its protection is damaged and cannot be read."
+}
+
+func short(c contacts.Contact) string {
+	switch {
+	case organisation(c):
+		return "Organisation verified"
+	case c.Pin.Call.Source == contacts.SourceInPerson:
+		return "Confirmed in person"
+	}
+	return "Confirmed by telephone"
+}
+
+func (j *judgement) day(t time.Time) string {
+	zone := j.f.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	return t.In(zone).Format("2 January 2006")
+}
+
+func orNobody(address string) string {
+	if address == "" {
+		return "several people, or nobody"
+	}
+	return address
+}

@@ -1,0 +1,167 @@
+package policy
+
+import (
+	"fmt"
+
+	"countersign/vault/contacts"
+	"countersign/vault/trust"
+)
+
+// choice is what a refusal offers: the command and the page that help.
+type choice struct{ command, link, button string }
+
+var (
+	verifying = choice{"countersign verify start", "/verify", "Verify now"}
+	calling   = choice{"countersign verify call", "/verify", "Go on with the call"}
+	asking    = choice{"countersign contact invite", "/contacts", "Ask for a signed message"}
+	looking   = choice{"countersign contact show", "/contacts", "Show the contact"}
+)
+
+// about makes a refusal that concerns a contact.
+func about(c contacts.Contact, code, reason, next string, ch choice) Refusal {
+	if ch.command != "" {
+		ch.command += " " + c.Address
+	}
+	return Refusal{
+		Person: who(c), Address: c.Address, Code: code, Reason: reason, Next: next,
+		Command: ch.command, Link: ch.link, Button: ch.button,
+	}
+}
+
+func stranger(c contacts.Contact) Refusal {
+	return about(c, "no-certificate", c.Who()+" has no certificate here yet.",
+		"Ask them for a signed message, or add their certificate from a file.", asking)
+}
+
+// refuse tells why nothing may go to a recipient, or nil.
+func (r Recipient) refuse() *Refusal {
+	c := r.Contact
+	name := c.Who()
+	var f Refusal
+	switch c.State {
+	case contacts.Verified:
+		return r.current()
+	case contacts.HasCertificate:
+		f = about(c, "not-verified", name+" is not confirmed yet.", "Send a test message, then call.", verifying)
+	case contacts.TestSent:
+		f = about(c, "not-verified", name+" is not confirmed yet: your test message is not answered.",
+			"Call, and ask for the words in the test message.", calling)
+	case contacts.Answered:
+		if c.Test == nil {
+			f = about(c, "not-verified", name+" is not confirmed yet: you answered their test, but they have not had yours.",
+				"Send your own test message, then call on a number of your own.", verifying)
+			break
+		}
+		f = about(c, "not-verified", name+" is not confirmed yet: your test message is answered.",
+			"A short call is all that is missing.", calling)
+	case contacts.Mismatch:
+		f = about(c, "mismatch", "The words that were read out for "+name+" did not match: someone may be between you.",
+			"Speak with them in person or on another line. If you misheard, say so and start again.", looking)
+	case contacts.Suspended:
+		f = about(c, "suspended", name+" is suspended"+because(c)+".", "Send a test message, then call.", verifying)
+	default:
+		f = stranger(c)
+	}
+	return &f
+}
+
+// because is why a contact is suspended, as the end of a sentence.
+func because(c contacts.Contact) string {
+	if c.Suspension == nil {
+		return ""
+	}
+	return ": " + c.Suspension.Reason.String()
+}
+
+// current tells why a verified recipient's certificates cannot be used now, or nil.
+func (r Recipient) current() *Refusal {
+	c := r.Contact
+	if c.Pin == nil || !c.Pin.Keys.Complete() {
+		f := stranger(c)
+		return &f
+	}
+	for _, v := range []trust.Verdict{r.Encrypt, r.Sign} {
+		if f := spent(c, v); f != nil {
+			return f
+		}
+		switch v.Status {
+		case trust.Trusted:
+		case trust.Unknown:
+			f := about(c, "not-checked", "It could not be found out whether the certificate of "+c.Who()+" was withdrawn.",
+				"Try again when this computer has a connection.", looking)
+			return &f
+		default:
+			f := about(c, "untrusted", "The authority of "+c.Who()+"'s certificate is not one that you trust.",
+				"Ask the people who look after this computer whether it should be.",
+				choice{link: "/setup", button: "Show the authorities"})
+			return &f
+		}
+	}
+	return nil
+}
+
+// spent tells that a certificate has run out or was withdrawn, or nil.
+func spent(c contacts.Contact, v trust.Verdict) *Refusal {
+	var f Refusal
+	switch v.Status {
+	case trust.Expired:
+		f = about(c, "expired", "The certificate of "+c.Who()+" has run out.",
+			"Ask for a signed message with their new certificate, then verify that.", asking)
+	case trust.Revoked:
+		f = about(c, "revoked", "The certificate of "+c.Who()+" was withdrawn.",
+			"Call them. Then ask for a signed message with their new certificate, and verify that.", asking)
+	default:
+		return nil
+	}
+	return &f
+}
+
+// refuse tells why the user may send nothing at all.
+func (s Sender) refuse() []Refusal {
+	own := func(code, reason, next, command, link, button string) []Refusal {
+		return []Refusal{{
+			Person: "you", Address: s.Address, Code: code, Reason: reason, Next: next, Command: command, Link: link, Button: button,
+		}}
+	}
+	renew := "Get a new one from your authority, and add it."
+	switch {
+	case s.PolicyFile != nil:
+		return own("policy-file", "Your administrator's policy file cannot be understood, so nothing is sent.",
+			"Ask the people who look after this computer.", "", "/settings", "Open the settings")
+	case !s.Keys.Complete():
+		return own("no-identity", "You have no certificate of your own yet.", "Add the one that your authority gave you.",
+			"countersign identity import FILE.p12", "/setup", "Add a certificate")
+	}
+	for _, v := range []trust.Verdict{s.Sign, s.Encrypt} {
+		switch v.Status {
+		case trust.Trusted:
+		case trust.Expired:
+			return own("own-expired", "Your own certificate has run out.", renew, "countersign identity import FILE.p12", "/setup", "Add a certificate")
+		case trust.Revoked:
+			return own("own-revoked", "Your own certificate was withdrawn.", renew, "countersign identity import FILE.p12", "/setup", "Add a certificate")
+		case trust.Unknown:
+			return own("own-not-checked", "It could not be found out whether your own certificate was withdrawn.",
+				"Try again when this computer has a connection.", "countersign status", "/setup", "Show the certificate")
+		default:
+			return own("own-untrusted", "The authority of your own certificate is not among those you trust.",
+				"Add the authority's certificate.", "countersign anchor add FILE", "/setup", "Add the authority")
+		}
+	}
+	switch {
+	case !s.Recovery:
+		return own("no-recovery", "There is no recovery file yet: if this computer broke, mail sent to you would be lost.",
+			"Make the recovery file and keep it somewhere safe.", "countersign recovery make", "/setup", "Make the recovery file")
+	case !s.Account:
+		return own("no-account", "There is no mail account to send with yet.", "Add your account.",
+			"countersign account add", "/setup", "Add an account")
+	}
+	return nil
+}
+
+func tooLarge(limit int64) Refusal {
+	return Refusal{
+		Person: "you", Code: "too-large",
+		Reason: fmt.Sprintf("The message is too large: at most %d MB can be sent.", limit>>20),
+		Next:   "Take out an attachment, or send it in parts.", Link: "/drafts", Button: "Open the draft",
+	}
+}
