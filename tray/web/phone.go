@@ -1,0 +1,63 @@
+package web
+
+import (
+	"strings"
+
+	"countersign/tray/control"
+)
+
+// phone is the demo's telephone: a panel outside the page's frame, marked as
+// simulation. It stands for a real one, so what the colleague says is heard
+// there and nowhere else.
+type phone struct {
+	control.Stage
+	Lines []string // what she has said on this call
+	Back  string   // the page to return to
+}
+
+// phone returns the panel, or nil unless the agent runs as a demo.
+func (v *visit) phone() (*phone, error) {
+	if v.p.svc.Simulation == nil {
+		return nil, nil
+	}
+	stage, err := v.p.svc.Simulation.Stage(v.ctx(), control.None{})
+	if err != nil {
+		return nil, err
+	}
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	return &phone{Stage: stage, Lines: v.s.call, Back: strings.TrimPrefix(v.r.URL.Path, "/")}, nil
+}
+
+func (v *visit) phoneAct() error {
+	sim := v.p.svc.Simulation
+	if sim == nil {
+		return v.nowhere()
+	}
+	back := strings.TrimLeft(v.form("back"), "/\\")
+	switch v.path("act") {
+	case "dial":
+		said, err := sim.Dial(v.ctx(), control.DialOrder{Number: strings.TrimSpace(v.form("number"))})
+		if err != nil {
+			return v.tell(back, noteOf(err))
+		}
+		v.hear(said.Lines)
+		if !said.Answered && len(said.Lines) == 0 {
+			v.hear([]string{"The number rings. Nobody answers."})
+		}
+	case "hang-up":
+		v.hear(nil)
+	case "play":
+		_, err := sim.Play(v.ctx(), control.ActQuery{Name: v.form("name")})
+		return v.done(back, err, "It happens now.")
+	default:
+		return v.nowhere()
+	}
+	return v.goTo(back)
+}
+
+func (v *visit) hear(lines []string) {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	v.s.call = lines
+}

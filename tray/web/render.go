@@ -1,0 +1,216 @@
+package web
+
+import (
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"countersign/tray/control"
+)
+
+//go:embed pages/*.html
+var pageFiles embed.FS
+
+//go:embed look
+var lookFiles embed.FS
+
+// parse reads the templates: frame.html holds what pages share, and each other
+// file a page.
+func (p *Page) parse() (map[string]*template.Template, error) {
+	shared, err := template.New("").Funcs(p.funcs()).ParseFS(pageFiles, "pages/frame.html", "pages/parts.html")
+	if err != nil {
+		return nil, fmt.Errorf("reading the page templates: %w", err)
+	}
+	files, err := pageFiles.ReadDir("pages")
+	if err != nil {
+		return nil, fmt.Errorf("reading the page templates: %w", err)
+	}
+	pages := map[string]*template.Template{}
+	for _, f := range files {
+		one, err := shared.Clone()
+		if err == nil {
+			one, err = one.ParseFS(pageFiles, path.Join("pages", f.Name()))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the page template %s: %w", f.Name(), err)
+		}
+		pages[strings.TrimSuffix(f.Name(), ".html")] = one
+	}
+	return pages, nil
+}
+
+// look serves one of our own files.
+func look(name, kind string) page {
+	return func(v *visit) error {
+		b, err := lookFiles.ReadFile("look/" + name)
+		if err != nil {
+			return err
+		}
+		v.w.Header().Set("Content-Type", kind)
+		v.w.Write(b) // a failed write has no reader
+		return nil
+	}
+}
+
+func (p *Page) funcs() template.FuncMap {
+	return template.FuncMap{
+		"when":   func(t time.Time) string { return when(t.In(p.o.Zone), p.o.Clock().In(p.o.Zone)) },
+		"day":    func(t time.Time) string { return t.In(p.o.Zone).Format("2 January 2006") },
+		"full":   func(t time.Time) string { return t.In(p.o.Zone).Format("Monday 2 January 2006, 15:04") },
+		"stamp":  func(t time.Time) string { return t.Format(time.RFC3339) },
+		"size":   size,
+		"person": p.names.opaque,
+		"place":  p.names.place,
+		"join":   strings.Join,
+		"groups": groups,
+		"shape":  shape,
+		"plus":   func(a, b int) int { return a + b },
+		"has": func(list []int, n int) bool {
+			for _, i := range list {
+				if i == n {
+					return true
+				}
+			}
+			return false
+		},
+		"list":   func(items ...any) []any { return items },
+		"covers": func(unprotected []string, name string) bool { return !contains(unprotected, name) },
+	}
+}
+
+// shape names the drawing beside a verdict: the shape alone tells the level, an
+// open envelope that nothing protected the message.
+func shape(level, protection string) string {
+	switch {
+	case protection == "none":
+		return "open"
+	case level == "good" || level == "care" || level == "stop":
+		return level
+	}
+	return "care"
+}
+
+// when tells a moment as people say it: 09:42, Yesterday, Fri 20 Nov.
+func when(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	midnight := func(t time.Time) time.Time {
+		return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
+	}
+	switch days := int(midnight(now).Sub(midnight(t)) / (24 * time.Hour)); {
+	case days == 0:
+		return t.Format("15:04")
+	case days == 1:
+		return "Yesterday"
+	case days == -1:
+		return "Tomorrow"
+	case t.Year() == now.Year():
+		return t.Format("Mon 2 Jan")
+	}
+	return t.Format("2 Jan 2006")
+}
+
+// size tells bytes in units of a thousand.
+func size(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1_000_000:
+		return fmt.Sprintf("%d kB", (n+500)/1000)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+}
+
+// groups sets a fingerprint in fours, to be compared and read aloud.
+func groups(hex string) string {
+	var b strings.Builder
+	for i, r := range strings.ToUpper(hex) {
+		if i > 0 && i%4 == 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func contains(list []string, name string) bool {
+	for _, s := range list {
+		if strings.EqualFold(s, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// table is every page and every change there is.
+func (p *Page) table() *http.ServeMux {
+	mux := http.NewServeMux()
+	for pattern, h := range map[string]page{
+		"GET /style.css": look("style.css", "text/css; charset=utf-8"),
+		"GET /page.js":   look("page.js", "text/javascript; charset=utf-8"),
+		"GET /icon.svg":  look("icon.svg", "image/svg+xml"),
+		"GET /live":      (*visit).stream,
+
+		"GET /{$}":                      (*visit).home,
+		"GET /inbox":                    (*visit).inbox,
+		"POST /inbox":                   (*visit).inbox, // a search: what is sought stands in no address
+		"GET /sent":                     (*visit).sent,
+		"POST /sent":                    (*visit).sent,
+		"POST /fetch":                   (*visit).fetch,
+		"GET /message/{id}":             (*visit).message,
+		"GET /message/{id}/raw":         (*visit).raw,
+		"GET /message/{id}/file/{part}": (*visit).attachment,
+		"POST /message/{id}/seen":       (*visit).seen,
+		"POST /message/{id}/reply":      (*visit).reply,
+
+		"GET /write":            (*visit).blank,
+		"GET /write/{id}":       (*visit).draft,
+		"POST /write/{id}":      (*visit).keep,
+		"GET /drafts":           (*visit).drafts,
+		"GET /outbox":           (*visit).outbox,
+		"POST /outbox/withdraw": (*visit).withdraw,
+
+		"GET /contacts":                   (*visit).people,
+		"POST /contacts":                  (*visit).people,
+		"POST /contacts/new":              (*visit).newPerson,
+		"GET /contacts/{id}":              (*visit).person,
+		"POST /contacts/{id}/{act}":       (*visit).personAct,
+		"POST /contacts/{id}/certificate": (*visit).certificate,
+		"GET /contacts/{id}/verify":       (*visit).verify,
+		"POST /contacts/{id}/call":        (*visit).report,
+		"GET /words":                      (*visit).ownWords,
+		"GET /wordlist":                   (*visit).wordList,
+
+		"GET /record":        (*visit).record,
+		"POST /record":       (*visit).record, // checked from end to end
+		"GET /settings":      (*visit).settings,
+		"POST /settings":     (*visit).prefer,
+		"POST /settings/end": (*visit).end,
+
+		"GET /setup":                   (*visit).setup,
+		"POST /setup/identity":         (*visit).addIdentity,
+		"POST /setup/anchor":           (*visit).previewAnchor,
+		"POST /setup/anchor/confirm":   (*visit).addAnchor,
+		"POST /setup/anchor/remove":    (*visit).removeAnchor,
+		"POST /setup/account":          (*visit).addAccount,
+		"POST /setup/account/remove":   (*visit).removeAccount,
+		"POST /setup/recovery":         (*visit).makeRecovery,
+		"GET /setup/recovery/file":     (*visit).recoveryFile,
+		"POST /setup/recovery/confirm": (*visit).confirmRecovery,
+
+		"POST /phone/{act}": (*visit).phoneAct,
+		"/":                 (*visit).nowhere,
+	} {
+		mux.Handle(pattern, h)
+	}
+	return mux
+}
+
+func (v *visit) nowhere() error {
+	return &control.Error{Code: control.CodeNotFound, Says: "There is no such page.", Next: "Go on from the menu."}
+}
