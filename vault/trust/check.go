@@ -1,6 +1,225 @@
 package trust
 
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
 // Check judges one certificate.
 func Check(q Question) Verdict {
-	return Verdict{Status: Untrusted, Bound: BoundNone}
+	if q.Now.IsZero() {
+		q.Now = q.At
+	}
+	v := Verdict{Status: Untrusted, Bound: BoundNone}
+	if q.Certificate == nil {
+		v.Reason = "There is no certificate."
+		return v
+	}
+	c := q.Certificate
+	v.Bound = Binds(c, q.Address)
+	switch {
+	case !strong(c):
+		v.Reason = "The key of this certificate is of a kind or size that is not safe to use."
+	case !q.Usage.keyUsage(c):
+		v.Reason = fmt.Sprintf("This certificate was not made for %s.", q.Usage.words())
+	case !forMail(c):
+		v.Reason = "This certificate was not made for e-mail."
+	}
+	if v.Reason != "" {
+		return v
+	}
+	paths, expired, reason := q.search()
+	if len(paths) == 0 {
+		v.Reason = reason
+		v.Needs = q.missing()
+		return v
+	}
+	v = q.best(paths, v)
+	if expired != "" && v.Status != Revoked {
+		v.Status, v.Reason = Expired, expired
+	}
+	return v
 }
+
+// search finds the paths to judge. Where there are none at the time asked but
+// there were some while the certificate was new, expired says why.
+func (q Question) search() (paths [][]*x509.Certificate, expired, reason string) {
+	c, at := q.Certificate, q.At
+	switch {
+	case q.At.Before(c.NotBefore):
+		at, expired = c.NotBefore, fmt.Sprintf("This certificate is not valid before %s.", day(c.NotBefore))
+	case q.At.After(c.NotAfter):
+		at, expired = c.NotAfter, fmt.Sprintf("This certificate ran out on %s.", day(c.NotAfter))
+	}
+	paths, err := q.paths(c, at, false)
+	if len(paths) == 0 {
+		if paths, _ = q.paths(c, c.NotBefore, false); len(paths) > 0 && expired == "" && !q.Confirmed {
+			expired = "An authority that vouches for this certificate has run out."
+		}
+	}
+	paths = slices.DeleteFunc(paths, func(p []*x509.Certificate) bool { return slices.ContainsFunc(p, weak) })
+	switch {
+	case len(paths) > 0:
+		return paths, expired, ""
+	case q.Confirmed:
+		return [][]*x509.Certificate{q.confirmedPath()}, expired, ""
+	}
+	return nil, "", q.why(err)
+}
+
+func weak(c *x509.Certificate) bool { return !strong(c) }
+
+// why words the failure to find a path.
+func (q Question) why(err error) string {
+	c := q.Certificate
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) {
+		switch invalid.Reason {
+		case x509.CANotAuthorizedForThisName:
+			return "The authority that made this certificate may not vouch for this address."
+		case x509.NotAuthorizedToSign, x509.TooManyIntermediates:
+			return "This certificate was made by somebody who may not make certificates."
+		}
+	}
+	if paths, _ := q.paths(c, q.At, true); len(paths) > 0 {
+		if slices.ContainsFunc(paths[0], weak) {
+			return "An authority above this certificate has a key that is not safe to use."
+		}
+		return "An authority above this certificate may not vouch for e-mail."
+	}
+	selfMade := bytes.Equal(c.RawIssuer, c.RawSubject)
+	switch {
+	case outdated(c) && !selfMade:
+		return "This certificate is signed in an outdated way that no longer counts."
+	case selfMade:
+		return "Nobody vouches for this certificate: its owner made it."
+	}
+	return fmt.Sprintf("This certificate was made by %s, which you have not chosen to trust.", name(c.Issuer))
+}
+
+// rank orders verdicts on several paths: the best one counts.
+var rank = []Status{Trusted, Unknown, Expired, Revoked, Untrusted}
+
+// best judges every path and keeps the best verdict, but what the certificate's
+// own issuer says about it holds whatever lies above.
+func (q Question) best(paths [][]*x509.Certificate, v Verdict) Verdict {
+	var best Verdict
+	for i, path := range paths {
+		pv, own := q.judge(path)
+		if own {
+			best = pv
+			break
+		}
+		if i == 0 || slices.Index(rank, pv.Status) < slices.Index(rank, best.Status) {
+			best = pv
+		}
+	}
+	best.Bound = v.Bound
+	if best.Bound == BoundLegacy && slices.ContainsFunc(best.Path[1:], constrainsMail) {
+		best.Bound = BoundNone // RFC 5280, section 4.2.1.10, covers that attribute too; crypto/x509 does not
+	}
+	return best
+}
+
+func constrainsMail(c *x509.Certificate) bool {
+	return len(c.PermittedEmailAddresses)+len(c.ExcludedEmailAddresses) > 0
+}
+
+// judge looks up every certificate of one path but the anchor. own says that the
+// certificate itself, not an authority above it, is revoked.
+func (q Question) judge(path []*x509.Certificate) (v Verdict, own bool) {
+	v = Verdict{Status: Trusted, Path: path}
+	look := path[:len(path)-1]
+	if q.Confirmed {
+		look = path[:1]
+	}
+	if q.Confirmed && !q.anchored(path) {
+		v.Notes = append(v.Notes, "You confirmed this certificate yourself, so it needs no authority.")
+	}
+	for i, c := range look {
+		f := q.lookUp(path, i)
+		v.Needs = append(v.Needs, f.needs...)
+		switch f.status {
+		case Revoked:
+			if q.Usage == Sign && q.At.Before(f.from) {
+				v.Notes = append(v.Notes, fmt.Sprintf("It was withdrawn later, on %s; this was received before.", day(f.at)))
+				v.RevokedAt, v.RevocationReason = f.at, f.reason
+				break
+			}
+			v.Status, v.RevokedAt, v.RevocationReason = Revoked, f.at, f.reason
+			v.Reason = fmt.Sprintf("This certificate was withdrawn on %s: %s.", day(f.at), reasonWords(f.reason))
+			if i > 0 {
+				v.Reason = fmt.Sprintf("%s, an authority above this certificate, was withdrawn on %s.", name(c.Subject), day(f.at))
+			}
+			return v, i == 0
+		case Unknown:
+			v.Status = Unknown
+			v.Reason = "Whether this certificate was withdrawn could not be found out."
+		case Trusted:
+			if v.FreshUntil.IsZero() || !f.until.IsZero() && f.until.Before(v.FreshUntil) {
+				v.FreshUntil = f.until
+			}
+		case unpublished:
+			if i == 0 {
+				v.Notes = append(v.Notes, "Its authority does not publish whether certificates were withdrawn.")
+			}
+		}
+	}
+	return v, false
+}
+
+// words after "made for".
+func (u Usage) words() string {
+	if u == Encrypt {
+		return "encryption"
+	}
+	return "signing"
+}
+
+// name is what to call an authority in a sentence. Whoever made the certificate
+// chose it, so it is kept short and in one line.
+func name(n pkix.Name) string {
+	for _, s := range slices.Concat([]string{n.CommonName}, n.Organization, n.OrganizationalUnit) {
+		s = strings.Map(func(r rune) rune {
+			if unicode.IsPrint(r) {
+				return r
+			}
+			return -1
+		}, s)
+		if r := []rune(s); len(r) > 60 {
+			s = string(r[:60]) + "..."
+		}
+		if s != "" {
+			return s
+		}
+	}
+	return "an authority without a name"
+}
+
+// reasonWords words a CRLReason (RFC 5280, section 5.3.1).
+func reasonWords(reason int) string {
+	switch reason {
+	case 1, 2, 10:
+		return "its key may be in other hands"
+	case 3:
+		return "its owner no longer belongs there"
+	case 4:
+		return "it was replaced"
+	case 5:
+		return "it is no longer in use"
+	case 6:
+		return "it is on hold"
+	case 9:
+		return "its owner lost the right to it"
+	}
+	return "no reason was given"
+}
+
+func day(t time.Time) string { return t.UTC().Format("2 January 2006") }
