@@ -16,7 +16,8 @@ const (
 )
 
 // Parse reads the structure of the message in src. The parts refer to src, which
-// is opened again for their content. Errors are those of reading and ErrLimit.
+// is opened again for their content. Errors are those of reading and ErrLimit;
+// what was read of the root comes with them, if its header was whole.
 func Parse(src Source, lim Limits) (*Part, error) {
 	r, err := src.Open()
 	if err != nil {
@@ -26,9 +27,9 @@ func Parse(src Source, lim Limits) (*Part, error) {
 	p := &parser{src: src, lim: lim.orDefault(), raw: r, in: bufio.NewReaderSize(r, lineBuffer)}
 	root, _, err := p.entity("text/plain", p.lim.Depth)
 	if err != nil {
-		return nil, fmt.Errorf("reading message: %w", err)
+		err = fmt.Errorf("reading message: %w", err)
 	}
-	return root, nil
+	return root, err
 }
 
 type parser struct {
@@ -166,7 +167,9 @@ func (p *parser) entity(kind string, depth int) (*Part, stop, error) {
 	}
 	// The line break before a delimiter is the delimiter's even where it was read
 	// as the end of a header or of the delimiter before.
-	part.Start, part.Body, part.End = min(part.Start, end.at), min(part.Body, end.at), end.at
+	if err == nil {
+		part.Start, part.Body, part.End = min(part.Start, end.at), min(part.Body, end.at), end.at
+	}
 	return part, end, err
 }
 

@@ -1,0 +1,303 @@
+package smime
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"countersign/mailer/cms"
+	"countersign/mailer/message"
+)
+
+const (
+	maxLayers = 8
+	heldBytes = 256 << 10 // an opened content up to this size is kept, not opened again for each part
+)
+
+// Open describes the message in src; keys are those that may open it. The error
+// is that of reading src. The parts described refer to src and read it again.
+func Open(src message.Source, keys []cms.Key, o Options) (*Opened, error) {
+	w := &watched{src: src}
+	d := &description{Opened: &Opened{}, keys: keys, o: o}
+	d.follow(w)
+	if w.err != nil {
+		return nil, fmt.Errorf("reading message: %w", w.err)
+	}
+	return d.Opened, nil
+}
+
+// watched is a source that remembers when it can't be read, so that this isn't
+// taken for a fault of the message.
+type watched struct {
+	src message.Source
+	err error
+}
+
+func (w *watched) Open() (io.ReadCloser, error) {
+	r, err := w.src.Open()
+	if err != nil {
+		w.err = err
+		return nil, err
+	}
+	if at, ok := r.(io.Seeker); ok {
+		return struct {
+			*watching
+			io.Seeker
+		}{&watching{r, w}, at}, nil
+	}
+	return &watching{r, w}, nil
+}
+
+type watching struct {
+	io.ReadCloser
+	w *watched
+}
+
+func (r *watching) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.w.err = err
+	}
+	return n, err
+}
+
+// description is a message being described.
+type description struct {
+	*Opened
+	keys []cms.Key
+	o    Options
+}
+
+// follow goes through the layers from the root inwards.
+func (d *description) follow(src message.Source) {
+	part, err := d.parse(src, 1)
+	if part != nil {
+		d.Root, d.Outer, d.Header = part, part.Header, part.Header
+	}
+	if err == nil {
+		d.Digest, err = digest(part)
+	}
+	depth := 0 // layers around the payload
+	for err == nil && formOf(part) != plain {
+		var inside message.Source
+		if inside, err = d.enter(part); errors.Is(err, ErrForm) {
+			err = nil // shown as it is, as if it were no layer
+			break
+		}
+		if err == nil {
+			depth++
+			src = inside
+			part, err = d.parse(src, 1)
+		}
+	}
+	if err == nil {
+		part, err = d.parse(src, 0)
+	}
+	if err != nil {
+		d.Problem = problem(err, ErrDamaged)
+		if n := len(d.Layers); n > 0 && d.Layers[n-1].Err == nil {
+			d.Layers[n-1].Err = d.Problem
+		}
+		return
+	}
+	d.Payload = part
+	if depth == 0 {
+		d.Root = part
+		return
+	}
+	d.protect()
+}
+
+func (d *description) parse(src message.Source, depth int) (*message.Part, error) {
+	lim := d.o.Limits
+	if depth > 0 {
+		lim.Depth = depth
+	}
+	return message.Parse(src, lim)
+}
+
+// enter describes the layer that part is and returns what is inside.
+func (d *description) enter(part *message.Part) (message.Source, error) {
+	if len(d.Layers) == maxLayers {
+		return nil, fmt.Errorf("%w: more than %d layers", ErrLimit, maxLayers)
+	}
+	if formOf(part) == detached {
+		return d.enterDetached(part)
+	}
+	src, kind, err := cmsBody(part)
+	switch {
+	case err != nil:
+		d.Layers = append(d.Layers, Layer{Kind: claimed(part), Form: part.Params["smime-type"], Err: problem(err, ErrDamaged)})
+		return nil, err
+	case kind == cms.KindSigned:
+		return d.enterSigned(src)
+	case kind == cms.KindEnveloped || kind == cms.KindAuthEnveloped:
+		return d.enterEnvelope(src, kind)
+	}
+	err = fmt.Errorf("%w: %s", ErrUnsupported, kind)
+	d.Layers = append(d.Layers, Layer{Kind: claimed(part), Form: string(kind), Err: err})
+	return nil, err
+}
+
+// claimed is the kind of layer that a part says it is, for want of better.
+func claimed(p *message.Part) Kind {
+	switch p.Params["smime-type"] {
+	case "signed-data", "certs-only":
+		return Signed
+	}
+	if isSignature(p) {
+		return Signed
+	}
+	return Encrypted
+}
+
+// enterDetached verifies a multipart/signed. The signed part is what is inside
+// whether or not the signature is good; without exactly two parts there is none.
+func (d *description) enterDetached(part *message.Part) (message.Source, error) {
+	layer := Layer{Kind: Signed, Form: "multipart/signed"}
+	if len(part.Parts) != 2 || !isSignature(part.Parts[1]) {
+		layer.Err = ErrForm
+		d.Layers = append(d.Layers, layer)
+		return nil, ErrForm
+	}
+	inside := part.Parts[0].Entity()
+	signature, _, err := cmsBody(part.Parts[1])
+	if err == nil {
+		layer.Signed, err = cms.ReadSigned(signature, inside)
+	}
+	switch {
+	case err != nil:
+		layer.Err = problem(err, ErrDamaged)
+	case !layer.Signed.Detached:
+		layer.Signed, layer.Err = nil, fmt.Errorf("%w: the signature encloses another content", ErrDamaged)
+	case onlyDigests(layer.Signed):
+		if again, err := cms.ReadSigned(signature, canonical{inside}); err == nil && !onlyDigests(again) {
+			layer.Signed, inside = again, canonical{inside}
+		}
+	}
+	d.Layers = append(d.Layers, layer)
+	return inside, nil
+}
+
+// onlyDigests tells whether all signatures fail, and for their content alone.
+func onlyDigests(s *cms.Signed) bool {
+	for _, i := range s.Signers {
+		if !errors.Is(i.Err, cms.ErrDigest) {
+			return false
+		}
+	}
+	return len(s.Signers) > 0
+}
+
+// enterSigned verifies a signature that encloses its content.
+func (d *description) enterSigned(src message.Source) (message.Source, error) {
+	layer := Layer{Kind: Signed, Form: string(cms.KindSigned)}
+	layer.Signed, layer.Err = cms.ReadSigned(src, nil)
+	if layer.Err != nil {
+		layer.Err = problem(layer.Err, ErrDamaged)
+	} else if layer.Signed.Detached {
+		layer.Err = ErrNoContent
+		if len(layer.Signed.Signers) == 0 {
+			layer.Form = "certs-only" // RFC 8551, section 3.8
+		}
+	}
+	d.Layers = append(d.Layers, layer)
+	return layer.Signed, layer.Err
+}
+
+// enterEnvelope decrypts. What is inside has been read to its end once before it
+// is given out, so that damage is known.
+func (d *description) enterEnvelope(src message.Source, kind cms.Kind) (message.Source, error) {
+	options := cms.ReadOptions{Keys: d.keys, Rand: d.o.Rand}
+	outermost := true
+	for _, l := range d.Layers {
+		outermost = outermost && l.Kind != Encrypted
+	}
+	if outermost {
+		options.ContentKey = d.o.ContentKey
+	}
+	e, inside, err := openEnvelope(src, options)
+	if err != nil && options.ContentKey != nil && len(d.keys) > 0 {
+		options.ContentKey = nil // it was another message's
+		e, inside, err = openEnvelope(src, options)
+	}
+	layer := Layer{Kind: Encrypted, Form: string(kind), Enveloped: e}
+	if err != nil {
+		layer.Err = problem(err, ErrKey)
+	} else if outermost {
+		d.ContentKey = e.ContentKey
+	}
+	d.Layers = append(d.Layers, layer)
+	return inside, layer.Err
+}
+
+func openEnvelope(src message.Source, o cms.ReadOptions) (*cms.Enveloped, message.Source, error) {
+	e, err := cms.ReadEnveloped(src, o)
+	if err != nil {
+		return e, nil, err
+	}
+	inside, err := hold(e)
+	return e, inside, err
+}
+
+// hold reads src to its end and keeps what it gives, if that is little.
+func hold(src message.Source) (message.Source, error) {
+	r, err := src.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	var b bytes.Buffer
+	if _, err := io.CopyN(&b, r, heldBytes); errors.Is(err, io.EOF) {
+		return message.Bytes(b.Bytes()), nil
+	} else if err != nil {
+		return nil, err
+	}
+	_, err = io.Copy(io.Discard, r)
+	return src, err
+}
+
+// problem sorts an error under one of the sentinels of this package: other, where
+// neither cms nor message has a name for it.
+func problem(err, other error) error {
+	for _, own := range []error{ErrNoKey, ErrKey, ErrDamaged, ErrLimit, ErrUnsupported, ErrNoContent, ErrForm} {
+		if errors.Is(err, own) {
+			return err
+		}
+	}
+	kind := other
+	switch {
+	case errors.Is(err, cms.ErrNoKey):
+		kind = ErrNoKey
+	case errors.Is(err, cms.ErrLimit), errors.Is(err, message.ErrLimit):
+		kind = ErrLimit
+	case errors.Is(err, cms.ErrUnsupported), errors.Is(err, cms.ErrWeak):
+		kind = ErrUnsupported
+	case errors.Is(err, cms.ErrMalformed), errors.Is(err, cms.ErrIntegrity), errors.Is(err, cms.ErrDigest), errors.Is(err, io.ErrUnexpectedEOF):
+		kind = ErrDamaged
+	}
+	return fmt.Errorf("%w: %w", kind, err)
+}
+
+// digest is Opened.Digest.
+func digest(root *message.Part) (sum [32]byte, err error) {
+	var r io.ReadCloser
+	if formOf(root) == enclosing {
+		r, err = root.Open()
+	} else {
+		raw := *root
+		raw.Encoding = ""
+		r, err = raw.Open()
+	}
+	if err != nil {
+		return sum, err
+	}
+	defer r.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return sum, err
+	}
+	return [32]byte(h.Sum(nil)), nil
+}
