@@ -2,7 +2,6 @@ package cms
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
 )
 
@@ -51,7 +51,7 @@ func parseAttributes(s cryptobyte.String) (attributes, error) {
 			return nil, malformed("no attribute")
 		}
 		a.der = element
-		if !element.ReadASN1(&body, cbasn1.SEQUENCE) || !readOID(&body, &a.oid) ||
+		if !element.ReadASN1(&body, cbasn1.SEQUENCE) || !algorithm.ReadOID(&body, &a.oid) ||
 			!body.ReadASN1(&a.values, cbasn1.SET) || !body.Empty() {
 			return nil, malformed("no attribute")
 		}
@@ -89,7 +89,7 @@ func (all attributes) encodings() [][]byte {
 // check compares the attributes with the message that they came in.
 func (all attributes) check(si *signerInfo, typ asn1.ObjectIdentifier, digest []byte) error {
 	var oid asn1.ObjectIdentifier
-	if v, _ := all.get(oidContentType); !readOID(&v, &oid) || !v.Empty() || !oid.Equal(typ) {
+	if v, _ := all.get(oidContentType); !algorithm.ReadOID(&v, &oid) || !v.Empty() || !oid.Equal(typ) {
 		return fmt.Errorf("%w: content type", ErrAttributes)
 	}
 	var signed cryptobyte.String
@@ -99,7 +99,7 @@ func (all attributes) check(si *signerInfo, typ asn1.ObjectIdentifier, digest []
 	if !bytes.Equal(signed, digest) {
 		return ErrDigest
 	}
-	if v, ok := all.get(oidAlgorithmGuard); ok && !guards(v, si.digestAlg, si.signatureAlg) {
+	if v, ok := all.get(oidAlgorithmGuard); ok && !guards(v, si.digest, si.method) {
 		return fmt.Errorf("%w: its algorithms were exchanged", ErrAttributes)
 	}
 	sha2 := func(b []byte) []byte { s := sha256.Sum256(b); return s[:] }
@@ -114,19 +114,19 @@ func (all attributes) check(si *signerInfo, typ asn1.ObjectIdentifier, digest []
 }
 
 // guards reports whether a CMSAlgorithmProtection value names these algorithms.
-func guards(v cryptobyte.String, digest, signature algorithm) bool {
+func guards(v cryptobyte.String, digest, signature algorithm.Identifier) bool {
 	var seq, sig cryptobyte.String
 	if !v.ReadASN1(&seq, cbasn1.SEQUENCE) {
 		return false
 	}
-	d, ok := readAlgorithm(&seq)
-	if !ok || !d.equal(digest) || !seq.ReadASN1(&sig, tagGuardsSignature) {
+	d, ok := algorithm.Read(&seq)
+	if !ok || !d.Equal(digest) || !seq.ReadASN1(&sig, tagGuardsSignature) {
 		return false
 	}
-	a := algorithm{}
-	ok = readOID(&sig, &a.oid)
-	a.params = sig
-	return ok && a.equal(signature)
+	a := algorithm.Identifier{}
+	ok = algorithm.ReadOID(&sig, &a.OID)
+	a.Params = sig
+	return ok && a.Equal(signature)
 }
 
 // namesCertificate reports whether the first certificate that a SigningCertificate or
@@ -137,20 +137,14 @@ func namesCertificate(v cryptobyte.String, c *x509.Certificate, usual func([]byt
 		return false
 	}
 	if first.PeekASN1Tag(cbasn1.SEQUENCE) {
-		alg, ok := readAlgorithm(&first)
-		h := alg.hash()
+		alg, ok := algorithm.Read(&first)
+		h := alg.Hash()
 		if !ok || h == 0 {
 			return false
 		}
-		usual = func(b []byte) []byte { return sumOf(h, b) }
+		usual = func(b []byte) []byte { return algorithm.Sum(h, b) }
 	}
 	return first.ReadASN1(&sum, cbasn1.OCTET_STRING) && bytes.Equal(sum, usual(c.Raw))
-}
-
-func sumOf(h crypto.Hash, b []byte) []byte {
-	d := h.New()
-	d.Write(b)
-	return d.Sum(nil)
 }
 
 // signingTime is the zero time where there is none that can be read.
@@ -222,11 +216,11 @@ func (w *attributeWriter) addTime(t time.Time) {
 }
 
 // addGuard writes CMSAlgorithmProtection, which binds the algorithms to the signature.
-func (w *attributeWriter) addGuard(digest, signature algorithm) {
+func (w *attributeWriter) addGuard(digest, signature algorithm.Identifier) {
 	w.add(oidAlgorithmGuard, func(b *cryptobyte.Builder) {
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			digest.add(b)
-			signature.addTagged(b, tagGuardsSignature)
+			digest.Add(b)
+			signature.AddTagged(b, tagGuardsSignature)
 		})
 	})
 }

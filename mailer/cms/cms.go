@@ -52,7 +52,9 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
+	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
+	"countersign/mailer/cms/content"
 )
 
 // A Source gives the same bytes from the start each time it is opened.
@@ -65,18 +67,18 @@ var (
 	// ErrMalformed says that it is not CMS, or breaks off.
 	ErrMalformed = ber.ErrMalformed
 	// ErrUnsupported names an algorithm or form that is not read, or is refused outright.
-	ErrUnsupported = errors.New("cms: not supported")
+	ErrUnsupported = algorithm.ErrUnsupported
 	// ErrWeak says of a signature that it is mathematically valid, but made
 	// with a hash or key that no longer proves anything by itself (SHA-1, RSA
 	// under 2,048 bits); of a recipient's key that nothing is encrypted to it.
-	ErrWeak = errors.New("cms: too weak")
+	ErrWeak = algorithm.ErrWeak
 	// ErrNoKey says that none of the keys given opens the envelope.
 	ErrNoKey = errors.New("cms: no key given opens this envelope")
 	// ErrIntegrity says that encrypted content was damaged or changed, or that
 	// its source gave other bytes than before.
-	ErrIntegrity = errors.New("cms: the content was damaged or changed")
+	ErrIntegrity = content.ErrIntegrity
 	// ErrSignature says that the signer's key did not make this signature.
-	ErrSignature = errors.New("cms: the signature is not valid")
+	ErrSignature = algorithm.ErrSignature
 	// ErrDigest says that the signature is the signer's, but for other content.
 	ErrDigest = errors.New("cms: the content is not what was signed")
 	// ErrAttributes says that the signed attributes contradict the message.
@@ -108,9 +110,6 @@ const (
 	maxRecipients   = 1000
 	maxAlgorithms   = 16
 )
-
-// segment is how much content is handled at once.
-const segment = 64 << 10
 
 // Kind is what a message is, in the words of RFC 8551, section 3.2.2.
 type Kind string

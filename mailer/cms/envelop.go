@@ -9,7 +9,17 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
+	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
+	"countersign/mailer/cms/content"
+)
+
+// Cipher is how content is encrypted.
+type Cipher = content.Cipher
+
+// The ciphers for sending. The zero value is one that every program reads.
+const (
+	AES256CBC = content.AES256CBC
 )
 
 // EncryptOptions say how to encrypt. The zero value is for an empty content: set Size.
@@ -28,46 +38,39 @@ func NewEnveloped(w io.Writer, to []*x509.Certificate, o EncryptOptions) (io.Wri
 	if len(to) == 0 {
 		return nil, errors.New("cms: encrypting to nobody")
 	}
-	o.Rand = randomOr(o.Rand, rand.Reader)
-	var c *contentCipher
-	for _, known := range ciphers {
-		if known.cipher == o.Cipher && !known.weak {
-			c = known
-		}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
 	}
-	if c == nil {
-		return nil, fmt.Errorf("%w: encrypting with %v", ErrUnsupported, o.Cipher)
+	cipher, err := content.For(o.Cipher)
+	if err != nil {
+		return nil, err
 	}
-	key := make(ContentKey, c.keySize)
+	id, err := cipher.New(o.Rand)
+	if err != nil {
+		return nil, fmt.Errorf("making a content key: %w", err)
+	}
+	key := make(ContentKey, cipher.KeySize)
 	defer clear(key)
 	if _, err := io.ReadFull(o.Rand, key); err != nil {
 		return nil, fmt.Errorf("making a content key: %w", err)
 	}
-	params, err := c.params(o.Rand)
-	if err != nil {
-		return nil, fmt.Errorf("making a content key: %w", err)
-	}
-	m, err := c.start(key, params, true)
-	if err != nil {
+	e := &encrypting{left: o.Size}
+	if e.around, err = enveloping(id, to, key, o.Rand); err != nil {
 		return nil, err
 	}
-	sh, err := enveloping(c, params, to, key, o.Rand)
-	if err != nil {
+	if e.around.size = -1; o.Size >= 0 {
+		e.around.size = cipher.Length(o.Size)
+	}
+	if e.Writer, err = cipher.Seal(w, key, id.Params, e.around.segment); err != nil {
 		return nil, err
 	}
-	if sh.size = o.Size; sh.size >= 0 && !c.authenticated {
-		sh.size += int64(m.blockSize()) - o.Size%int64(m.blockSize()) // its padding
-	}
-	if _, err := w.Write(sh.head()); err != nil {
-		return nil, err
-	}
-	return &encrypting{around: sh, mode: m, w: w, left: o.Size}, nil
+	e.w = w
+	_, err = w.Write(e.around.head())
+	return e, err
 }
 
 // enveloping returns what stands around the content.
-func enveloping(c *contentCipher, params []byte, to []*x509.Certificate, key ContentKey, rand io.Reader) (shell, error) {
-	sh := shell{kind: KindEnveloped}
-	version := int64(0)
+func enveloping(cipher algorithm.Identifier, to []*x509.Certificate, key ContentKey, rand io.Reader) (shell, error) {
 	var recipients [][]byte
 	given := map[string]bool{}
 	for i, cert := range to {
@@ -77,100 +80,48 @@ func enveloping(c *contentCipher, params []byte, to []*x509.Certificate, key Con
 		given[string(cert.Raw)] = true
 		der, err := writeRecipient(cert, key, rand)
 		if err != nil {
-			return sh, fmt.Errorf("encrypting to recipient %d: %w", i+1, err)
+			return shell{}, fmt.Errorf("encrypting to recipient %d: %w", i+1, err)
 		}
 		recipients = append(recipients, der)
 	}
 	var before, info cryptobyte.Builder
-	before.AddASN1Int64(version)
+	before.AddASN1Int64(0)
 	before.AddBytes(ber.SortedSet(recipients))
 	info.AddASN1ObjectIdentifier(oidData)
-	algorithm{oid: c.oid, params: params}.add(&info)
-	sh.before, sh.info = before.BytesOrPanic(), info.BytesOrPanic()
-	return sh, nil
+	cipher.Add(&info)
+	return shell{kind: KindEnveloped, before: before.BytesOrPanic(), info: info.BytesOrPanic()}, nil
 }
 
-// encrypting encrypts what is written to it, and writes it on by the segment.
+// encrypting counts what is written and completes the message.
 type encrypting struct {
+	*content.Writer
 	around shell
-	mode   mode
 	w      io.Writer
-	left   int64  // of the length announced
-	rest   []byte // less than a block, not yet encrypted
-	out    []byte // encrypted
+	left   int64 // of the length announced
 	err    error
 }
 
-func (e *encrypting) Write(p []byte) (n int, err error) {
+func (e *encrypting) Write(p []byte) (int, error) {
+	if e.around.size >= 0 && int64(len(p)) > e.left {
+		e.err = errSize
+	}
 	if e.err != nil {
 		return 0, e.err
 	}
-	if e.around.size >= 0 {
-		if e.left -= int64(len(p)); e.left < 0 {
-			e.err = errSize
-			return 0, e.err
-		}
-	}
-	if e.out == nil {
-		e.out = make([]byte, 0, segment+64) // and what sealing adds
-	}
-	size := e.mode.blockSize()
-	for n < len(p) && e.err == nil {
-		from := p[n:]
-		if whole := min(len(from), segment-len(e.out)) / size * size; len(e.rest) == 0 && whole > 0 {
-			e.crypt(from[:whole])
-			n += whole
-			continue
-		}
-		k := min(size-len(e.rest), len(from))
-		e.rest, n = append(e.rest, from[:k]...), n+k
-		if len(e.rest) == size {
-			e.crypt(e.rest)
-			e.rest = e.rest[:0]
-		}
-	}
-	return n, e.err
-}
-
-// crypt encrypts whole blocks for which there is room.
-func (e *encrypting) crypt(blocks []byte) {
-	at := len(e.out)
-	e.out = e.out[:at+len(blocks)]
-	e.mode.crypt(e.out[at:], blocks)
-	if len(e.out) == segment {
-		e.flush()
-	}
-}
-
-// flush writes what is encrypted as a segment.
-func (e *encrypting) flush() {
-	if len(e.out) == 0 || e.err != nil {
-		return
-	}
-	e.mode.absorb(e.out)
-	if head := e.around.segment(len(e.out)); head != nil {
-		_, e.err = e.w.Write(head)
-	}
-	if e.err == nil {
-		_, e.err = e.w.Write(e.out)
-	}
-	e.out = e.out[:0]
+	e.left -= int64(len(p))
+	return e.Writer.Write(p)
 }
 
 func (e *encrypting) Close() error {
+	if e.err == nil && e.left > 0 {
+		e.err = errSize
+	}
 	if e.err != nil {
 		return e.err
 	}
-	if e.left > 0 {
-		e.err = errSize
-		return e.err
+	if _, err := e.Writer.Close(nil); err != nil {
+		return err
 	}
-	e.out = e.mode.seal(e.out, e.rest)
-	e.flush()
-	if e.err == nil {
-		_, e.err = e.w.Write(e.around.tail(nil))
-	}
-	err := e.err
-	e.err = errClosed
+	_, err := e.w.Write(e.around.tail(nil))
 	return err
 }

@@ -3,14 +3,15 @@ package cms
 import (
 	"crypto"
 	"crypto/rand"
-	"crypto/subtle"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"math/big"
 
+	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
+	"countersign/mailer/cms/content"
 )
 
 // Key is a private key that may open envelopes, perhaps on a token, and its certificate.
@@ -68,10 +69,10 @@ type Enveloped struct {
 	ContentKey ContentKey
 
 	src        Source
-	cipher     *contentCipher
+	cipher     *content.Algorithm
 	params     []byte
 	attributes []byte // DER of the SET of authenticated ones
-	mac        []byte
+	tag        []byte
 }
 
 // A candidate is one way to the content key.
@@ -93,7 +94,9 @@ const maxTries = 8
 // the message is returned beside the error. Only Open is of no use then.
 func ReadEnveloped(src Source, o ReadOptions) (*Enveloped, error) {
 	e := &Enveloped{src: src}
-	o.Rand = randomOr(o.Rand, rand.Reader)
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
 	candidates, err := e.read(o.Keys)
 	if errors.Is(err, ErrUnsupported) && e.Cipher != "" {
 		return e, fmt.Errorf("reading an envelope: %w", err)
@@ -101,7 +104,7 @@ func ReadEnveloped(src Source, o ReadOptions) (*Enveloped, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading an envelope: %w", err)
 	}
-	if len(o.ContentKey) == e.cipher.keySize {
+	if len(o.ContentKey) == e.cipher.KeySize {
 		given := candidate{unwrap: func(int, io.Reader) (ContentKey, error) { return o.ContentKey, nil }}
 		if !e.Authenticated {
 			candidates = nil
@@ -120,7 +123,7 @@ func (e *Enveloped) choose(candidates []candidate, rand io.Reader) error {
 	var first *candidate
 	var firstKey ContentKey
 	for i, c := range candidates[:min(len(candidates), maxTries)] {
-		key, err := c.unwrap(e.cipher.keySize, rand)
+		key, err := c.unwrap(e.cipher.KeySize, rand)
 		if err != nil {
 			if problem == ErrNoKey {
 				problem = err
@@ -154,30 +157,12 @@ func (e *Enveloped) take(c candidate, key ContentKey) {
 
 // try reads the whole content with a key: ErrIntegrity if it does not fit.
 func (e *Enveloped) try(key ContentKey) error {
-	p, err := e.open(key)
+	ciphertext, f, _, err := e.ciphertext()
 	if err != nil {
 		return err
 	}
-	defer p.Close()
-	if !e.Authenticated {
-		_, err = io.CopyBuffer(io.Discard, p, nil)
-		return err
-	}
-	buf := make([]byte, segment)
-	for {
-		n, err := io.ReadFull(p.ciphertext, buf)
-		p.mode.absorb(buf[:n])
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if subtle.ConstantTimeCompare(p.mode.tag(e.attributes), e.mac) != 1 {
-		return ErrIntegrity
-	}
-	return nil
+	defer f.Close()
+	return e.cipher.Check(ciphertext, key, e.params, content.End{Attributes: e.attributes, Tag: e.tag})
 }
 
 // read reads as far as needed: all of it if the cipher authenticates.
@@ -255,27 +240,26 @@ func (e *Enveloped) header(r *ber.Reader, keys []Key, candidates *[]candidate) e
 	if candidates == nil { // pass 1 has seen all this
 		return nil
 	}
-	a, err := parseAlgorithm(der, "content cipher")
+	a, err := algorithm.Parse(der, "content cipher")
 	if err != nil {
 		return err
 	}
 	return e.setCipher(a, kind)
 }
 
-func (e *Enveloped) setCipher(a algorithm, kind Kind) (err error) {
-	e.Cipher, e.params = a.oid.String(), a.params
-	if e.cipher, err = a.contentCipher(); err != nil {
+func (e *Enveloped) setCipher(a algorithm.Identifier, kind Kind) (err error) {
+	e.Cipher, e.params = a.OID.String(), a.Params
+	if e.cipher, err = content.Find(a); err != nil {
 		return err
 	}
-	e.Cipher, e.Weak = e.cipher.name, e.cipher.weak
+	e.Cipher, e.Weak = e.cipher.Name, e.cipher.Weak
 	// An authenticated cipher in plain EnvelopedData, or the reverse, is how a
 	// message is presented under weaker rules than it was made by (RFC 9709).
-	if e.cipher.authenticated != (kind == KindAuthEnveloped) {
+	if e.cipher.Authenticated != (kind == KindAuthEnveloped) {
 		return fmt.Errorf("%w: %s in %s", ErrUnsupported, e.Cipher, kind)
 	}
-	e.Authenticated = e.cipher.authenticated
-	_, err = e.cipher.start(make([]byte, e.cipher.keySize), e.params, false) // are they well formed?
-	return err
+	e.Authenticated = e.cipher.Authenticated
+	return e.cipher.Valid(e.params)
 }
 
 // readTag reads what follows the content of AuthEnvelopedData (RFC 5083, section 2.1).
@@ -306,10 +290,10 @@ func (e *Enveloped) readTag(r *ber.Reader) error {
 	} else if !ok {
 		return malformed("no tag")
 	}
-	if e.mac, err = r.Value("tag"); err != nil {
+	if e.tag, err = r.Value("tag"); err != nil {
 		return err
 	}
-	e.mac = ber.Contents(e.mac)
+	e.tag = ber.Contents(e.tag)
 	return r.Finish()
 }
 
@@ -319,25 +303,30 @@ func (e *Enveloped) Open() (io.ReadCloser, error) {
 	if e.ContentKey == nil {
 		return nil, ErrNoKey
 	}
-	return e.open(e.ContentKey)
-}
-
-func (e *Enveloped) open(key ContentKey) (*plaintext, error) {
-	m, err := e.cipher.start(key, e.params, false)
+	ciphertext, f, finish, err := e.ciphertext()
 	if err != nil {
 		return nil, err
 	}
-	r, f, err := (&Enveloped{src: e.src}).begin(nil, nil)
-	if err != nil {
-		return nil, err
-	}
-	ciphertext, err := r.Octets(ber.Context, "encrypted content")
+	r, err := e.cipher.Open(ciphertext, e.ContentKey, e.params, content.End{Attributes: e.attributes, Tag: e.tag, Finish: finish})
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	return &plaintext{
-		ciphertext: ciphertext, closer: f, finish: r.Finish,
-		mode: m, attributes: e.attributes, mac: e.mac,
-	}, nil
+	return struct {
+		*content.Reader
+		io.Closer
+	}{r, f}, nil
+}
+
+// ciphertext opens src at the encrypted content. Finish reads what is behind it.
+func (e *Enveloped) ciphertext() (ciphertext io.Reader, f io.Closer, finish func() error, err error) {
+	r, f, err := (&Enveloped{src: e.src}).begin(nil, nil)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if ciphertext, err = r.Octets(ber.Context, "encrypted content"); err != nil {
+		f.Close()
+		return nil, nil, nil, err
+	}
+	return ciphertext, f, r.Finish, nil
 }

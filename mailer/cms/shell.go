@@ -2,7 +2,6 @@ package cms
 
 import (
 	"errors"
-	"io"
 	"slices"
 
 	"countersign/mailer/cms/ber"
@@ -75,14 +74,4 @@ func (s shell) segment(n int) []byte {
 	return ber.AppendHeader(nil, ber.OctetString, false, int64(n))
 }
 
-var (
-	errSize   = errors.New("cms: the content has not the length announced")
-	errClosed = errors.New("cms: used after Close")
-)
-
-func randomOr(r, other io.Reader) io.Reader {
-	if r == nil {
-		return other
-	}
-	return r
-}
+var errSize = errors.New("cms: the content has not the length announced")

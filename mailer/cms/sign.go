@@ -15,7 +15,9 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
+	"countersign/mailer/cms/content"
 )
 
 // A Signer is a private key, perhaps on a token, and its certificate.
@@ -51,8 +53,8 @@ type signing struct {
 
 type signer struct {
 	Signer
-	method
-	digestAlg algorithm
+	algorithm.Method
+	digest algorithm.Identifier
 }
 
 func newSigning(signers []Signer, o SignOptions) (*signing, error) {
@@ -65,7 +67,9 @@ func newSigning(signers []Signer, o SignOptions) (*signing, error) {
 	if o.Type == nil {
 		o.Type = oidData
 	}
-	o.Rand = randomOr(o.Rand, rand.Reader)
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
 	s := &signing{digests: map[crypto.Hash]hash.Hash{}, o: o}
 	enclosed := slices.Clone(o.Certificates)
 	for _, one := range signers {
@@ -73,16 +77,16 @@ func newSigning(signers []Signer, o SignOptions) (*signing, error) {
 		if !ok || !pub.Equal(one.Certificate.PublicKey) {
 			return nil, errors.New("cms: the signer's key and certificate do not belong together")
 		}
-		m, err := choose(one.Certificate, o.Hash)
+		m, err := algorithm.Choose(one.Certificate, o.Hash)
 		if err != nil {
 			return nil, fmt.Errorf("preparing to sign: %w", err)
 		}
-		digest, err := digestAlgorithm(m.hash)
+		digest, err := algorithm.Digest(m.Hash)
 		if err != nil {
 			return nil, fmt.Errorf("preparing to sign: %w", err)
 		}
 		s.signers = append(s.signers, signer{one, m, digest})
-		s.digests[m.hash] = m.hash.New()
+		s.digests[m.Hash] = m.Hash.New()
 		enclosed = append(enclosed, one.Certificate)
 	}
 	if o.EncryptionCertificate != nil {
@@ -111,9 +115,9 @@ func (s *signing) shell() (shell, error) {
 	}
 	var algorithms [][]byte
 	for h := range s.digests {
-		a, _ := digestAlgorithm(h)
+		a, _ := algorithm.Digest(h)
 		var b cryptobyte.Builder
-		a.add(&b)
+		a.Add(&b)
 		algorithms = append(algorithms, b.BytesOrPanic())
 	}
 	var before, info cryptobyte.Builder
@@ -134,8 +138,8 @@ func (s *signing) after(draft bool) (fields []byte, ok bool, err error) {
 		if err != nil {
 			return nil, false, err
 		}
-		signature := make([]byte, one.size)
-		if ok = ok && one.size > 0; !draft {
+		signature := make([]byte, one.Size)
+		if ok = ok && one.Size > 0; !draft {
 			if signature, err = s.sign(one, attributes); err != nil {
 				return nil, false, err
 			}
@@ -151,11 +155,11 @@ func (s *signing) after(draft bool) (fields []byte, ok bool, err error) {
 func (s *signing) attributes(one signer) ([]byte, error) {
 	w := &attributeWriter{}
 	w.add(oidContentType, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(s.o.Type) })
-	w.add(oidMessageDigest, func(b *cryptobyte.Builder) { b.AddASN1OctetString(s.digests[one.hash].Sum(nil)) })
+	w.add(oidMessageDigest, func(b *cryptobyte.Builder) { b.AddASN1OctetString(s.digests[one.Hash].Sum(nil)) })
 	if !s.o.Time.IsZero() {
 		w.addTime(s.o.Time)
 	}
-	w.addGuard(one.digestAlg, one.alg)
+	w.addGuard(one.digest, one.Algorithm)
 	w.addSigningCertificate(one.Certificate)
 	if s.o.EncryptionCertificate != nil {
 		w.addEncryptionKey(s.o.EncryptionCertificate)
@@ -165,16 +169,16 @@ func (s *signing) attributes(one signer) ([]byte, error) {
 
 // sign also checks: a signature that does not verify never leaves, whatever a token did.
 func (s *signing) sign(one signer, attributes []byte) ([]byte, error) {
-	t := signedThing{one.hash, sumOf(one.hash, attributes), attributes}
-	input := t.digest
-	if one.opts.HashFunc() == 0 {
+	t := algorithm.Over(one.Hash, attributes)
+	input := t.Digest
+	if one.Options.HashFunc() == 0 {
 		input = attributes
 	}
-	signature, err := one.Key.Sign(s.o.Rand, input, one.opts)
+	signature, err := one.Key.Sign(s.o.Rand, input, one.Options)
 	if err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
 	}
-	if _, err := one.alg.verify(one.Certificate.PublicKey, t, signature); err != nil {
+	if _, err := one.Algorithm.Verify(one.Certificate.PublicKey, t, signature); err != nil {
 		return nil, fmt.Errorf("checking our own signature: %w", err)
 	}
 	return signature, nil
@@ -188,9 +192,9 @@ func (one signer) info(attributes, signature []byte) []byte {
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(1)
 		addIssuerAndSerial(b, cbasn1.SEQUENCE, one.Certificate)
-		one.digestAlg.add(b)
+		one.digest.Add(b)
 		b.AddBytes(attributes)
-		one.alg.add(b)
+		one.Algorithm.Add(b)
 		b.AddASN1OctetString(signature)
 	})
 	return b.BytesOrPanic()
@@ -278,11 +282,11 @@ func (e *enclosing) Write(p []byte) (n int, err error) {
 	e.signing.Write(p)
 	for n < len(p) && e.err == nil {
 		if e.buf == nil {
-			e.buf = make([]byte, 0, segment)
+			e.buf = make([]byte, 0, content.Segment)
 		}
-		k := copy(e.buf[len(e.buf):segment], p[n:])
+		k := copy(e.buf[len(e.buf):content.Segment], p[n:])
 		e.buf, n = e.buf[:len(e.buf)+k], n+k
-		if len(e.buf) == segment {
+		if len(e.buf) == content.Segment {
 			e.flush()
 		}
 	}
@@ -308,7 +312,7 @@ func (e *enclosing) Close() error {
 	if e.err != nil {
 		return e.err
 	}
-	e.err = errClosed
+	e.err = content.ErrClosed
 	after, _, err := e.after(false)
 	if err != nil {
 		return err

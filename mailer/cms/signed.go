@@ -13,7 +13,9 @@ import (
 	"slices"
 	"time"
 
+	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
+	"countersign/mailer/cms/content"
 )
 
 // Signed is a signed message whose first pass is done.
@@ -135,8 +137,8 @@ func (s *Signed) header(r *ber.Reader) (announced []crypto.Hash, err error) {
 		return nil, err
 	}
 	err = r.Each(ber.Set, "digest algorithms", maxAlgorithms, ErrTooManyAlgorithms, func(der []byte) error {
-		a, err := parseAlgorithm(der, "digest algorithm")
-		if h := a.hash(); h != 0 && !slices.Contains(announced, h) {
+		a, err := algorithm.Parse(der, "digest algorithm")
+		if h := a.Hash(); h != 0 && !slices.Contains(announced, h) {
 			announced = append(announced, h)
 		}
 		return err
@@ -272,8 +274,8 @@ type sums struct {
 	start []byte
 }
 
-// sum reads content to its end. It computes at least one digest.
-func sum(content io.Reader, wanted []crypto.Hash) (sums, error) {
+// sum reads a content to its end. It computes at least one digest.
+func sum(from io.Reader, wanted []crypto.Hash) (sums, error) {
 	s := sums{of: map[crypto.Hash][]byte{}}
 	if len(wanted) == 0 {
 		wanted = []crypto.Hash{crypto.SHA256}
@@ -282,9 +284,9 @@ func sum(content io.Reader, wanted []crypto.Hash) (sums, error) {
 	for _, h := range wanted {
 		running[h] = h.New()
 	}
-	buf := make([]byte, segment)
+	buf := make([]byte, content.Segment)
 	for {
-		n, err := content.Read(buf)
+		n, err := from.Read(buf)
 		for _, d := range running {
 			d.Write(buf[:n])
 		}
@@ -306,10 +308,10 @@ func sum(content io.Reader, wanted []crypto.Hash) (sums, error) {
 
 // any is one of the digests there are, the cheapest first.
 func (s sums) any() crypto.Hash {
-	for _, h := range hashes {
-		if s.of[h.hash] != nil {
-			return h.hash
+	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA1, crypto.SHA384} {
+		if s.of[h] != nil {
+			return h
 		}
 	}
-	return crypto.SHA256
+	return crypto.SHA512
 }

@@ -10,20 +10,21 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
 )
 
 // A signerInfo is a SignerInfo (RFC 5652, section 5.3) as it came.
 type signerInfo struct {
-	id           identifier
-	digestAlg    algorithm
-	hash         crypto.Hash // of digestAlg; 0 if it is not known
-	signatureAlg algorithm
-	attributed   bool // there are signed attributes
-	attributes   attributes
-	signature    []byte
-	cert         *x509.Certificate // being tried
-	err          error             // why it cannot be checked
+	id         identifier
+	digest     algorithm.Identifier
+	hash       crypto.Hash // of digest; 0 if it is not known
+	method     algorithm.Identifier
+	attributed bool // there are signed attributes
+	attributes attributes
+	signature  []byte
+	cert       *x509.Certificate // being tried
+	err        error             // why it cannot be checked
 }
 
 // parseSignerInfo keeps an error inside: one bad signer says nothing about the others.
@@ -40,14 +41,11 @@ func parseSignerInfo(der []byte) (si signerInfo) {
 	if si.id, ok = readIdentifier(&seq); !ok {
 		return signerInfo{err: malformed("no signer's identifier")}
 	}
-	if si.digestAlg, ok = readAlgorithm(&seq); !ok {
+	if si.digest, ok = algorithm.Read(&seq); !ok {
 		return signerInfo{err: malformed("no digest algorithm")}
 	}
-	if si.hash = si.digestAlg.hash(); si.hash == 0 {
-		if si.digestAlg.oid.Equal(oidMD5) {
-			return signerInfo{err: fmt.Errorf("%w: signed with MD5, which anyone can forge", ErrUnsupported)}
-		}
-		return signerInfo{err: fmt.Errorf("%w: digest algorithm %v", ErrUnsupported, si.digestAlg.oid)}
+	if si.hash = si.digest.Hash(); si.hash == 0 {
+		return signerInfo{err: si.digest.UnknownDigest()}
 	}
 	if !seq.ReadOptionalASN1(&signed, &si.attributed, tagAttributes) {
 		return signerInfo{err: malformed("no signed attributes")}
@@ -55,7 +53,7 @@ func parseSignerInfo(der []byte) (si signerInfo) {
 	if si.attributes, si.err = parseAttributes(signed); si.err != nil {
 		return si
 	}
-	if si.signatureAlg, ok = readAlgorithm(&seq); !ok || !seq.ReadASN1(&b, cbasn1.OCTET_STRING) {
+	if si.method, ok = algorithm.Read(&seq); !ok || !seq.ReadASN1(&b, cbasn1.OCTET_STRING) {
 		si.err = malformed("no signature")
 	}
 	si.signature = b
@@ -102,7 +100,7 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 		out.Err = si.attributes.check(si, s.Type, out.Digest)
 	}
 	if out.Err == nil {
-		out.Err = weakness(si.cert.PublicKey, si.hash)
+		out.Err = algorithm.Weakness(si.cert.PublicKey, si.hash)
 	}
 	return out
 }
@@ -118,10 +116,10 @@ func (si *signerInfo) checkSignature(s *Signed) (name string, err error) {
 		if looksLikeAttributes(s.sums.start) {
 			return "", fmt.Errorf("%w: they were passed off as content", ErrAttributes)
 		}
-		return si.signatureAlg.verify(si.cert.PublicKey, signedThing{hash: si.hash, digest: s.sums.of[si.hash]}, si.signature)
+		return si.method.Verify(si.cert.PublicKey, algorithm.Signed{Hash: si.hash, Digest: s.sums.of[si.hash]}, si.signature)
 	}
 	for _, der := range si.attributes.encodings() {
-		name, err = si.signatureAlg.verify(si.cert.PublicKey, signedThing{si.hash, sumOf(si.hash, der), der}, si.signature)
+		name, err = si.method.Verify(si.cert.PublicKey, algorithm.Over(si.hash, der), si.signature)
 		if !errors.Is(err, ErrSignature) {
 			break
 		}

@@ -1,0 +1,39 @@
+// Package algorithm is what the algorithm identifiers in a cryptographic message
+// mean: digests and signatures, and how a content key is given to a recipient.
+//
+// It works on values in memory only. Keys are crypto.Signer and crypto.Decrypter
+// and may live on a token. Digests and signatures are the standard library's.
+//
+// RFC 5754 (SHA-2 with RSA and ECDSA), RFC 4056 (RSA-PSS), RFC 8419 (Ed25519),
+// RFC 3370 and RFC 3218 (RSA key transport).
+package algorithm
+
+import (
+	"errors"
+	"fmt"
+
+	"countersign/mailer/cms/ber"
+)
+
+var (
+	// ErrMalformed says that an algorithm's parameters are not what they should be.
+	ErrMalformed = ber.ErrMalformed
+	// ErrUnsupported names an algorithm that is not known, or is refused outright.
+	ErrUnsupported = errors.New("cms: not supported")
+	// ErrWeak says of a signature that it is valid as far as mathematics goes,
+	// and of a key that it should not be used.
+	ErrWeak = errors.New("cms: too weak")
+	// ErrSignature says that the key did not make the signature.
+	ErrSignature = errors.New("cms: the signature is not valid")
+)
+
+func malformed(what string) error { return fmt.Errorf("%w: %s", ErrMalformed, what) }
+
+// RSA keys outside these sizes are weak, or slow enough to be an attack.
+const (
+	minRSA = 2048
+	maxRSA = 8192
+)
+
+// MaxKey is the length in octets of the longest encrypted content key and signature.
+const MaxKey = maxRSA / 8

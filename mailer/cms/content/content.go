@@ -1,0 +1,133 @@
+// Package content encrypts and decrypts the contents of messages as streams, a
+// segment of 64 KB at a time and in place, in constant memory.
+//
+// The ciphers are the standard library's and x/crypto's. An authenticated
+// content can be checked (Check) before any of it is decrypted, and is checked
+// again while it is (Open). A content in CBC mode has nothing to be checked but its
+// padding; that is looked at after everything else, in constant time, and answered
+// by the same ErrIntegrity as any other damage.
+//
+// RFC 3565 (AES-CBC).
+package content
+
+import (
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"io"
+
+	"countersign/mailer/cms/algorithm"
+	"countersign/mailer/cms/ber"
+)
+
+// ErrIntegrity says that content was damaged or changed, or that the key is another one.
+var ErrIntegrity = errors.New("cms: the content was damaged or changed")
+
+// Segment is how much content is handled at once, in octets.
+const Segment = 64 << 10
+
+// Cipher is how content is encrypted.
+type Cipher int
+
+// The ciphers for sending. The zero value is one that every program reads.
+const (
+	AES256CBC Cipher = iota
+)
+
+// String is the name that an Algorithm of the cipher has.
+func (c Cipher) String() string {
+	for _, known := range algorithms {
+		if known.cipher == c {
+			return known.Name
+		}
+	}
+	return fmt.Sprintf("Cipher(%d)", int(c))
+}
+
+// An Algorithm is one content-encryption algorithm.
+type Algorithm struct {
+	Name          string // "AES-256-CBC"
+	KeySize       int    // octets
+	Authenticated bool   // it protects against change
+	Weak          bool   // it is read for the sake of old mail only
+
+	cipher Cipher
+	oid    asn1.ObjectIdentifier
+	start  func(key, params []byte, encrypt bool) (mode, error)
+	params func(rand io.Reader) ([]byte, error) // new ones
+}
+
+var algorithms = []*Algorithm{
+	{cipher: AES256CBC, oid: aes(42), Name: "AES-256-CBC", KeySize: 32, start: startAESCBC, params: newIV},
+}
+
+// aes is an object identifier under NIST's arc for AES.
+func aes(n int) asn1.ObjectIdentifier {
+	return asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, n}
+}
+
+// Find returns the algorithm that id names.
+func Find(id algorithm.Identifier) (*Algorithm, error) {
+	for _, known := range algorithms {
+		if known.oid.Equal(id.OID) {
+			return known, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: content cipher %v", algorithm.ErrUnsupported, id.OID)
+}
+
+// For returns the algorithm of a cipher for sending.
+func For(c Cipher) (*Algorithm, error) {
+	for _, known := range algorithms {
+		if known.cipher == c && !known.Weak {
+			return known, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: encrypting with %v", algorithm.ErrUnsupported, c)
+}
+
+// New returns an identifier of a with fresh parameters.
+func (a *Algorithm) New(rand io.Reader) (algorithm.Identifier, error) {
+	params, err := a.params(rand)
+	return algorithm.Identifier{OID: a.oid, Params: params}, err
+}
+
+// Valid reports whether the parameters are well formed.
+func (a *Algorithm) Valid(params []byte) error {
+	_, err := a.start(make([]byte, a.KeySize), params, false)
+	return err
+}
+
+// Length is that of n octets of content when they are encrypted.
+func (a *Algorithm) Length(n int64) int64 {
+	if a.Authenticated {
+		return n
+	}
+	const block = 16 // those with others are not written
+	return n + block - n%block
+}
+
+// A mode encrypts or decrypts one content from start to end in whole blocks.
+// Its tag depends on the ciphertext alone: an authenticated content can be
+// checked by absorbing it, without decrypting anything.
+type mode interface {
+	// blockSize is that of crypt; it divides Segment.
+	blockSize() int
+	// crypt works on whole blocks; dst and src are the same or do not overlap.
+	crypt(dst, src []byte)
+	// seal appends the encryption of the rest, less than a block.
+	seal(dst, rest []byte) []byte
+	// open decrypts what is left at the end in place and cuts off what seal
+	// added. Its error is always ErrIntegrity.
+	open(last []byte) ([]byte, error)
+	// absorb takes in ciphertext for the tag: whole blocks but at the end.
+	absorb(ciphertext []byte)
+	// tag is nil where content is not authenticated.
+	tag(attributes []byte) []byte
+}
+
+func octetString(b []byte) []byte {
+	return append(ber.AppendHeader(nil, ber.OctetString, false, int64(len(b))), b...)
+}
+
+func malformed(what string) error { return fmt.Errorf("%w: %s", ber.ErrMalformed, what) }

@@ -1,0 +1,218 @@
+package content
+
+import (
+	"crypto/subtle"
+	"errors"
+	"io"
+)
+
+// An End is what must be found at the end of a content.
+type End struct {
+	Attributes []byte // to be authenticated with the content
+	Tag        []byte // nil where the cipher does not authenticate
+	// Finish, if set, reads what stands behind the ciphertext; its error ends the content.
+	Finish func() error
+}
+
+// Open decrypts ciphertext as it is read. The stream ends with ErrIntegrity
+// instead of io.EOF if anything was wrong with it.
+func (a *Algorithm) Open(ciphertext io.Reader, key, params []byte, end End) (*Reader, error) {
+	m, err := a.start(key, params, false)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{ciphertext: ciphertext, mode: m, end: end}, nil
+}
+
+// Check reads ciphertext to its end and gives nothing away but nil, if it fits
+// key and end, or ErrIntegrity. Of a cipher that does not authenticate it checks
+// the padding, which fits one wrong key in 256.
+func (a *Algorithm) Check(ciphertext io.Reader, key, params []byte, end End) error {
+	r, err := a.Open(ciphertext, key, params, end)
+	if err != nil {
+		return err
+	}
+	if !a.Authenticated {
+		_, err := r.WriteTo(io.Discard)
+		return err
+	}
+	buf := make([]byte, Segment)
+	for {
+		n, err := io.ReadFull(ciphertext, buf)
+		r.mode.absorb(buf[:n])
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if subtle.ConstantTimeCompare(r.mode.tag(end.Attributes), end.Tag) != 1 {
+		return ErrIntegrity
+	}
+	return nil
+}
+
+// A Reader is a content being decrypted.
+type Reader struct {
+	ciphertext io.Reader
+	mode       mode
+	end        End
+	buf        []byte // a segment, and a block to be held back: the last needs care
+	held       int
+	ready      []byte // decrypted, to be handed out
+	err        error
+}
+
+// next fills ready or sets err.
+func (r *Reader) next() {
+	size := r.mode.blockSize()
+	if r.buf == nil {
+		r.buf = make([]byte, Segment+size)
+	}
+	copy(r.buf, r.buf[Segment:Segment+r.held])
+	n, err := io.ReadFull(r.ciphertext, r.buf[r.held:])
+	switch err {
+	case nil:
+		r.ready, r.held = r.buf[:Segment], size
+		r.mode.absorb(r.ready)
+		r.mode.crypt(r.ready, r.ready)
+	case io.EOF, io.ErrUnexpectedEOF:
+		if r.end.Finish != nil {
+			if r.err = r.end.Finish(); r.err != nil {
+				return
+			}
+		}
+		r.ready, r.err = r.last(r.buf[:r.held+n])
+	default:
+		r.err = err
+	}
+}
+
+// last decrypts the end of the content. Whatever is wrong, it answers the same.
+func (r *Reader) last(blocks []byte) ([]byte, error) {
+	r.mode.absorb(blocks)
+	ready, err := r.mode.open(blocks)
+	if subtle.ConstantTimeCompare(r.mode.tag(r.end.Attributes), r.end.Tag) != 1 || err != nil {
+		return nil, ErrIntegrity
+	}
+	return ready, io.EOF
+}
+
+// Read implements io.Reader.
+func (r *Reader) Read(p []byte) (int, error) {
+	for len(r.ready) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		if len(p) == 0 {
+			return 0, nil
+		}
+		r.next()
+	}
+	n := copy(p, r.ready)
+	r.ready = r.ready[n:]
+	return n, nil
+}
+
+// WriteTo implements io.WriterTo: it hands each segment on without a copy.
+func (r *Reader) WriteTo(w io.Writer) (total int64, err error) {
+	for {
+		n, err := w.Write(r.ready)
+		total += int64(n)
+		if r.ready = r.ready[n:]; err != nil {
+			return total, err
+		}
+		if r.err == io.EOF {
+			return total, nil
+		}
+		if r.err != nil {
+			return total, r.err
+		}
+		r.next()
+	}
+}
+
+// ErrClosed is what a Writer answers after Close.
+var ErrClosed = errors.New("cms: used after Close")
+
+// A Writer encrypts what is written to it and writes it on by the segment.
+type Writer struct {
+	w    io.Writer
+	head func(n int) []byte
+	mode mode
+	rest []byte // less than a block, not yet encrypted
+	out  []byte // encrypted
+	err  error
+}
+
+// Seal encrypts to w. Each segment of n octets is preceded by head(n).
+func (a *Algorithm) Seal(w io.Writer, key, params []byte, head func(n int) []byte) (*Writer, error) {
+	m, err := a.start(key, params, true)
+	if err != nil {
+		return nil, err
+	}
+	return &Writer{w: w, head: head, mode: m}, nil
+}
+
+// Write implements io.Writer.
+func (w *Writer) Write(p []byte) (n int, err error) {
+	size := w.mode.blockSize()
+	if w.out == nil && w.err == nil {
+		w.out = make([]byte, 0, Segment+size) // a block more for what seal adds
+	}
+	for n < len(p) && w.err == nil {
+		from := p[n:]
+		if whole := min(len(from), Segment-len(w.out)) / size * size; len(w.rest) == 0 && whole > 0 {
+			w.crypt(from[:whole])
+			n += whole
+			continue
+		}
+		k := min(size-len(w.rest), len(from))
+		w.rest, n = append(w.rest, from[:k]...), n+k
+		if len(w.rest) == size {
+			w.crypt(w.rest)
+			w.rest = w.rest[:0]
+		}
+	}
+	return n, w.err
+}
+
+// crypt encrypts whole blocks for which there is room.
+func (w *Writer) crypt(blocks []byte) {
+	at := len(w.out)
+	w.out = w.out[:at+len(blocks)]
+	w.mode.crypt(w.out[at:], blocks)
+	if len(w.out) == Segment {
+		w.flush()
+	}
+}
+
+// flush writes what is encrypted as a segment.
+func (w *Writer) flush() {
+	if len(w.out) == 0 || w.err != nil {
+		return
+	}
+	w.mode.absorb(w.out)
+	if head := w.head(len(w.out)); head != nil {
+		_, w.err = w.w.Write(head)
+	}
+	if w.err == nil {
+		_, w.err = w.w.Write(w.out)
+	}
+	w.out = w.out[:0]
+}
+
+// Close writes the last segment and returns the tag over all of them and attributes; it is nil
+// where the cipher does not authenticate.
+func (w *Writer) Close(attributes []byte) (tag []byte, err error) {
+	if w.err == nil {
+		w.out = w.mode.seal(w.out, w.rest)
+		w.flush()
+	}
+	if w.err != nil {
+		return nil, w.err
+	}
+	w.err = ErrClosed
+	return w.mode.tag(attributes), nil
+}

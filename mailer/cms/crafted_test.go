@@ -1,0 +1,324 @@
+package cms_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"countersign/mailer/cms"
+	"countersign/mailer/cms/ber"
+)
+
+// This file builds signed messages by hand, as no honest program would send them.
+
+var (
+	oidData          = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}
+	oidSigned        = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
+	oidOther         = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 4}
+	oidContentType   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}
+	oidMessageDigest = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}
+	oidSigningTime   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 5}
+	oidSigningCertV2 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 47}
+	oidProtection    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 52}
+	oidSHA256        = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}
+	oidSHA512        = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3}
+	oidRSA           = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
+	oidSHA512RSA     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 13}
+)
+
+func octets(b []byte) []byte {
+	return append(ber.AppendHeader(nil, ber.OctetString, false, int64(len(b))), b...)
+}
+
+func oid(id asn1.ObjectIdentifier) []byte {
+	b, err := asn1.Marshal(id)
+	must(err)
+	return b
+}
+
+func alg(id asn1.ObjectIdentifier) []byte { return ber.Nest(ber.Sequence, oid(id)) }
+
+func attr(id asn1.ObjectIdentifier, values ...[]byte) []byte {
+	return ber.Nest(ber.Sequence, oid(id), ber.Nest(ber.Set, values...))
+}
+
+func sha(b []byte) []byte { s := sha256.Sum256(b); return s[:] }
+
+// crafted is a signer of a message made by hand.
+type crafted struct {
+	who          person
+	id           []byte   // nil: issuer and serial number
+	attrs        [][]byte // in the order in which they are sent; nil: none
+	signed       []byte   // what is signed; nil: the attributes, sorted, or the content
+	digestAlg    []byte
+	signatureAlg []byte
+	signature    []byte
+}
+
+// usual are the attributes that there must be.
+func usual(content []byte) [][]byte {
+	return [][]byte{attr(oidContentType, oid(oidData)), attr(oidMessageDigest, octets(sha(content)))}
+}
+
+func (c crafted) info(content []byte) []byte {
+	if c.id == nil {
+		var b cryptobyte.Builder
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddBytes(c.who.cert.RawIssuer)
+			b.AddASN1BigInt(c.who.cert.SerialNumber)
+		})
+		c.id = b.BytesOrPanic()
+	}
+	if c.digestAlg == nil {
+		c.digestAlg = alg(oidSHA256)
+	}
+	if c.signatureAlg == nil {
+		c.signatureAlg = alg(oidRSA)
+	}
+	if c.signed == nil {
+		c.signed = content
+		if c.attrs != nil {
+			c.signed = ber.SortedSet(c.attrs)
+		}
+	}
+	if c.signature == nil {
+		var err error
+		c.signature, err = c.who.key.Sign(rand.Reader, sha(c.signed), crypto.SHA256)
+		must(err)
+	}
+	var attrs []byte
+	if c.attrs != nil {
+		attrs = ber.Nest(ber.Context, c.attrs...)
+	}
+	return ber.Nest(ber.Sequence, []byte{2, 1, 1}, c.id, c.digestAlg, attrs, c.signatureAlg, octets(c.signature))
+}
+
+// letter is the whole of a message made by hand.
+type letter struct {
+	typ       asn1.ObjectIdentifier
+	announced [][]byte
+	content   []byte // nil: not enclosed
+	certs     []*x509.Certificate
+	infos     [][]byte
+}
+
+func (l letter) der() []byte {
+	if l.typ == nil {
+		l.typ = oidData
+	}
+	if l.announced == nil {
+		l.announced = [][]byte{alg(oidSHA256)}
+	}
+	info := [][]byte{oid(l.typ)}
+	if l.content != nil {
+		info = append(info, ber.Nest(ber.Context, octets(l.content)))
+	}
+	var certs [][]byte
+	for _, c := range l.certs {
+		certs = append(certs, c.Raw)
+	}
+	return ber.Nest(ber.Sequence, oid(oidSigned), ber.Nest(ber.Context, ber.Nest(ber.Sequence,
+		[]byte{2, 1, 1}, ber.Nest(ber.Set, l.announced...), ber.Nest(ber.Sequence, info...),
+		ber.Nest(ber.Context, certs...), ber.Nest(ber.Set, l.infos...))))
+}
+
+func TestOneSigner(t *testing.T) {
+	rsa, other := people()["rsa"], people()["rsa2"]
+	content := text(500)
+	with := func(more ...[]byte) [][]byte { return append(usual(content), more...) }
+	certID := func(c *x509.Certificate) []byte {
+		return ber.Nest(ber.Sequence, ber.Nest(ber.Sequence, ber.Nest(ber.Sequence, octets(sha(c.Raw)))))
+	}
+	protection := func(digest, signature asn1.ObjectIdentifier) []byte {
+		return attr(oidProtection, ber.Nest(ber.Sequence, alg(digest), ber.Nest(ber.Context+1, oid(signature))))
+	}
+	backwards := slices.Clone(usual(content))
+	slices.SortFunc(backwards, func(a, b []byte) int { return bytes.Compare(b, a) })
+	indefinite := func(b []byte) []byte { // the same attribute with indefinite lengths
+		return slices.Concat([]byte{0x30, 0x80}, ber.Contents(b), []byte{0, 0})
+	}
+	many := with()
+	for n := range 64 {
+		many = append(many, attr(append(slices.Clone(oidOther), n), octets(nil)))
+	}
+	for _, c := range []struct {
+		name   string
+		signer crafted
+		change func(*letter)
+		want   error
+	}{
+		{"nothing odd", crafted{attrs: usual(content)}, nil, nil},
+		{"without attributes", crafted{}, nil, nil},
+		{"attributes out of order, signed in order", crafted{attrs: backwards}, nil, nil},
+		{"attributes out of order, signed so", crafted{attrs: backwards, signed: ber.Nest(ber.Set, backwards...)}, nil, nil},
+		{"attributes in BER", crafted{attrs: [][]byte{indefinite(backwards[0]), indefinite(backwards[1])}, signed: ber.SortedSet(backwards)}, nil, nil},
+		{"by key identifier", crafted{attrs: usual(content), id: append([]byte{0x80, byte(len(rsa.cert.SubjectKeyId))}, rsa.cert.SubjectKeyId...)}, nil, nil},
+		{"by no identifier", crafted{attrs: usual(content), id: []byte{0x80, 0}}, nil, cms.ErrNoCertificate},
+		{"a digest not announced", crafted{attrs: usual(content)}, func(l *letter) { l.announced = [][]byte{alg(oidSHA512)} }, nil},
+		{"no digest announced", crafted{attrs: usual(content)}, func(l *letter) { l.announced = [][]byte{} }, nil},
+		{"its certificate named", crafted{attrs: with(attr(oidSigningCertV2, certID(rsa.cert)))}, nil, nil},
+		{"its algorithms protected", crafted{attrs: with(protection(oidSHA256, oidRSA))}, nil, nil},
+
+		{"another certificate named", crafted{attrs: with(attr(oidSigningCertV2, certID(other.cert)))}, nil, cms.ErrAttributes},
+		{"another digest protected", crafted{attrs: with(protection(oidSHA512, oidRSA))}, nil, cms.ErrAttributes},
+		{"another signature protected", crafted{attrs: with(protection(oidSHA256, oidSHA512RSA))}, nil, cms.ErrAttributes},
+		{"nonsense for a protection", crafted{attrs: with(attr(oidProtection, octets(nil)))}, nil, cms.ErrAttributes},
+		{"no content type", crafted{attrs: usual(content)[1:]}, nil, cms.ErrAttributes},
+		{"no digest", crafted{attrs: usual(content)[:1]}, nil, cms.ErrAttributes},
+		{"no attributes at all in their field", crafted{attrs: [][]byte{}}, nil, cms.ErrAttributes},
+		{"two digests", crafted{attrs: with(attr(oidMessageDigest, octets(sha(nil))))}, nil, cms.ErrAttributes},
+		{"two digests in one", crafted{attrs: [][]byte{usual(content)[0], attr(oidMessageDigest, octets(sha(content)), octets(sha(nil)))}}, nil, cms.ErrAttributes},
+		{"the digest of something else", crafted{attrs: usual(nil)}, nil, cms.ErrDigest},
+		{"another content type", crafted{attrs: usual(content)}, func(l *letter) { l.typ = oidOther }, cms.ErrAttributes},
+		{"another content type without attributes", crafted{}, func(l *letter) { l.typ = oidOther }, cms.ErrAttributes},
+		{"too many attributes", crafted{attrs: many}, nil, cms.ErrTooManyAttributes},
+		{"an attribute that is none", crafted{attrs: with(octets(nil))}, nil, cms.ErrMalformed},
+		{"another's signature", crafted{attrs: usual(content), signature: make([]byte, 256)}, nil, cms.ErrSignature},
+		{"no signature", crafted{attrs: usual(content), signature: []byte{}}, nil, cms.ErrSignature},
+		{"an algorithm at odds with its digest", crafted{attrs: usual(content), signatureAlg: alg(oidSHA512RSA)}, nil, cms.ErrUnsupported},
+		{"an unknown signature algorithm", crafted{attrs: usual(content), signatureAlg: alg(oidOther)}, nil, cms.ErrUnsupported},
+		{"an unknown digest", crafted{attrs: usual(content), digestAlg: alg(oidOther)}, nil, cms.ErrUnsupported},
+		{"no certificate", crafted{attrs: usual(content)}, func(l *letter) { l.certs = nil }, cms.ErrNoCertificate},
+		{"a signer that is none", crafted{attrs: usual(content)}, func(l *letter) { l.infos = [][]byte{octets(nil)} }, cms.ErrMalformed},
+		{"no content", crafted{attrs: usual(content)}, func(l *letter) { l.content = nil }, cms.ErrNoContent},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.signer.who = rsa
+			l := letter{content: content, certs: []*x509.Certificate{other.cert, rsa.cert}, infos: [][]byte{c.signer.info(content)}}
+			if c.change != nil {
+				c.change(&l)
+			}
+			s := readSigned(t, l.der(), nil)
+			if len(s.Signers) != 1 || !isError(s.Signers[0].Err, c.want) {
+				t.Errorf("got %+v, want %v", s.Signers, c.want)
+			}
+		})
+	}
+}
+
+// Signed attributes are a document in themselves. Whoever strips them off a signature
+// has a valid signature without attributes over their encoding.
+func TestAttributesPassedOffAsContent(t *testing.T) {
+	rsa, content := people()["rsa"], text(500)
+	attrs := ber.SortedSet(usual(content))
+	l := letter{content: attrs, certs: []*x509.Certificate{rsa.cert}, infos: [][]byte{crafted{who: rsa}.info(attrs)}}
+	if s := readSigned(t, l.der(), nil); !errors.Is(s.Signers[0].Err, cms.ErrAttributes) {
+		t.Errorf("got %+v", s.Signers)
+	}
+}
+
+func TestEverySignerIsJudgedAlone(t *testing.T) {
+	a, b, content := people()["rsa"], people()["rsa2"], text(500)
+	l := letter{content: content, certs: []*x509.Certificate{a.cert, b.cert}, infos: [][]byte{
+		crafted{who: a, attrs: usual(content)}.info(content),
+		crafted{who: b, attrs: usual(nil)}.info(content),
+		octets(nil),
+		crafted{who: b, attrs: usual(content)}.info(content),
+	}}
+	s := readSigned(t, l.der(), nil)
+	for i, want := range []error{nil, cms.ErrDigest, cms.ErrMalformed, nil} {
+		if !isError(s.Signers[i].Err, want) {
+			t.Errorf("signer %d: %v, want %v", i, s.Signers[i].Err, want)
+		}
+	}
+}
+
+func TestTwoCertificatesOfOneName(t *testing.T) {
+	rsa, other, content := people()["rsa"], people()["rsa2"], text(500)
+	template := *other.cert
+	template.Subject, template.SerialNumber, template.RawSubject = rsa.cert.Subject, rsa.cert.SerialNumber, nil
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, other.key.Public(), other.key)
+	must(err)
+	double, err := x509.ParseCertificate(der)
+	must(err)
+	info := crafted{who: rsa, attrs: usual(content)}.info(content)
+	l := letter{content: content, certs: []*x509.Certificate{double, rsa.cert}, infos: [][]byte{info}}
+	if s := readSigned(t, l.der(), nil); s.Signers[0].Err != nil || !s.Signers[0].Certificate.Equal(rsa.cert) {
+		t.Errorf("got %+v", s.Signers[0])
+	}
+	l.certs = l.certs[:1]
+	if s := readSigned(t, l.der(), nil); !errors.Is(s.Signers[0].Err, cms.ErrSignature) {
+		t.Errorf("got %+v", s.Signers[0])
+	}
+}
+
+func TestNobodySigned(t *testing.T) {
+	s := readSigned(t, letter{content: text(10)}.der(), nil)
+	if len(s.Signers) != 0 || !bytes.Equal(readAll(t, s), text(10)) {
+		t.Errorf("got %+v", s)
+	}
+	s = readSigned(t, letter{certs: []*x509.Certificate{people()["rsa"].cert}}.der(), nil) // certs-only
+	if len(s.Signers) != 0 || len(s.Certificates) != 1 {
+		t.Errorf("got %+v", s)
+	}
+	if _, err := s.Open(); !errors.Is(err, cms.ErrNoContent) {
+		t.Errorf("opened: %v", err)
+	}
+}
+
+// A detached signature that encloses content of its own must not vouch for the content beside it.
+func TestContentBesideContent(t *testing.T) {
+	rsa, content := people()["rsa"], text(500)
+	l := letter{content: content, certs: []*x509.Certificate{rsa.cert}, infos: [][]byte{crafted{who: rsa, attrs: usual(content)}.info(content)}}
+	if s := readSigned(t, l.der(), source(content)); s.Signers[0].Err != nil {
+		t.Errorf("the same: %v", s.Signers[0].Err)
+	}
+	if s := readSigned(t, l.der(), source(text(400))); !errors.Is(s.Signers[0].Err, cms.ErrDigest) {
+		t.Errorf("other content beside: %v", s.Signers[0].Err)
+	}
+	l.content = text(400)
+	if s := readSigned(t, l.der(), source(content)); !errors.Is(s.Signers[0].Err, cms.ErrDigest) {
+		t.Errorf("other content within: %v", s.Signers[0].Err)
+	}
+}
+
+func TestSignedLimits(t *testing.T) {
+	rsa, content := people()["rsa"], text(10)
+	info := crafted{who: rsa, attrs: usual(content)}.info(content)
+	for _, c := range []struct {
+		name string
+		l    letter
+		want error
+	}{
+		{"certificates", letter{certs: slices.Repeat([]*x509.Certificate{rsa.cert}, 65)}, cms.ErrTooManyCertificates},
+		{"signers", letter{infos: slices.Repeat([][]byte{info}, 33)}, cms.ErrTooManySigners},
+		{"digests", letter{announced: slices.Repeat([][]byte{alg(oidSHA256)}, 17)}, cms.ErrTooManyAlgorithms},
+		{"octets", letter{infos: [][]byte{octets(make([]byte, 1<<20))}}, cms.ErrTooLarge},
+		{"depth", letter{infos: [][]byte{bytes.Repeat([]byte{0x30, 0x80}, 70)}}, cms.ErrTooDeep},
+	} {
+		if _, err := cms.ReadSigned(source(c.l.der()), nil); !errors.Is(err, c.want) || !errors.Is(err, cms.ErrLimit) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// changing gives other bytes the second time.
+type changing struct{ opened int }
+
+func (c *changing) Open() (io.ReadCloser, error) {
+	c.opened++
+	return io.NopCloser(bytes.NewReader(fmt.Append(nil, "opened ", c.opened))), nil
+}
+
+func TestSourceThatChanges(t *testing.T) {
+	content, first := &changing{}, []byte("opened 1")
+	s := readSigned(t, detached(t, first, cms.SignOptions{Time: time.Now()}, people()["rsa"]), content)
+	if s.Signers[0].Err != nil {
+		t.Fatal(s.Signers[0].Err)
+	}
+	if got, err := read(s); !errors.Is(err, cms.ErrIntegrity) {
+		t.Errorf("read %q: %v", got, err)
+	}
+}
