@@ -17,6 +17,7 @@ mail_location = maildir:~/Maildir
 mail_home = $D/mail/%n
 disable_plaintext_auth = yes
 auth_mechanisms = plain login
+auth_failure_delay = 0
 ssl = required
 ssl_cert = <$D/server.pem
 ssl_key = <$D/server.pem
@@ -55,6 +56,11 @@ service lmtp {
 service auth {
   unix_listener auth-client {
     mode = 0666
+  }
+}
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
   }
 }
 service stats {
@@ -98,6 +104,7 @@ smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
 message_size_limit = 157286400
 mailbox_size_limit = 0
 virtual_mailbox_limit = 0
+smtpd_error_sleep_time = 0
 smtputf8_enable = yes
 default_transport = error:no outside mail
 relay_transport = error:no outside mail
