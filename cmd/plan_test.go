@@ -25,8 +25,10 @@ platform                 - ; x/sys
 platform/localsock       platform ; x/sys go-winio
 platform/keychain        platform ; godbus/v5 99designs/keyring age
 mailer/message           - ; x/text x/net/idna emmansun/base64
-mailer/cms               mailer/cms/ber ; x/crypto
-mailer/cms/ber           - ; x/crypto
+mailer/cms               mailer/cms/ber mailer/cms/algorithm mailer/cms/content ; x/crypto
+mailer/cms/ber           - ; -
+mailer/cms/algorithm     mailer/cms/ber ; x/crypto
+mailer/cms/content       mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/smime             mailer/message mailer/cms ; -
 vault/sealed             - ; go-sqlite3
 vault/trust              - ; x/crypto x/net/idna
@@ -95,7 +97,7 @@ var everyTest = []string{"testscript", "go-cmp", "chromedp"}
 // pure rooms decide and never act: bytes, keys, evidence, randomness and the
 // time come to them as arguments.
 var pure = []string{
-	"mailer/message", "mailer/cms", "mailer/cms/ber", "mailer/smime", "mailer/policy",
+	"mailer/message", "mailer/cms", "mailer/cms/ber", "mailer/cms/algorithm", "mailer/cms/content", "mailer/smime", "mailer/policy",
 	"vault/contacts", "vault/contacts/keyset", "vault/contacts/form", "vault/trust", "vault/settings",
 }
 
