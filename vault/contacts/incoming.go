@@ -10,13 +10,13 @@ import (
 
 // Incoming is a test message that the contact sent to the user.
 type Incoming struct {
-	ID       string    `json:"id"`
-	Keys     KeySet    `json:"keys"` // the contact's, as named in the test
-	Digest   Hash      `json:"digest"`
-	Code     []string  `json:"code"` // to read out when they call
-	Received time.Time `json:"received"`
-	Expires  time.Time `json:"expires"`
-	Answered time.Time `json:"answered,omitzero"`
+	ID       string      `json:"id"`
+	Keys     KeySet      `json:"keys"` // the contact's, as named in the test
+	Digest   Hash        `json:"digest"`
+	Code     keyset.Code `json:"code"` // to read out when they call
+	Received time.Time   `json:"received"`
+	Expires  time.Time   `json:"expires"`
+	Answered time.Time   `json:"answered,omitzero"`
 }
 
 // ReceiveTest notes a test message from the contact. It is recognised by the

@@ -25,6 +25,8 @@ func Check(q Question) Verdict {
 	c := q.Certificate
 	v.Bound = Binds(c, q.Address)
 	switch {
+	case q.At.IsZero():
+		v.Reason = "There is no time for which to check this certificate."
 	case !strong(c):
 		v.Reason = "The key of this certificate is of a kind or size that is not safe to use."
 	case !q.Usage.keyUsage(c):

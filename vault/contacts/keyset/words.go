@@ -3,7 +3,9 @@ package keyset
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"slices"
 	"strings"
@@ -70,8 +72,21 @@ func wordsOf(b []byte, n int) []string {
 	return words
 }
 
+// Code is the four words of a test message. It prints as [secret].
+type Code []string
+
+// Text is the words for the one message that carries them, and for the page of
+// the one who reads them out.
+func (c Code) Text() string { return strings.Join(c, " ") }
+
+// Format prints [secret], whatever the verb.
+func (c Code) Format(s fmt.State, _ rune) { io.WriteString(s, "[secret]") }
+
+// LogValue keeps it out of logs.
+func (c Code) LogValue() slog.Value { return slog.StringValue("[secret]") }
+
 // NewCode draws four words: 44 bits.
-func NewCode(random io.Reader) ([]string, error) {
+func NewCode(random io.Reader) (Code, error) {
 	b := make([]byte, 6)
 	if _, err := io.ReadFull(random, b); err != nil {
 		return nil, err
