@@ -30,16 +30,12 @@ func CheckPrivate(dir string) error {
 	if err != nil {
 		return fmt.Errorf("checking a private folder: %w", err)
 	}
-	acl, _, err := sd.DACL()
-	if err != nil || acl == nil {
+	entries, err := allowed(sd)
+	if err != nil {
 		return fmt.Errorf("%w: %s has no access list", ErrExposed, dir)
 	}
-	for i := range acl.AceCount {
-		var ace *windows.ACCESS_ALLOWED_ACE
-		if err := windows.GetAce(acl, uint32(i), &ace); err != nil {
-			return fmt.Errorf("checking a private folder: %w", err)
-		}
-		if ace.Header.AceType == windows.ACCESS_ALLOWED_ACE_TYPE && !trusted(aceSID(ace), me) {
+	for _, ace := range entries {
+		if !trusted(aceSID(ace), me) {
 			return fmt.Errorf("%w: %s is open to %s", ErrExposed, dir, aceSID(ace))
 		}
 	}

@@ -98,3 +98,79 @@ func TestMakeAndFileModes(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 }
+
+func TestPolicyFile(t *testing.T) {
+	if data, err := platform.PolicyFile(filepath.Join(t.TempDir(), "policy")); data != nil || err != nil {
+		t.Errorf("none: %q, %v", data, err)
+	}
+	// Nothing below a folder that others can write to is the administrator's.
+	exposed := filepath.Join(t.TempDir(), "policy")
+	fill(t, filepath.Dir(exposed), "policy")
+	if _, err := platform.PolicyFile(exposed); !errors.Is(err, platform.ErrExposed) {
+		t.Errorf("below a folder of everybody's: %v", err)
+	}
+	if os.Getuid() != 0 {
+		t.Skip("only root can make a policy file")
+	}
+	dir := adminsFolder(t)
+	path := filepath.Join(dir, "policy")
+	if err := os.WriteFile(path, []byte("a = b\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	wrong := func(name, path string) {
+		t.Helper()
+		if _, err := platform.PolicyFile(path); !errors.Is(err, platform.ErrExposed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if data, err := platform.PolicyFile(path); err != nil || string(data) != "a = b\n" {
+		t.Errorf("the administrator's: %q, %v", data, err)
+	}
+	wrong("a link to it", link)
+	wrong("a folder", dir)
+	if err := os.Chmod(path, 0o664); err != nil {
+		t.Fatal(err)
+	}
+	wrong("one that a group can write to", path)
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	wrong("one in a folder of everybody's", path)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(path, nobody, 0); err != nil {
+		t.Fatal(err)
+	}
+	wrong("somebody else's", path)
+	if err := os.Truncate(path, 2<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(path, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := platform.PolicyFile(path); err == nil {
+		t.Error("two megabytes of policy")
+	}
+}
+
+// adminsFolder makes a folder all of whose folders above belong to root alone.
+func adminsFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/lib", "countersign-test")
+	if err != nil {
+		t.Skipf("no folder can be made in /var/lib: %v", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}

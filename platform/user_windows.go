@@ -48,6 +48,29 @@ func ProcessIsMine(pid uint32) (bool, error) {
 	return user.User.Sid.Equals(me), nil
 }
 
+// allowed returns the entries of an access list that allow something on the
+// thing itself. No list at all, which allows everything, is an error.
+func allowed(sd *windows.SECURITY_DESCRIPTOR) ([]*windows.ACCESS_ALLOWED_ACE, error) {
+	acl, _, err := sd.DACL()
+	if err != nil {
+		return nil, err
+	}
+	if acl == nil {
+		return nil, windows.ERROR_INVALID_ACL
+	}
+	var entries []*windows.ACCESS_ALLOWED_ACE
+	for i := range acl.AceCount {
+		var ace *windows.ACCESS_ALLOWED_ACE
+		if err := windows.GetAce(acl, uint32(i), &ace); err != nil {
+			return nil, err
+		}
+		if ace.Header.AceType == windows.ACCESS_ALLOWED_ACE_TYPE && ace.Header.AceFlags&windows.INHERIT_ONLY_ACE == 0 {
+			entries = append(entries, ace)
+		}
+	}
+	return entries, nil
+}
+
 // aceSID is the account of an access control entry, which begins where the
 // entry's fixed fields end.
 func aceSID(ace *windows.ACCESS_ALLOWED_ACE) *windows.SID {

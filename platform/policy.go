@@ -1,0 +1,51 @@
+package platform
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// maxPolicy is how many bytes the administrator's policy file may have.
+const maxPolicy = 1 << 20
+
+// PolicyFile reads the administrator's policy file at path, of at most 1 MiB.
+// Where there is none it returns nil. One that anybody but the administrator
+// could have changed, in itself or by a folder above it, is [ErrExposed]; a
+// link is not followed.
+func PolicyFile(path string) ([]byte, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy file: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("reading the policy file: %w: %s is not a plain file", ErrExposed, path)
+	}
+	for at := path; ; at = filepath.Dir(at) {
+		if err := checkAdministrators(at); err != nil {
+			return nil, fmt.Errorf("reading the policy file: %w", err)
+		}
+		if at == filepath.Dir(at) {
+			break
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy file: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxPolicy+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy file: %w", err)
+	}
+	if len(data) > maxPolicy {
+		return nil, fmt.Errorf("reading the policy file: it has more than %d bytes", maxPolicy)
+	}
+	return data, nil
+}
