@@ -125,6 +125,10 @@ func (k *RecordKey) Advance(ctx context.Context, head [32]byte, counter uint64) 
 	if counter < k.counter {
 		return fmt.Errorf("advancing the record counter: from %d back to %d", k.counter, counter)
 	}
+	return k.remember(ctx, head, counter)
+}
+
+func (k *RecordKey) remember(ctx context.Context, head [32]byte, counter uint64) error {
 	before, number := k.head, k.counter
 	k.head, k.counter = head, counter
 	if err := k.store(ctx); err != nil {
@@ -132,6 +136,14 @@ func (k *RecordKey) Advance(ctx context.Context, head [32]byte, counter uint64) 
 		return err
 	}
 	return nil
+}
+
+// Restart makes the keychain remember the first record of a new chain, which
+// takes the place of one that cannot be proved any more.
+func (k *RecordKey) Restart(ctx context.Context, head [32]byte) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.remember(ctx, head, 1)
 }
 
 // Restore stores a key that came out of a recovery file. The counter stays at

@@ -1,0 +1,323 @@
+// Package book is the address book: a row for each contact, and the chain of
+// signed records that says which of them are verified.
+//
+// A row holds the whole contact, and is what is shown, searched and worked on. It
+// proves nothing. A contact counts as verified only if the records bear it out:
+// each is signed with the record key, carries the hash of the one before it, and
+// the hash of the last and their number are in the keychain, outside the database
+// ([Keeper]; SECURITY V8). So whoever can write the database, even with its key,
+// makes nobody verified:
+//
+//   - A row edited by hand, or an earlier state of it put back, is not believed:
+//     rows are signed too, together with the number of the contact's last
+//     record. What the records say of the contact is shown in its place, and
+//     nothing is sent to it.
+//   - A row deleted by hand comes back, suspended, at the next Open.
+//   - A record edited, deleted, moved or added by hand, or an earlier state of
+//     the whole database put back, breaks the chain or misses the head: every
+//     contact is suspended, no anchor counts, and [Book.Problem] says so until
+//     [Book.Restart].
+//
+// The database is written first and the keychain second, so a stop between the
+// two leaves one record beyond the head. Exactly one, validly signed, is
+// accepted at Open and the head moved on. After a recovery file was opened (a new
+// [Keeper.Epoch]) there may be more, since the database is newer than the file;
+// tests in progress are void then.
+//
+// It does not stop a program that runs as the user while the keychain is open.
+package book
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"countersign/vault/contacts"
+	"countersign/vault/sealed"
+)
+
+// Keeper keeps the record key and the head of the chain outside the database.
+type Keeper interface {
+	Public() ed25519.PublicKey
+	Sign(message []byte) []byte
+	// Head returns the hash of the last record and the number of records.
+	Head() (head [32]byte, counter uint64)
+	Advance(ctx context.Context, head [32]byte, counter uint64) error
+	// Restart begins a new chain, of one record.
+	Restart(ctx context.Context, head [32]byte) error
+	// Epoch counts how often the profile was restored from a recovery file.
+	Epoch() uint64
+}
+
+var (
+	// ErrUnknown says that there is no such contact.
+	ErrUnknown = &contacts.Problem{Code: "no-contact", Says: "That address is not in the address book.",
+		Next: "Add it first."}
+	// ErrRolledBack says that the chain of records is not the one that the
+	// keychain knows, whatever was done to it.
+	ErrRolledBack = &contacts.Problem{Code: "rolled-back",
+		Says: "The address book was changed from outside, or an old copy of it was put back, so nobody in it counts as confirmed.",
+		Next: "Ask the people who look after your computers how this came about. Everyone has to be confirmed again."}
+	// ErrEdited says that single contacts were changed from outside.
+	ErrEdited = &contacts.Problem{Code: "edited",
+		Says: "Part of the address book was changed from outside. What was changed does not count.",
+		Next: "Ask the people who look after your computers how this came about. Confirm anew whoever is marked as stopped."}
+	// ErrUnrecorded says that a change needs a record and came without one.
+	ErrUnrecorded = errors.New("book: this change needs a signed record")
+	// ErrHeadBehind says that a change was made, but the keychain did not take
+	// the new head. It is tried again with the next change, and at the next Open.
+	ErrHeadBehind = errors.New("book: the keychain did not take the head of the records")
+)
+
+// Book is an open address book. It may be used from several goroutines.
+type Book struct {
+	db     *sealed.DB
+	keeper Keeper
+	clock  func() time.Time
+
+	change sync.Mutex // held while a contact is read, changed and written
+
+	mu      sync.Mutex
+	chain   chain
+	problem error
+	edited  bool
+}
+
+var tables = []string{`
+	CREATE TABLE book_contact (
+		address   TEXT PRIMARY KEY,
+		sort      TEXT NOT NULL,
+		last      INTEGER NOT NULL, -- number of the contact's last record, 0 if none
+		data      BLOB NOT NULL,
+		signature BLOB NOT NULL
+	) STRICT;
+	CREATE INDEX book_contact_sort ON book_contact (sort, address);
+	CREATE TABLE book_word (
+		word    TEXT NOT NULL,
+		address TEXT NOT NULL REFERENCES book_contact (address) ON DELETE CASCADE,
+		PRIMARY KEY (word, address)
+	) STRICT, WITHOUT ROWID;
+	CREATE INDEX book_word_address ON book_word (address, word);
+	CREATE TABLE book_record (
+		chain INTEGER NOT NULL, -- the highest is in force, earlier ones are kept as evidence
+		seq   INTEGER NOT NULL,
+		data  BLOB NOT NULL,
+		PRIMARY KEY (chain, seq)
+	) STRICT;
+	CREATE TABLE book_epoch (
+		only  INTEGER PRIMARY KEY CHECK (only = 1),
+		epoch INTEGER NOT NULL
+	) STRICT`}
+
+// Open opens the address book and checks the whole chain of records, about 60 us
+// each. A book whose chain does not hold opens all the same, with every contact
+// suspended: ask [Book.Problem].
+func Open(ctx context.Context, db *sealed.DB, keeper Keeper, clock func() time.Time) (*Book, error) {
+	b := &Book{db: db, keeper: keeper, clock: clock}
+	if err := db.Migrate("book", tables...); err != nil {
+		return nil, err
+	}
+	if err := b.open(ctx); err != nil {
+		return nil, fmt.Errorf("opening the address book: %w", err)
+	}
+	return b, nil
+}
+
+func (b *Book) open(ctx context.Context) error {
+	restored, err := b.restored(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := b.load(ctx, restored)
+	if errors.Is(err, ErrRolledBack) {
+		b.problem = err
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b.chain = c
+	if _, counter := b.keeper.Head(); counter < c.counter {
+		if err := b.keeper.Advance(ctx, c.head, c.counter); err != nil {
+			return err
+		}
+	}
+	if err := b.mend(ctx); err != nil {
+		return err
+	}
+	if restored {
+		return b.voidTests(ctx)
+	}
+	return nil
+}
+
+// Problem returns nil, or why contacts are suspended that the user did not
+// suspend: an error that is [ErrRolledBack] or [ErrEdited], both for people.
+func (b *Book) Problem() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.problem == nil && b.edited {
+		return ErrEdited
+	}
+	return b.problem
+}
+
+// Get returns a contact by its canonical address, or [ErrUnknown].
+func (b *Book) Get(ctx context.Context, address string) (contacts.Contact, error) {
+	var c contacts.Contact
+	err := b.db.View(ctx, func(tx *sql.Tx) error {
+		var err error
+		c, err = b.get(tx, address)
+		return err
+	})
+	if err != nil {
+		return contacts.Contact{}, fmt.Errorf("looking up a contact: %w", err)
+	}
+	return c, nil
+}
+
+// Put stores a contact that has changed in nothing that a record is made of.
+// Another change is refused with [ErrUnrecorded].
+func (b *Book) Put(ctx context.Context, c contacts.Contact) error {
+	return b.Append(ctx, c, nil)
+}
+
+// Append stores a contact together with the record of what changed, in one
+// transaction, and then moves the head in the keychain. Without a draft it is
+// Put.
+func (b *Book) Append(ctx context.Context, c contacts.Contact, draft *contacts.RecordDraft) error {
+	b.change.Lock()
+	defer b.change.Unlock()
+	return b.append(ctx, c, draft)
+}
+
+// Change gives f the contact as it stands, and stores what f returns with its
+// record, if there is one, before anybody else can change it. An address that is
+// not there is given to f as [contacts.New] makes it. If f fails, nothing is
+// changed, and Change returns its error as it is.
+func (b *Book) Change(ctx context.Context, address string,
+	f func(contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error)) (contacts.Contact, error) {
+	b.change.Lock()
+	defer b.change.Unlock()
+	c, err := b.Get(ctx, address)
+	if errors.Is(err, ErrUnknown) {
+		c, err = contacts.New(address, "")
+	}
+	if err != nil {
+		return contacts.Contact{}, err
+	}
+	next, draft, err := f(c)
+	if err != nil {
+		return c, err
+	}
+	if next.Address != c.Address {
+		return c, fmt.Errorf("changing a contact: its address became another")
+	}
+	return next, b.append(ctx, next, draft)
+}
+
+func (b *Book) append(ctx context.Context, c contacts.Contact, draft *contacts.RecordDraft) error {
+	if c.Address == "" || draft != nil && draft.Address != c.Address {
+		return errors.New("storing a contact: the record is for another address")
+	}
+	err := b.record(ctx, draft, func(tx *sql.Tx, next chain) error {
+		records, err := next.of(tx, c.Address)
+		if err != nil {
+			return err
+		}
+		if _, changed := c.Audit(records); changed {
+			return ErrUnrecorded
+		}
+		return b.put(tx, c, next.last(c.Address))
+	})
+	if err != nil {
+		return fmt.Errorf("storing a contact: %w", err)
+	}
+	return nil
+}
+
+// Remove deletes a contact. If it was ever verified, a record says so.
+func (b *Book) Remove(ctx context.Context, address string) error {
+	b.change.Lock()
+	defer b.change.Unlock()
+	c, err := b.Get(ctx, address)
+	if err != nil {
+		return err
+	}
+	var draft *contacts.RecordDraft
+	if b.standing().last(address) > 0 {
+		draft = &contacts.RecordDraft{Kind: contacts.RecordSuspended, Address: address, Time: b.clock(), Reason: reasonRemoved}
+		if c.Pin != nil {
+			draft.Keys, draft.Call = c.Pin.Keys.Hashes(), c.Pin.Call
+		}
+	}
+	err = b.record(ctx, draft, func(tx *sql.Tx, _ chain) error {
+		_, err := tx.Exec(`DELETE FROM book_contact WHERE address = ?`, address)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("removing a contact: %w", err)
+	}
+	return nil
+}
+
+// reasonRemoved is the reason of the record that a removal leaves.
+const reasonRemoved = "removed"
+
+// Anchor is an authority that the user or the administrator trusts.
+type Anchor struct {
+	Certificate *x509.Certificate
+	Added       time.Time
+}
+
+// Anchors lists the authorities that the records bear out, in the order in which
+// they were added. While the chain does not hold there are none.
+func (b *Book) Anchors(ctx context.Context) ([]Anchor, error) {
+	var anchors []Anchor
+	err := b.db.View(ctx, func(tx *sql.Tx) (err error) {
+		anchors, err = b.standing().anchors(tx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the authorities: %w", err)
+	}
+	return anchors, nil
+}
+
+// AddAnchor trusts an authority, by a signed record. One that is trusted already
+// is left as it is.
+func (b *Book) AddAnchor(ctx context.Context, cert *x509.Certificate) error {
+	return b.anchor(ctx, contacts.RecordAnchorAdded, cert)
+}
+
+// RemoveAnchor trusts an authority no longer, by a signed record. One that is not
+// trusted is no error.
+func (b *Book) RemoveAnchor(ctx context.Context, cert *x509.Certificate) error {
+	return b.anchor(ctx, contacts.RecordAnchorRemoved, cert)
+}
+
+func (b *Book) anchor(ctx context.Context, kind contacts.RecordKind, cert *x509.Certificate) error {
+	b.change.Lock()
+	defer b.change.Unlock()
+	now, err := b.Anchors(ctx)
+	if err != nil {
+		return err
+	}
+	trusted := false
+	for _, a := range now {
+		trusted = trusted || a.Certificate.Equal(cert)
+	}
+	if trusted == (kind == contacts.RecordAnchorAdded) {
+		return b.unproved()
+	}
+	err = b.record(ctx, &contacts.RecordDraft{Kind: kind, Certificates: [][]byte{cert.Raw}, Time: b.clock()}, nil)
+	if err != nil {
+		return fmt.Errorf("changing the authorities: %w", err)
+	}
+	return nil
+}
