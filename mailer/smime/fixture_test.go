@@ -9,9 +9,12 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"math/big"
+	mathrand "math/rand/v2"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -34,15 +37,22 @@ type person struct {
 	signDER, encDER []byte // PKCS #8
 }
 
-// people makes the persons of the tests once: RSA keys take their time.
+// people makes the persons of the tests once. Their keys are the same in every
+// process, so that a fuzzing worker can open what another one sealed.
 var people = sync.OnceValue(func() map[string]*person {
 	all := map[string]*person{}
 	for i, name := range []string{"alice", "bob", "eve"} {
 		p := &person{addr: name + "@clinic.example"}
-		ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		random := mathrand.NewChaCha8([32]byte{byte(i)})
+		ec, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), some(random, 32))
 		must(err)
-		enc, err := rsa.GenerateKey(rand.Reader, 2048)
-		must(err)
+		enc := &rsa.PrivateKey{Primes: []*big.Int{prime(random), prime(random)}}
+		enc.E, enc.N = 65537, new(big.Int).Mul(enc.Primes[0], enc.Primes[1])
+		one := big.NewInt(1)
+		phi := new(big.Int).Mul(new(big.Int).Sub(enc.Primes[0], one), new(big.Int).Sub(enc.Primes[1], one))
+		enc.D = new(big.Int).ModInverse(big.NewInt(65537), phi)
+		must(enc.Validate())
+		enc.Precompute()
 		p.signKey, p.decrypter = ec, enc
 		p.sign = certify(p.addr, int64(10*i+1), ec, x509.KeyUsageDigitalSignature)
 		p.encrypt = certify(p.addr, int64(10*i+2), enc, x509.KeyUsageKeyEncipherment)
@@ -54,6 +64,24 @@ var people = sync.OnceValue(func() map[string]*person {
 	}
 	return all
 })
+
+func some(random *mathrand.ChaCha8, n int) []byte {
+	b := make([]byte, n)
+	_, err := random.Read(b)
+	must(err)
+	return b
+}
+
+func prime(random *mathrand.ChaCha8) *big.Int {
+	for {
+		b := some(random, 128)
+		b[0] |= 0xc0
+		b[127] |= 1
+		if p := new(big.Int).SetBytes(b); p.ProbablyPrime(0) {
+			return p
+		}
+	}
+}
 
 func must(err error) {
 	if err != nil {
@@ -263,4 +291,39 @@ func envelope(content string, to ...*person) string {
 
 func encrypted(content string, to ...*person) string {
 	return entity("application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m", envelope(content, to...))
+}
+
+func parsePKCS8(der []byte) (crypto.Signer, error) {
+	k, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, err
+	}
+	s, ok := k.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("%T does not sign", k)
+	}
+	return s, nil
+}
+
+// rfc9216Person has the keys of RFC 9216, sections 4 to 8: .1 and .2 sign, .3 and .4 encrypt.
+func rfc9216Person(t testing.TB, dir, section, name string, key func(string) crypto.Signer) *person {
+	t.Helper()
+	certificate := func(file string) *x509.Certificate {
+		block, _ := pem.Decode(readFile(t, filepath.Join(dir, file)))
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cert
+	}
+	p := &person{
+		addr:    name + "@smime.example",
+		sign:    certificate(section + ".1-" + name + "-s-signature-verification-end-entity-certificate.pem"),
+		encrypt: certificate(section + ".3-" + name + "-s-encryption-end-entity-certificate.pem"),
+		signKey: key(section + ".2-" + name + "-s-signing-private-key-material.pem"),
+	}
+	if p.encrypt.PublicKeyAlgorithm == x509.RSA {
+		p.decrypter = key(section + ".4-" + name + "-s-decryption-private-key-material.pem").(crypto.Decrypter)
+	}
+	return p
 }

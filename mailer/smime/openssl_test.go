@@ -1,0 +1,114 @@
+package smime_test
+
+import (
+	"bytes"
+	"encoding/pem"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"countersign/mailer/message"
+)
+
+// openssl runs it and returns what it prints.
+func openssl(t testing.TB, in []byte, args ...string) []byte {
+	t.Helper()
+	path, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("openssl is not installed: make setup installs it")
+	}
+	cmd := exec.Command(path, args...)
+	var errors bytes.Buffer
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), &errors
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, errors.String())
+	}
+	return out
+}
+
+// files writes a person's certificates and keys for OpenSSL and returns their paths.
+func (p *person) files(t testing.TB) map[string]string {
+	t.Helper()
+	dir, paths := t.TempDir(), map[string]string{}
+	for name, block := range map[string]*pem.Block{
+		"sign.crt": {Type: "CERTIFICATE", Bytes: p.sign.Raw}, "sign.key": {Type: "PRIVATE KEY", Bytes: p.signDER},
+		"enc.crt": {Type: "CERTIFICATE", Bytes: p.encrypt.Raw}, "enc.key": {Type: "PRIVATE KEY", Bytes: p.encDER},
+	} {
+		paths[name] = filepath.Join(dir, name)
+		if err := os.WriteFile(paths[name], pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return paths
+}
+
+// TestOpenSSLReads: OpenSSL decrypts and verifies what Seal writes, and finds the
+// payload under it.
+func TestOpenSSLReads(t *testing.T) {
+	alice, bob := people()["alice"], people()["bob"]
+	a, b := alice.files(t), bob.files(t)
+	raw := seal(t, letter(), alice, bob, alice)
+	inside := openssl(t, raw, "cms", "-decrypt", "-binary", "-recip", b["enc.crt"], "-inkey", b["enc.key"])
+	payload := openssl(t, inside, "cms", "-verify", "-CAfile", a["sign.crt"], "-purpose", "any", "-no_check_time")
+	o := open(t, raw, bob.opens())
+	if string(payload) != read(t, o.Payload.Entity()) {
+		t.Errorf("OpenSSL finds another payload:\n%.600s", payload)
+	}
+	signed := signedForm(t)
+	openssl(t, []byte(signed), "cms", "-verify", "-CAfile", a["sign.crt"], "-purpose", "any", "-no_check_time")
+}
+
+// TestOpenSSLWrites: Open reads what OpenSSL writes, in each of its habits.
+func TestOpenSSLWrites(t *testing.T) {
+	alice, bob := people()["alice"], people()["bob"]
+	a, b := alice.files(t), bob.files(t)
+	text := []byte(textPart("Guten Tag\n"))
+	sign := []string{"-sign", "-signer", a["sign.crt"], "-inkey", a["sign.key"], "-md", "sha256"}
+	for _, c := range []struct {
+		name   string
+		steps  [][]string
+		layers string
+	}{
+		{"cms clear", [][]string{append([]string{"cms"}, sign...)}, "signed(valid)"},
+		{"smime clear", [][]string{append([]string{"smime"}, sign...)}, "signed(valid)"},
+		{"cms opaque", [][]string{append([]string{"cms", "-nodetach"}, sign...)}, "signed(valid)"},
+		{"cms opaque, streamed", [][]string{append([]string{"cms", "-nodetach", "-stream"}, sign...)}, "signed(valid)"},
+		{"sha512", [][]string{append([]string{"cms"}, append(sign[:len(sign)-1:len(sign)-1], "sha512")...)}, "signed(valid)"},
+		{"encrypted AES-128", [][]string{{"cms", "-encrypt", "-aes128", b["enc.crt"]}}, "encrypted"},
+		{"encrypted AES-256, streamed", [][]string{{"smime", "-encrypt", "-aes256", "-stream", b["enc.crt"]}}, "encrypted"},
+		{"signed and encrypted", [][]string{append([]string{"cms"}, sign...), {"cms", "-encrypt", "-aes256", b["enc.crt"]}}, "encrypted signed(valid)"},
+		{"encrypted and signed", [][]string{{"cms", "-encrypt", "-aes256", b["enc.crt"]}, append([]string{"cms"}, sign...)}, "signed(valid) encrypted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			raw := text
+			for _, step := range c.steps {
+				raw = openssl(t, raw, step...)
+			}
+			o := open(t, message.Bytes(append([]byte("From: alice@clinic.example\n"), raw...)), bob.opens())
+			if o.Problem != nil || layers(o) != c.layers || strings.TrimSpace(shown(t, o)) != "Guten Tag" {
+				t.Errorf("%s %q, %v", layers(o), shown(t, o), o.Problem)
+			}
+		})
+	}
+}
+
+// TestOpenSSLFindsDamage: what was changed on the way is refused by OpenSSL and by us.
+func TestOpenSSLFindsDamage(t *testing.T) {
+	path, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("openssl is not installed: make setup installs it")
+	}
+	alice := people()["alice"]
+	raw := strings.Replace(signedForm(t), "Dear Bob", "Dear Eve", 1)
+	cmd := exec.Command(path, "cms", "-verify", "-CAfile", alice.files(t)["sign.crt"], "-purpose", "any", "-no_check_time")
+	cmd.Stdin = strings.NewReader(raw)
+	if cmd.Run() == nil {
+		t.Error("OpenSSL believes a changed message")
+	}
+	if o := open(t, message.Bytes(raw), nil); layers(o) != "signed(invalid)" {
+		t.Error(layers(o))
+	}
+}
