@@ -38,9 +38,10 @@ vault/contacts/form      vault/contacts/keyset ; -
 vault/settings           - ; -
 vault/book               vault/contacts vault/contacts/keyset vault/contacts/form vault/sealed ; -
 vault/journal            vault/sealed ; -
-vault                    vault/sealed platform/keychain mailer/cms ; go-pkcs12 age
+vault                    vault/keyring vault/sealed platform/keychain mailer/cms ; go-pkcs12 age
+vault/keyring            platform/keychain vault/sealed ; -
 vault/discover           vault/trust vault/sealed ; -
-mailer/policy            mailer/message mailer/smime vault/contacts vault/contacts/keyset vault/contacts/form vault/trust vault/settings ; x/net/html
+mailer/policy            mailer/message mailer/cms mailer/smime vault/contacts vault/contacts/keyset vault/contacts/form vault/trust ; x/net/html
 mailer/transport         - ; go-smtp go-imap/v2 go-sasl
 mailer/account           mailer/transport vault vault/sealed ; -
 mailer/outbox            mailer/transport vault/sealed ; -
