@@ -28,7 +28,7 @@ func (a Address) String() string {
 	case strings.IndexFunc(name, func(r rune) bool { return r > '~' }) >= 0 || strings.Contains(name, "=?"):
 		name = encodeWords(name)
 	case strings.IndexFunc(name, func(r rune) bool { return !isAtom(r) && r != ' ' }) >= 0:
-		name = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
+		name = quote(name)
 	}
 	return name + " <" + a.Addr + ">"
 }
@@ -180,7 +180,7 @@ func parseSpec(s string) (string, error) {
 	case !quoted || local == "" || strings.IndexFunc(local, func(r rune) bool { return !unicode.IsPrint(r) }) >= 0:
 		return "", fmt.Errorf("%w: the part before @", ErrAddress)
 	default:
-		local = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(local) + `"`
+		local = quote(local)
 	}
 	if !isDomain(domain) {
 		return "", fmt.Errorf("%w: the part after @", ErrAddress)

@@ -2,10 +2,8 @@ package message_test
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"mime/quotedprintable"
 	"strings"
 	"testing"
@@ -52,33 +50,6 @@ func TestDecode(t *testing.T) {
 			if r.Close(); err != nil || string(got) != c.want {
 				t.Errorf("%s %.40q: %.40q, %v", c.encoding, c.body, got, err)
 			}
-		}
-	}
-}
-
-// TestBase64AgainstStandardLibrary decodes what encoding/base64 wrote, cut and
-// broken in every way that mail does.
-func TestBase64AgainstStandardLibrary(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	for range 60 {
-		content := make([]byte, random.IntN(200_000))
-		for i := range content {
-			content[i] = byte(random.Uint32())
-		}
-		enc, columns := base64.StdEncoding.EncodeToString(content), 1+random.IntN(300)
-		var b strings.Builder
-		b.WriteString("Content-Transfer-Encoding: base64\r\n\r\n")
-		for len(enc) > 0 {
-			n := min(columns, len(enc))
-			b.WriteString(enc[:n] + []string{"\n", "\r\n", " \r\n"}[random.IntN(3)])
-			enc = enc[n:]
-		}
-		r, err := parse(t, message.Bytes(b.String())).Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, content) {
-			t.Fatalf("%d bytes in %d columns came back as %d, %v", len(content), columns, len(got), err)
 		}
 	}
 }

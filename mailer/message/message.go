@@ -43,8 +43,11 @@
 package message
 
 import (
+	"cmp"
 	"errors"
 	"io"
+
+	"countersign/mailer/message/transfer"
 )
 
 var (
@@ -72,19 +75,7 @@ func DefaultLimits() Limits {
 
 func (l Limits) orDefault() Limits {
 	d := DefaultLimits()
-	if l.Depth > 0 {
-		d.Depth = l.Depth
-	}
-	if l.Parts > 0 {
-		d.Parts = l.Parts
-	}
-	if l.Fields > 0 {
-		d.Fields = l.Fields
-	}
-	if l.HeaderBytes > 0 {
-		d.HeaderBytes = l.HeaderBytes
-	}
-	return d
+	return Limits{cmp.Or(l.Depth, d.Depth), cmp.Or(l.Parts, d.Parts), cmp.Or(l.Fields, d.Fields), cmp.Or(l.HeaderBytes, d.HeaderBytes)}
 }
 
 // A Part is one MIME entity: a whole message or a part of one.
@@ -133,9 +124,9 @@ func (p *Part) Open() (io.ReadCloser, error) {
 	case isMultipart(p.Type):
 		return r, nil
 	case p.Encoding == "base64":
-		return decoding{newBase64Reader(r), r}, nil
+		return decoding{transfer.NewBase64Reader(r), r}, nil
 	case p.Encoding == "quoted-printable":
-		return decoding{newQuotedReader(r), r}, nil
+		return decoding{transfer.NewQuotedReader(r), r}, nil
 	}
 	return r, nil
 }

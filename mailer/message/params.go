@@ -3,6 +3,8 @@ package message
 import (
 	"strconv"
 	"strings"
+
+	"countersign/mailer/message/transfer"
 )
 
 // describe reads the fields that say what a part is.
@@ -129,39 +131,11 @@ func assemble(list map[int]piece) string {
 			}
 		}
 		if p.encoded {
-			raw = appendHexDecoded(raw, p.text, '%')
+			raw = transfer.Unescape(raw, p.text, '%')
 		} else {
 			raw = append(raw, p.text...)
 		}
 	}
-}
-
-// appendHexDecoded appends s with each mark and two hexadecimal digits replaced
-// by the byte they stand for.
-func appendHexDecoded(dst []byte, s string, mark byte) []byte {
-	for i := 0; i < len(s); i++ {
-		if s[i] == mark && i+2 < len(s) {
-			if hi, lo := unhex(s[i+1]), unhex(s[i+2]); hi >= 0 && lo >= 0 {
-				dst = append(dst, byte(hi<<4|lo))
-				i += 2
-				continue
-			}
-		}
-		dst = append(dst, s[i])
-	}
-	return dst
-}
-
-func unhex(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	}
-	return -1
 }
 
 // scanner reads a structured field from the left.
@@ -234,6 +208,11 @@ func unquote(s string) string {
 		b.WriteByte(s[i])
 	}
 	return b.String()
+}
+
+// quote is s as a quoted string.
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
 // commentLength is the length of the comment at the start of s, which begins

@@ -228,7 +228,7 @@ func (p *parser) readHeader(part *Part) (end stop, ended bool, err error) {
 			part.Body = l.end
 			return stop{}, false, finish()
 		case mbox:
-		case !l.first, len(field) > 0 && isBlank(l.text[0]):
+		case !l.first, len(field) > 0 && (l.text[0] == ' ' || l.text[0] == '\t'):
 			if len(field) > 0 {
 				field = append(field, l.text...)
 			}
@@ -246,8 +246,6 @@ func (p *parser) readHeader(part *Part) (end stop, ended bool, err error) {
 		}
 	}
 }
-
-func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
 // isField tells whether a line begins a header field: visible ASCII, then a
 // colon, perhaps after blanks (RFC 5322, section 4.5).

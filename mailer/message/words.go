@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"countersign/mailer/message/transfer"
 )
 
 const (
@@ -69,19 +71,13 @@ func cutWord(s string) (charset string, raw []byte, n int) {
 	n = len("=?") + i + len("?q?") + len(text) + len("?=")
 	switch rest[i+1] {
 	case 'b', 'B':
-		raw = decodeLoose(text)
+		raw = transfer.DecodeBase64(text)
 	case 'q', 'Q':
-		raw = appendHexDecoded(nil, strings.ReplaceAll(text, "_", " "), '=')
+		raw = transfer.Unescape(nil, strings.ReplaceAll(text, "_", " "), '=')
 	default:
 		return "", nil, 0
 	}
 	return charset, raw, n
-}
-
-// decodeLoose decodes base64 and passes over what doesn't belong in it.
-func decodeLoose(text string) []byte {
-	var d base64Decoder
-	return d.finish(d.loose(nil, []byte(text)))
 }
 
 // EncodeText is text as a field without structure holds it, such as Subject:
@@ -101,14 +97,8 @@ func EncodeText(text string) string {
 // encodeWords is text as encoded words in UTF-8, by the shorter encoding, parted
 // by blanks.
 func encodeWords(text string) string {
-	special := 0
-	for i := range len(text) {
-		if !wordSafe(text[i]) && text[i] != ' ' {
-			special++
-		}
-	}
 	encode, kind := encodeQ, "q"
-	if 2*special > len(text)/3 {
+	if len(encodeQ([]byte(text))) > base64.StdEncoding.EncodedLen(len(text)) {
 		encode, kind = base64.StdEncoding.EncodeToString, "b"
 	}
 	var words []string
@@ -130,21 +120,19 @@ func encodeWords(text string) string {
 // encodeQ is the Q encoding, so narrow that it may stand in a display name too
 // (RFC 2047, section 5, rule 3).
 func encodeQ(raw []byte) string {
-	var b strings.Builder
+	var word []byte
 	for _, c := range raw {
 		switch {
 		case c == ' ':
-			b.WriteByte('_')
+			word = append(word, '_')
 		case wordSafe(c):
-			b.WriteByte(c)
+			word = append(word, c)
 		default:
-			b.Write([]byte{'=', upperHex[c>>4], upperHex[c&15]})
+			word = transfer.Escape(word, c, '=')
 		}
 	}
-	return b.String()
+	return string(word)
 }
-
-const upperHex = "0123456789ABCDEF"
 
 func wordSafe(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!*+-/", c) >= 0
@@ -161,18 +149,12 @@ func oneLine(s string) string {
 }
 
 // readable is s on one line, without control characters and without those that
-// change the order of the text around them (Unicode TR 36, section 2.8).
+// embed, override or isolate a direction of writing (Unicode TR 36, section 2.8).
 func readable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if reorders(r) {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if '\u202A' <= r && r <= '\u202E' || '\u2066' <= r && r <= '\u2069' {
 			return -1
 		}
 		return r
-	}, oneLine(s))
-	return strings.TrimSpace(s)
-}
-
-// reorders tells whether r embeds, overrides or isolates a direction of writing.
-func reorders(r rune) bool {
-	return '\u202A' <= r && r <= '\u202E' || '\u2066' <= r && r <= '\u2069'
+	}, oneLine(s)))
 }

@@ -11,14 +11,12 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/emmansun/base64"
+	"countersign/mailer/message/transfer"
 )
 
 const (
-	foldAt   = 76  // columns (RFC 2047, section 2; RFC 5322 says 78)
-	maxLine  = 998 // RFC 5322, section 2.1.1
-	rawLine  = 57  // bytes of one line of base64
-	rawBlock = rawLine * 128
+	foldAt  = 76  // columns (RFC 2047, section 2; RFC 5322 says 78)
+	maxLine = 998 // RFC 5322, section 2.1.1
 )
 
 // An Entity is a MIME entity to be written. Exactly one of Parts, Content and
@@ -93,7 +91,12 @@ func (e *Entity) Write(w io.Writer) error {
 	case "base64":
 		return writeBase64(w, e.Content)
 	}
-	_, err := w.Write(encodeText(e.Text, encoding))
+	text := strings.ReplaceAll(strings.ToValidUTF8(e.Text, "\uFFFD"), "\r\n", "\n")
+	if encoding == "7bit" {
+		_, err := io.WriteString(w, strings.ReplaceAll(text, "\n", "\r\n"))
+		return err
+	}
+	_, err := w.Write(transfer.Quote(text))
 	return err
 }
 
@@ -172,7 +175,7 @@ func formatParams(params map[string]string) string {
 		case ascii && isToken(value) && len(value) < foldAt/2:
 			fmt.Fprintf(&b, "; %s=%s", name, value)
 		case ascii && len(value) < foldAt-len(name)-8:
-			fmt.Fprintf(&b, `; %s="%s"`, name, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value))
+			fmt.Fprintf(&b, "; %s=%s", name, quote(value))
 		default:
 			writePieces(&b, name, value)
 		}
@@ -206,61 +209,11 @@ func writePieces(b *strings.Builder, name, value string) {
 // section 3.1.4).
 func isSafeText(text string) bool {
 	for line := range strings.SplitSeq(text, "\n") {
-		if len(line) > foldAt || strings.HasPrefix(line, "From ") || strings.HasSuffix(line, " ") || strings.HasSuffix(line, "\t") {
-			return false
-		}
-		if strings.IndexFunc(line, func(r rune) bool { return (r < ' ' && r != '\t') || r > '~' }) >= 0 {
+		if len(line) > foldAt || strings.HasPrefix(line, "From ") || strings.TrimRight(line, " \t") != line {
 			return false
 		}
 	}
-	return true
-}
-
-// encodeText is text with CRLF, in the encoding given.
-func encodeText(text, encoding string) []byte {
-	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\r\n", "\n")
-	var b bytes.Buffer
-	for i, line := range strings.Split(text, "\n") {
-		if i > 0 {
-			b.WriteString("\r\n")
-		}
-		if encoding == "7bit" {
-			b.WriteString(line)
-		} else {
-			quoteLine(&b, line)
-		}
-	}
-	return b.Bytes()
-}
-
-// quoteLine writes one line as quoted-printable.
-func quoteLine(b *bytes.Buffer, line string) {
-	column := 0
-	for i := range len(line) {
-		c := line[i]
-		last := i == len(line)-1
-		plain := c > ' ' && c <= '~' && c != '=' || (c == ' ' || c == '\t') && !last
-		if i == 0 && strings.HasPrefix(line, "From ") {
-			plain = false
-		}
-		size := 1
-		if !plain {
-			size = 3
-		}
-		room := foldAt - 1 // for the equals sign of a soft break
-		if last {
-			room = foldAt
-		}
-		if column+size > room {
-			b.WriteString("=\r\n")
-			column = 0
-		}
-		if column += size; plain {
-			b.WriteByte(c)
-		} else {
-			b.Write([]byte{'=', upperHex[c>>4], upperHex[c&15]})
-		}
-	}
+	return strings.IndexFunc(text, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' || r > '~' }) < 0
 }
 
 // writeBase64 writes the content of src in lines of 76 characters.
@@ -270,52 +223,9 @@ func writeBase64(w io.Writer, src Source) error {
 		return fmt.Errorf("opening content: %w", err)
 	}
 	defer r.Close()
-	enc := NewBase64Writer(w)
-	if _, err := io.CopyBuffer(struct{ io.Writer }{enc}, struct{ io.Reader }{r}, make([]byte, rawBlock)); err != nil {
+	enc := transfer.NewBase64Writer(w)
+	if _, err := io.Copy(enc, r); err != nil {
 		return fmt.Errorf("reading content: %w", err)
 	}
 	return enc.Close()
-}
-
-// NewBase64Writer encodes what is written to it, in lines of 76 characters that
-// end in CRLF. Close writes what remains; it does not close w.
-func NewBase64Writer(w io.Writer) io.WriteCloser {
-	return &base64Writer{w: w, raw: make([]byte, 0, rawBlock)}
-}
-
-type base64Writer struct {
-	w   io.Writer
-	raw []byte // not yet encoded, at most a block
-	enc []byte
-	out []byte
-}
-
-func (b *base64Writer) Write(p []byte) (int, error) {
-	written := 0
-	for len(p) > 0 {
-		n := copy(b.raw[len(b.raw):cap(b.raw)], p)
-		b.raw, p, written = b.raw[:len(b.raw)+n], p[n:], written+n
-		if len(b.raw) == cap(b.raw) {
-			if err := b.flush(); err != nil {
-				return written, err
-			}
-		}
-	}
-	return written, nil
-}
-
-func (b *base64Writer) Close() error { return b.flush() }
-
-func (b *base64Writer) flush() error {
-	const line = rawLine / 3 * 4
-	b.enc = slices.Grow(b.enc[:0], base64.StdEncoding.EncodedLen(len(b.raw)))[:base64.StdEncoding.EncodedLen(len(b.raw))]
-	base64.StdEncoding.Encode(b.enc, b.raw)
-	b.out, b.raw = b.out[:0], b.raw[:0]
-	for enc := b.enc; len(enc) > 0; {
-		n := min(line, len(enc))
-		b.out = append(append(b.out, enc[:n]...), "\r\n"...)
-		enc = enc[n:]
-	}
-	_, err := b.w.Write(b.out)
-	return err
 }

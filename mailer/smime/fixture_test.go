@@ -22,6 +22,7 @@ import (
 
 	"countersign/mailer/cms"
 	"countersign/mailer/message"
+	"countersign/mailer/message/transfer"
 	"countersign/mailer/smime"
 )
 
@@ -223,7 +224,7 @@ func entity(kind, content string) string {
 
 func wrapped(b []byte) string {
 	var out bytes.Buffer
-	w := message.NewBase64Writer(&out)
+	w := transfer.NewBase64Writer(&out)
 	_, err := w.Write(b)
 	must(err)
 	must(w.Close())

@@ -9,6 +9,7 @@ import (
 
 	"countersign/mailer/cms"
 	"countersign/mailer/message"
+	"countersign/mailer/message/transfer"
 )
 
 // Seal writes the letter, signed, in an envelope for the holders of to and
@@ -26,7 +27,7 @@ func Seal(w io.Writer, l Letter, k Keys, to []*x509.Certificate, rand io.Reader)
 		return fmt.Errorf("writing header: %w", err)
 	}
 	head := s.head()
-	body := message.NewBase64Writer(w)
+	body := transfer.NewBase64Writer(w)
 	envelope, err := cms.NewEnveloped(body, to, cms.EncryptOptions{Size: int64(len(head)) + s.size(), Rand: rand})
 	if err != nil {
 		return fmt.Errorf("encrypting: %w", err)

@@ -149,7 +149,7 @@ func TestPayload(t *testing.T) {
 	bob := people()["bob"]
 	o := open(t, seal(t, l, people()["alice"], bob), bob.opens())
 	const want = `From: =?utf-8?q?Dr_Alice_=C3=84=2E_Andersson?= <alice@clinic.example>
-To: Bob Baker <bob@clinic.example>, =?utf-8?b?Wm/Dqw==?=
+To: Bob Baker <bob@clinic.example>, =?utf-8?q?Zo=C3=AB?=
  <Zoe@Clinic.example>
 Cc: Records Office <records@clinic.example>
 Date: Tue, 3 Mar 2026 10:12:45 +0100

@@ -1,7 +1,6 @@
-package message
+package transfer
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -9,10 +8,18 @@ import (
 	"github.com/emmansun/base64"
 )
 
-const decodeBuffer = 32 << 10
+// NewBase64Reader decodes base64. Whole blocks of well-formed lines go through
+// SIMD; everything else is decoded character by character.
+func NewBase64Reader(r io.Reader) io.Reader {
+	return &base64Reader{in: r, raw: make([]byte, buffer), buf: make([]byte, 0, buffer)}
+}
 
-// base64Reader decodes base64 as a stream. Whole blocks of well-formed lines go
-// through SIMD; everything else is decoded character by character.
+// DecodeBase64 decodes a short text.
+func DecodeBase64(text string) []byte {
+	var d base64Decoder
+	return d.finish(d.loose(nil, []byte(text)))
+}
+
 type base64Reader struct {
 	in  io.Reader
 	dec base64Decoder
@@ -20,10 +27,6 @@ type base64Reader struct {
 	buf []byte // decoded
 	out []byte // what of buf is still to be given
 	err error
-}
-
-func newBase64Reader(r io.Reader) *base64Reader {
-	return &base64Reader{in: r, raw: make([]byte, decodeBuffer), buf: make([]byte, 0, decodeBuffer)}
 }
 
 func (r *base64Reader) Read(p []byte) (int, error) {
@@ -127,65 +130,47 @@ func stripBreaks(dst, src []byte) []byte {
 	return dst
 }
 
-// quotedReader decodes quoted-printable as a stream (RFC 2045, section 6.7).
-// What is no escape stays as it is.
-type quotedReader struct {
-	in  *bufio.Reader
-	buf []byte
+// block is how much is encoded at once: whole lines, and little enough for the
+// processor's nearest cache.
+const block = columns / 4 * 3 * 128
+
+// NewBase64Writer encodes what is written to it, in lines of 76 characters that
+// end in CRLF. Close writes what remains; it does not close w.
+func NewBase64Writer(w io.Writer) io.WriteCloser {
+	return &base64Writer{w: w, raw: make([]byte, 0, block), enc: make([]byte, block/3*4)}
+}
+
+type base64Writer struct {
+	w   io.Writer
+	raw []byte // not yet encoded, at most a block
+	enc []byte // encoded, without line breaks
 	out []byte
-	err error
 }
 
-func newQuotedReader(r io.Reader) *quotedReader {
-	return &quotedReader{in: bufio.NewReaderSize(r, decodeBuffer)}
-}
-
-func (r *quotedReader) Read(p []byte) (int, error) {
-	for len(r.out) == 0 && r.err == nil {
-		r.fill()
-	}
-	if len(r.out) == 0 {
-		return 0, r.err
-	}
-	n := copy(p, r.out)
-	r.out = r.out[n:]
-	return n, nil
-}
-
-// fill decodes one line. Of a line longer than the buffer it decodes a piece
-// that ends before any escape that might be torn.
-func (r *quotedReader) fill() {
-	raw, err := r.in.Peek(r.in.Size())
-	if len(raw) == 0 {
-		r.err = err
-		return
-	}
-	text, brk := raw, 0
-	switch i := bytes.IndexByte(raw, '\n'); {
-	case i > 0 && raw[i-1] == '\r':
-		text, brk = raw[:i-1], 2
-	case i >= 0:
-		text, brk = raw[:i], 1
-	case err == nil:
-		text = raw[:len(raw)-3]
-		if i := bytes.LastIndexByte(raw, '='); i >= len(text)-3 && i > 0 {
-			text = raw[:i]
+func (b *base64Writer) Write(p []byte) (int, error) {
+	written := 0
+	for len(p) > 0 {
+		n := copy(b.raw[len(b.raw):cap(b.raw)], p)
+		b.raw, p, written = b.raw[:len(b.raw)+n], p[n:], written+n
+		if len(b.raw) == cap(b.raw) {
+			if err := b.flush(); err != nil {
+				return written, err
+			}
 		}
 	}
-	taken := len(text) + brk
-	r.buf = decodeQuotedLine(r.buf[:0], text, raw[len(text):taken], brk > 0 || err != nil)
-	r.out = r.buf
-	r.in.Discard(taken)
+	return written, nil
 }
 
-// decodeQuotedLine appends a decoded line. Blanks before its end were added on
-// the way; an equals sign there takes the line break away.
-func decodeQuotedLine(dst, text, brk []byte, whole bool) []byte {
-	if whole {
-		text = bytes.TrimRight(text, " \t")
-		if soft, ok := bytes.CutSuffix(text, []byte("=")); ok {
-			text, brk = soft, nil
-		}
+func (b *base64Writer) Close() error { return b.flush() }
+
+func (b *base64Writer) flush() error {
+	enc := b.enc[:base64.StdEncoding.EncodedLen(len(b.raw))]
+	base64.StdEncoding.Encode(enc, b.raw)
+	for b.out, b.raw = b.out[:0], b.raw[:0]; len(enc) > 0; {
+		n := min(columns, len(enc))
+		b.out = append(append(b.out, enc[:n]...), "\r\n"...)
+		enc = enc[n:]
 	}
-	return append(appendHexDecoded(dst, string(text), '='), brk...)
+	_, err := b.w.Write(b.out)
+	return err
 }
