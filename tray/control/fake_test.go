@@ -163,6 +163,14 @@ func (f fakeContacts) WordList(ctx context.Context, q control.None) ([]string, e
 	return answer[[]string](ctx, f.fake, "Contacts.WordList", q, nil)
 }
 
+func (f fakeContacts) Programs(ctx context.Context, q control.None) ([]control.Program, error) {
+	return answer[[]control.Program](ctx, f.fake, "Contacts.Programs", q, nil)
+}
+
+func (f fakeContacts) StartOver(ctx context.Context, q control.None) (control.None, error) {
+	return answer[control.None](ctx, f.fake, "Contacts.StartOver", q, nil)
+}
+
 type fakeIdentities struct{ *fake }
 
 func (f fakeIdentities) List(ctx context.Context, q control.None) ([]control.Identity, error) {

@@ -128,6 +128,14 @@ func (c contactsClient) WordList(ctx context.Context, q None) ([]string, error) 
 	return ask(ctx, c.client, contactsWordList, q)
 }
 
+func (c contactsClient) Programs(ctx context.Context, q None) ([]Program, error) {
+	return ask(ctx, c.client, contactsPrograms, q)
+}
+
+func (c contactsClient) StartOver(ctx context.Context, q None) (None, error) {
+	return ask(ctx, c.client, contactsStartOver, q)
+}
+
 type identitiesClient struct{ *client }
 
 func (i identitiesClient) List(ctx context.Context, q None) ([]Identity, error) {

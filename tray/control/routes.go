@@ -37,6 +37,8 @@ const (
 	contactsSuspend   route[ContactQuery, Contact]  = "contacts/suspend"
 	contactsMine      route[None, OwnWords]         = "contacts/mine"
 	contactsWordList  route[None, []string]         = "contacts/word-list"
+	contactsPrograms  route[None, []Program]        = "contacts/programs"
+	contactsStartOver route[None, None]             = "contacts/start-over"
 
 	identitiesList            route[None, []Identity]        = "identities/list"
 	identitiesImportPKCS12    route[PKCS12Order, []Identity] = "identities/import-pkcs12" // takes a file

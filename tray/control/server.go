@@ -93,6 +93,8 @@ func handlers(serving context.Context, s *Service) http.Handler {
 		call(mux, contactsSuspend, c.Suspend)
 		call(mux, contactsMine, c.Mine)
 		call(mux, contactsWordList, c.WordList)
+		call(mux, contactsPrograms, c.Programs)
+		call(mux, contactsStartOver, c.StartOver)
 	}
 	if e := s.Events; e != nil {
 		watch(mux, eventsWatch, serving, e.Watch)

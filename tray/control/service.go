@@ -88,6 +88,12 @@ type Contacts interface {
 	Mine(context.Context, None) (OwnWords, error)
 	// WordList returns the 2,048 words that codes and safety words are made of.
 	WordList(context.Context, None) ([]string, error)
+	// Programs returns, for other mail programs, the clicks to say aloud until a
+	// person sees the fingerprint of their own certificate.
+	Programs(context.Context, None) ([]Program, error)
+	// StartOver begins the signed records of the address book anew, after they
+	// were found changed from outside. Everybody stays suspended until verified.
+	StartOver(context.Context, None) (None, error)
 }
 
 // Identities is the user's own keys and certificates, and their recovery.

@@ -183,11 +183,29 @@ type Contact struct {
 	Verified   time.Time   `json:"verified,omitzero"`
 	Expires    time.Time   `json:"expires,omitzero"`   // of the pinned certificates, the earlier
 	Test       *Test       `json:"test,omitempty"`     // the test that the user sent
+	Script     *Script     `json:"script,omitempty"`   // what to say on the call; with Show only
 	Incoming   *Incoming   `json:"incoming,omitempty"` // a test that they sent to the user
 	Candidates []Candidate `json:"candidates,omitempty"`
 	Number     string      `json:"number,omitempty"` // of the earlier verification, offered first
 	Source     string      `json:"source,omitempty"`
 	Refusal    *Refusal    `json:"refusal,omitempty"` // why nothing can be sent to them now
+}
+
+// Script is what to say on the call, in order.
+type Script struct {
+	Open         string `json:"open"` // after the greeting
+	Code         string `json:"code"`
+	Words        string `json:"words"`
+	Fingerprints string `json:"fingerprints"` // where there are no safety words at the other end
+	Close        string `json:"close"`
+}
+
+// Program is a mail program, and the clicks to say aloud for finding the
+// fingerprint of one's own certificate in it.
+type Program struct {
+	Name  string   `json:"name"`
+	Shows string   `json:"shows"` // which fingerprint it shows
+	Steps []string `json:"steps"`
 }
 
 // Test is how far the verification of a contact has come.

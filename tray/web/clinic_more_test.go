@@ -88,7 +88,18 @@ func (c clinicContacts) WordList(context.Context, control.None) ([]string, error
 	return []string{"harvest", "lemon", "orbit", "cradle", "car", "card", "velvet", "anchor", "ginger", "pilot", "saddle", "wisdom"}, c.note("Contacts.WordList", nil)
 }
 
+func (c clinicContacts) Programs(context.Context, control.None) ([]control.Program, error) {
+	return []control.Program{{Name: "Outlook for Windows", Shows: "the SHA-1 thumbprint: read all 40 digits", Steps: []string{"Click File."}}}, c.note("Contacts.Programs", nil)
+}
+
+func (c clinicContacts) StartOver(context.Context, control.None) (control.None, error) {
+	return control.None{}, c.note("Contacts.StartOver", nil)
+}
+
 func (c clinicIdentities) List(context.Context, control.None) ([]control.Identity, error) {
+	if c.fresh {
+		return nil, c.note("Identities.List", nil)
+	}
 	return []control.Identity{{ID: "i1", Address: c.status.Address, Name: c.status.Name, Issuer: "Clinics' Authority 3", Usage: "signing and encryption", Expires: monday.AddDate(1, 0, 0), State: "good", KeyPlace: "keychain"}}, c.note("Identities.List", nil)
 }
 
