@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
@@ -17,7 +18,14 @@ import (
 // trickle holds a connection. The caller's own slowness costs the server nothing.
 //
 // Bytes: a budget, set with each command, of what may be said in answer to it.
-const minRate = 256 // bytes a second
+//
+// Brackets: the IMAP library descends into nested lists without a bound, and a
+// stack that overflows ends the process. So the opening brackets of an answer are
+// counted, those in a message that was asked for excepted.
+const (
+	minRate     = 256  // bytes a second
+	maxBrackets = 8000 // above 4,096, the part of a message that may be read ahead of allow
+)
 
 // conn is an established TLS connection. Reads come from one goroutine, writes
 // from one other, expect and allow from any.
@@ -29,6 +37,8 @@ type conn struct {
 	patience time.Duration // the full allowance; 0 waits for ever
 	left     time.Duration // what is left of it
 	budget   int64         // bytes that may still come
+	literal  int64         // of them, bytes of a message
+	brackets int           // opened since the answer began
 	since    time.Time     // when the running Read began to use up the allowance
 	failed   error         // the first failure of the line
 }
@@ -38,15 +48,18 @@ type conn struct {
 func (c *conn) expect(patience time.Duration, budget int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.patience, c.left, c.budget, c.since = patience, patience, budget, time.Now()
+	c.patience, c.left, c.since = patience, patience, time.Now()
+	c.budget, c.literal, c.brackets = budget, 0, 0
 	c.arm()
 }
 
-// allow adds n bytes to the budget of the running answer.
+// allow adds a message of n bytes to the running answer.
 func (c *conn) allow(n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.budget += n
+	c.literal += n
+	c.brackets = 0
 }
 
 func (c *conn) arm() {
@@ -85,6 +98,11 @@ func (c *conn) Read(p []byte) (int, error) {
 	c.budget -= int64(n)
 	earned := time.Duration(n) * time.Second / minRate
 	c.left = min(c.patience, c.left-time.Since(c.since)+earned)
+	inMessage := min(int64(n), c.literal)
+	c.literal -= inMessage
+	if c.brackets += bytes.Count(p[inMessage:n], []byte("(")); c.brackets > maxBrackets {
+		n, err = 0, errFlood
+	}
 	c.fail(err)
 	return n, err
 }

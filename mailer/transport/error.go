@@ -168,13 +168,14 @@ func printable(s string, n int) string {
 		case r == '“' || r == '”':
 			r = '"'
 		}
-		if n--; n < 0 {
-			b.WriteString(" …")
-			break
-		}
 		if space {
 			b.WriteByte(' ')
 			space = false
+			n--
+		}
+		if n--; n < 0 {
+			b.WriteString(" …")
+			break
 		}
 		b.WriteRune(r)
 	}

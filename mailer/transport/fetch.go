@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -50,7 +51,7 @@ func (m *Mailbox) fetch(ctx context.Context, f *Fetched, each func(Arrival, io.R
 	case <-m.arrived:
 	default:
 	}
-	waiting, err := m.list(ctx, f.Position.UID)
+	waiting, err := m.list(f.Position.UID)
 	if err != nil {
 		return err
 	}
@@ -80,14 +81,37 @@ func (f *Fetched) leave(host string, a Arrival, limit int64) {
 		Says: "A message of " + megabytes(a.Size) + " was left on " + host + ": the limit is " + megabytes(limit) + "."})
 }
 
-// list returns the messages above a UID, in order, as the server describes them.
-func (m *Mailbox) list(ctx context.Context, above uint32) ([]Arrival, error) {
-	if above == ^uint32(0) {
-		return nil, nil
-	}
-	m.conn.expect(m.reply(), listingBudget)
-	command := m.client.Fetch(imap.UIDSet{{Start: imap.UID(above + 1)}}, &imap.FetchOptions{UID: true, Flags: true, RFC822Size: true})
+// list returns the messages above a UID, in order, as the server describes them. It
+// goes from the newest backwards until it meets one that is not above.
+func (m *Mailbox) list(above uint32) ([]Arrival, error) {
 	var found []Arrival
+	inbox := m.client.Mailbox()
+	if inbox == nil {
+		return nil, fail(NotUnderstood, nil, "%s closed the inbox.", m.server.Host)
+	}
+	for high := inbox.NumMessages; high > 0; {
+		low := max(1, int64(high)-listMessages+1)
+		described, err := m.describe(uint32(low), high)
+		if err != nil {
+			return nil, err
+		}
+		newer := slices.DeleteFunc(slices.Clone(described), func(a Arrival) bool { return a.UID <= above })
+		found = append(found, newer...)
+		if len(newer) < len(described) || len(described) == 0 {
+			break
+		}
+		high = uint32(low) - 1
+	}
+	slices.SortFunc(found, func(a, b Arrival) int { return cmp.Compare(a.UID, b.UID) })
+	return slices.CompactFunc(found, func(a, b Arrival) bool { return a.UID == b.UID }), nil
+}
+
+func (m *Mailbox) describe(low, high uint32) ([]Arrival, error) {
+	m.expect()
+	var set imap.SeqSet
+	set.AddRange(low, high)
+	command := m.client.Fetch(set, &imap.FetchOptions{UID: true, Flags: true, RFC822Size: true})
+	var described []Arrival
 	for message := command.Next(); message != nil; message = command.Next() {
 		a := Arrival{Position: Position{Validity: m.validity}}
 		for item := message.Next(); item != nil; item = message.Next() {
@@ -100,20 +124,11 @@ func (m *Mailbox) list(ctx context.Context, above uint32) ([]Arrival, error) {
 				a.Size = item.Size
 			}
 		}
-		if a.UID > above { // "n:*" names the last message even where it is below n
-			found = append(found, a)
+		if a.UID != 0 {
+			described = append(described, a)
 		}
 	}
-	if err := command.Close(); err != nil {
-		return nil, err
-	}
-	slices.SortFunc(found, func(a, b Arrival) int {
-		if a.UID < b.UID {
-			return -1
-		}
-		return 1
-	})
-	return slices.CompactFunc(found, func(a, b Arrival) bool { return a.UID == b.UID }), nil
+	return described, command.Close()
 }
 
 // batch fetches some messages with one command, so that a slow line costs one

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	imapBudget    = 1 << 20  // what a server may say to one command, literals apart
-	listingBudget = 64 << 20 // the same, where it lists messages: about a million
-	batchMessages = 64       // messages asked for in one command
-	batchBytes    = 4 << 20  // and about how large together
+	imapBudget    = 1 << 20 // what a server may say to one command, messages apart
+	listMessages  = 1000    // messages described by one command
+	batchMessages = 64      // messages fetched by one command
+	batchBytes    = 4 << 20 // and about how large together
 )
 
 // Position marks how far a mailbox has been read. The zero value is before

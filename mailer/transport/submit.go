@@ -281,6 +281,9 @@ func (s *submission) data(l *letter) (words string, err error) {
 	if err := l.send(w); err != nil {
 		return "", err
 	}
+	if s.ctx.Err() != nil { // the last moment at which nothing has been sent
+		return "", stopped(s.ctx, s.host)
+	}
 	s.conn.expect(or(s.d.Final, defaultFinal), smtpBudget)
 	response, err := w.CloseWithResponse()
 	s.open = false

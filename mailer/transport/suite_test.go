@@ -361,7 +361,7 @@ type pattern struct{ lines int }
 
 func (p pattern) Open() (io.ReadCloser, error) {
 	line := strings.Repeat("countersign ", 6) + "\r\n"
-	return io.NopCloser(io.MultiReader(strings.NewReader("X-Test: pattern\r\n" + fields + "\r\n"), &repeat{line, p.lines, 0})), nil
+	return io.NopCloser(io.MultiReader(strings.NewReader("X-Test: pattern\r\n"+fields+"\r\n"), &repeat{line, p.lines, 0})), nil
 }
 
 type repeat struct {
