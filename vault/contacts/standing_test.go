@@ -1,0 +1,197 @@
+package contacts
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/vault/trust"
+)
+
+// TestCandidates is V3: listed, never used, and never more than fit.
+func TestCandidates(t *testing.T) {
+	me, her := newPerson(t, "ada@harbour.example"), newPerson(t, "imran@hill.example")
+	c := me.know(her)
+	if c.Candidates[0].ID != "c1" {
+		t.Fatalf("an ID that may tell something: %q", c.Candidates[0].ID)
+	}
+	if _, err := c.AddCandidate(me.at(), newPerson(t, "eve@hill.example").own.Keys, FromFile); !errors.Is(err, ErrOtherAddress) {
+		t.Errorf("Eve's own certificate: %v", err)
+	}
+	if _, err := c.AddCandidate(me.at(), KeySet{}, FromFile); !errors.Is(err, ErrNoCertificate) {
+		t.Errorf("no certificate: %v", err)
+	}
+	half := must[Contact](t)(New(her.own.Address, ""))
+	half = must[Contact](t)(half.AddCandidate(me.at(), KeySet{Sign: her.own.Keys.Sign}, FromMessage))
+	if half.State != Unknown {
+		t.Errorf("half a key set: %s", half.State)
+	}
+	if _, _, err := half.SendTest(me.at(), me.own, "c1"); !errors.Is(err, ErrIncomplete) {
+		t.Errorf("a test for half a key set: %v", err)
+	}
+	if _, _, err := half.SendTest(me.at(), me.own, "c9"); !errors.Is(err, ErrNoCertificate) {
+		t.Errorf("a test for no key set: %v", err)
+	}
+
+	me.now = me.now.Add(time.Hour) // what follows was seen later than the first
+	first := c.Candidates[0].Keys.ID()
+	for range maxCandidates + 5 {
+		me.now = me.now.Add(time.Second)
+		c = must[Contact](t)(c.AddCandidate(me.at(), newKeys(t, her.own.Address), FromMessage))
+		c = must[Contact](t)(c.AddCandidate(me.at(), her.own.Keys, FromMessage)) // they keep writing
+	}
+	if len(c.Candidates) != maxCandidates {
+		t.Fatalf("%d candidates", len(c.Candidates))
+	}
+	if c.Candidates[0].Keys.ID() != first {
+		t.Fatal("the one who keeps writing was pushed out by strangers")
+	}
+}
+
+// TestRenew is V7: same keys, new trusted certificate.
+func TestRenew(t *testing.T) {
+	me, her := newPerson(t, "ada@harbour.example"), newPerson(t, "imran@hill.example")
+	sign, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	encrypt, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	certs := func() KeySet {
+		return KeySet{Sign: newCert(t, her.own.Address, x509.KeyUsageDigitalSignature, sign), Encrypt: newCert(t, her.own.Address, x509.KeyUsageKeyAgreement, encrypt)}
+	}
+	her.own.Keys = certs()
+	c, _ := me.verified(her)
+	next := certs()
+	me.now = me.now.AddDate(0, 1, 0)
+
+	for name, v := range map[string]trust.Verdict{
+		"untrusted":           {Status: trust.Untrusted, Bound: trust.BoundAddress},
+		"of unknown standing": {Status: trust.Unknown, Bound: trust.BoundAddress},
+		"of another address":  {Status: trust.Trusted, Bound: trust.BoundNone},
+		"judged by nobody":    {},
+	} {
+		if _, _, err := c.Renew(me.at(), next, trusted(), v); !errors.Is(err, ErrNotTrusted) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, _, err := c.Renew(me.at(), newKeys(t, her.own.Address), trusted(), trusted()); !errors.Is(err, ErrOtherKeys) {
+		t.Errorf("other keys: %v", err)
+	}
+	got, r, err := c.Renew(me.at(), next, trusted(), trusted())
+	if err != nil || got.State != Verified || r.Kind != RecordRenewed || got.Pin.Keys.Sign != next.Sign {
+		t.Fatalf("%s, %v", got.State, err)
+	}
+	if want := "Confirmed by telephone on 3 March 2026, renewed on 3 April 2026"; got.Label(nil) != want {
+		t.Errorf("%q", got.Label(nil))
+	}
+	for why, want := range map[Reason]State{ByExpiry: Verified, ByUser: Suspended, ByRevoked: Suspended, ByStatement: Suspended} {
+		stopped, _, _ := c.Suspend(me.at(), why)
+		if got, _, _ := stopped.Renew(me.at(), next, trusted(), trusted()); got.State != want {
+			t.Errorf("stopped because %s, then renewed: %s", why, got.State)
+		}
+	}
+}
+
+// TestSuspended is V3: by its own certificates, and by nothing else.
+func TestSuspended(t *testing.T) {
+	me, her := newPerson(t, "ada@harbour.example"), newPerson(t, "imran@hill.example")
+	c, _ := me.verified(her)
+	for _, v := range []struct {
+		sign, encrypt trust.Status
+		want          Reason
+	}{
+		{trust.Trusted, trust.Trusted, ""},
+		{trust.Unknown, trust.Unknown, ""},
+		{"", "", ""},
+		{trust.Expired, trust.Trusted, ByExpiry},
+		{trust.Trusted, trust.Expired, ByExpiry},
+		{trust.Revoked, trust.Expired, ByRevoked},
+		{trust.Untrusted, trust.Untrusted, ByUntrusted},
+	} {
+		got, r := c.Refresh(me.at(), trust.Verdict{Status: v.sign}, trust.Verdict{Status: v.encrypt})
+		if (r != nil) != (v.want != "") || (got.Suspension != nil) != (v.want != "") {
+			t.Errorf("%s and %s: %s", v.sign, v.encrypt, got.State)
+			continue
+		}
+		if r != nil && (got.Suspension.Reason != v.want || r.Kind != RecordSuspended || r.Call != c.Pin.Call) {
+			t.Errorf("%s and %s: %+v", v.sign, v.encrypt, got.Suspension)
+		}
+	}
+}
+
+// TestWords: labels that must not promise too much.
+func TestWords(t *testing.T) {
+	me, her := newPerson(t, "ada@harbour.example"), newPerson(t, "imran@hill.example")
+	c, f := me.answered(her)
+
+	team := c.clone()
+	team.Team = true
+	r := directory.code(f.Code...).words(safety(her.own.Address, her.own.Keys))
+	if _, _, err := team.recordCall(me.at(), r, safety); !errors.Is(err, ErrReader) {
+		t.Errorf("a team, and nobody who read the words: %v", err)
+	}
+	r.Reader = "Sister Okafor"
+	team, o := me.call(team, r)
+	if !strings.HasSuffix(team.Label(nil), "; several people read this mailbox") || o.Record.Call.Reader != "Sister Okafor" {
+		t.Errorf("%q, %+v", team.Label(nil), o.Record)
+	}
+
+	met, _ := me.call(c, CallReport{Source: SourceInPerson, Code: f.Code, Words: ptr(safety(her.own.Address, her.own.Keys))[:]})
+	if !strings.HasPrefix(met.Label(nil), "Confirmed in person on") {
+		t.Errorf("%q", met.Label(nil))
+	}
+
+	org := met.clone()
+	org.Pin.Keys.Sign = &x509.Certificate{DNSNames: []string{"hill.example"}}
+	if got := org.Label(nil); !strings.HasPrefix(got, "Organisation verified: hill.example") || strings.Contains(got, "Imran") {
+		t.Errorf("%q", got)
+	}
+	domain := must[Contact](t)(New("hill.example", "Hill Practice"))
+	if _, _, err := domain.SendTest(me.at(), me.own, ""); !domain.Organisation() || !errors.Is(err, ErrOrganisation) {
+		t.Errorf("%v", err)
+	}
+
+	late := c.clone()
+	late.Test.Answered = time.Date(2026, 3, 3, 23, 30, 0, 0, time.UTC)
+	if got := late.Label(time.FixedZone("east", 3600)); !strings.Contains(got, "4 March") {
+		t.Errorf("dates are not the reader's: %q", got)
+	}
+	for _, s := range []string{"Hello", "A@b.example", "a b@c.example"} {
+		if _, err := New(s, ""); (err == nil) != (s == "hello") {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+}
+
+// TestScript is what is said on the call, and the clicks to say aloud.
+func TestScript(t *testing.T) {
+	me, her := newPerson(t, "ada@harbour.example"), newPerson(t, "imran@hill.example")
+	c, f := me.test(me.know(her))
+	s := c.Script("Ada Osei")
+	if !strings.Contains(s.Open, "Ada Osei") || !strings.Contains(s.Fingerprints, "two certificates") {
+		t.Errorf("%+v", s)
+	}
+	c = c.ReceiveReply(me.at(), Reply{Signer: her.own.Keys.Sign, Encryption: her.own.Keys.Encrypt, Encrypted: true, Text: f.ID})
+	if s := c.Script("Ada Osei"); strings.Contains(s.Fingerprints, "two certificates") {
+		t.Errorf("%+v", s)
+	}
+	names := map[string]bool{}
+	for _, p := range Programs() {
+		names[p.Name] = len(p.Steps) > 3 && p.Shows != ""
+	}
+	if !names["Outlook for Windows"] || !names["Apple Mail"] || !names["Thunderbird"] {
+		t.Errorf("%v", names)
+	}
+	for _, r := range []Reason{ByUser, ByStatement, ByExpiry, ByRevoked, ByUntrusted, ByMismatch, ByRecords} {
+		if r.String() == Reason("").String() {
+			t.Errorf("no words for %q", string(r))
+		}
+	}
+	for _, v := range []Void{VoidTries, VoidExpired, VoidKeys, VoidExposed, VoidEdited, VoidDoubt} {
+		if v.String() == "" {
+			t.Errorf("no words for %q", string(v))
+		}
+	}
+}
