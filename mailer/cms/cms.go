@@ -121,17 +121,24 @@ const (
 	KindCompressed    Kind = "compressed-data"
 )
 
-var kinds = map[Kind]asn1.ObjectIdentifier{
-	KindSigned:        {1, 2, 840, 113549, 1, 7, 2},
-	KindEnveloped:     {1, 2, 840, 113549, 1, 7, 3},
-	KindAuthEnveloped: {1, 2, 840, 113549, 1, 9, 16, 1, 23},
-	KindCompressed:    {1, 2, 840, 113549, 1, 9, 16, 1, 9},
+var kinds = []struct {
+	kind Kind
+	oid  asn1.ObjectIdentifier
+}{
+	{KindSigned, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}},
+	{KindEnveloped, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 3}},
+	{KindAuthEnveloped, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 23}},
+	{KindCompressed, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 9}},
 }
 
 // der is the content type of k.
 func (k Kind) der() []byte {
 	var b cryptobyte.Builder
-	b.AddASN1ObjectIdentifier(kinds[k])
+	for _, known := range kinds {
+		if known.kind == k {
+			b.AddASN1ObjectIdentifier(known.oid)
+		}
+	}
 	return b.BytesOrPanic()
 }
 
@@ -161,12 +168,12 @@ func contentInfo(r *ber.Reader) (Kind, error) {
 	if err != nil {
 		return "", err
 	}
-	for kind, known := range kinds {
-		if known.Equal(oid) {
+	for _, known := range kinds {
+		if known.oid.Equal(oid) {
 			if err := r.Enter(ber.Context, "content"); err != nil {
 				return "", err
 			}
-			return kind, r.Enter(ber.Sequence, string(kind))
+			return known.kind, r.Enter(ber.Sequence, string(known.kind))
 		}
 	}
 	return "", fmt.Errorf("%w: content type %v", ErrUnsupported, oid)

@@ -20,6 +20,8 @@ type Cipher = content.Cipher
 // The ciphers for sending. The zero value is one that every program reads.
 const (
 	AES256CBC = content.AES256CBC
+	AES192CBC = content.AES192CBC
+	AES128CBC = content.AES128CBC
 )
 
 // EncryptOptions say how to encrypt. The zero value is for an empty content: set Size.

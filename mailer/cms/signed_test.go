@@ -14,7 +14,7 @@ func TestSignedRoundTrip(t *testing.T) {
 	at := time.Date(2026, 3, 3, 9, 12, 0, 0, time.UTC)
 	for _, who := range []string{"rsa", "p256", "p384", "p521", "ed25519"} {
 		for _, hash := range []crypto.Hash{0, crypto.SHA384, crypto.SHA512} {
-			for _, n := range sizes {
+			for _, n := range []int{0, 1, 64<<10 - 1, 64 << 10, 200_000} {
 				t.Run(fmt.Sprint(who, hash, n), func(t *testing.T) {
 					p, enc, content := people()[who], people()["rsa2"], text(n)
 					o := cms.SignOptions{Hash: hash, Time: at, EncryptionCertificate: enc.cert}

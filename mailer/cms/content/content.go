@@ -32,6 +32,8 @@ type Cipher int
 // The ciphers for sending. The zero value is one that every program reads.
 const (
 	AES256CBC Cipher = iota
+	AES192CBC
+	AES128CBC
 )
 
 // String is the name that an Algorithm of the cipher has.
@@ -59,6 +61,8 @@ type Algorithm struct {
 
 var algorithms = []*Algorithm{
 	{cipher: AES256CBC, oid: aes(42), Name: "AES-256-CBC", KeySize: 32, start: startAESCBC, params: newIV},
+	{cipher: AES192CBC, oid: aes(22), Name: "AES-192-CBC", KeySize: 24, start: startAESCBC, params: newIV},
+	{cipher: AES128CBC, oid: aes(2), Name: "AES-128-CBC", KeySize: 16, start: startAESCBC, params: newIV},
 }
 
 // aes is an object identifier under NIST's arc for AES.
