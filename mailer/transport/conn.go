@@ -40,6 +40,7 @@ type conn struct {
 	literal  int64         // of them, bytes of a message
 	brackets int           // opened since the answer began
 	since    time.Time     // when the running Read began to use up the allowance
+	next     error         // to fail with when what came before it has been read
 	failed   error         // the first failure of the line
 }
 
@@ -70,19 +71,26 @@ func (c *conn) arm() {
 	c.Conn.SetReadDeadline(deadline)
 }
 
-// Read reads what the server says, within the allowance and the budget.
+// Read reads what the server says, within the allowance and the budget. After the
+// first failure there are no others.
+//
+// Within a message that was asked for a failure is not returned but made up for
+// with zeros until the message's end: the IMAP library's goroutine would read on
+// beside the one that drains the message. Whoever takes the message asks for the
+// cause after each read (see [exactly]).
 func (c *conn) Read(p []byte) (int, error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if len(c.greeting) > 0 {
 		n := copy(p, c.greeting)
 		c.greeting = c.greeting[n:]
-		c.mu.Unlock()
 		return n, nil
 	}
 	if c.budget <= 0 {
-		c.fail(errFlood)
-		c.mu.Unlock()
-		return 0, errFlood
+		c.next = errFlood
+	}
+	if c.fail(c.next); c.failed != nil {
+		return c.pad(p)
 	}
 	if int64(len(p)) > c.budget {
 		p = p[:c.budget]
@@ -90,21 +98,33 @@ func (c *conn) Read(p []byte) (int, error) {
 	c.since = time.Now()
 	c.arm()
 	c.mu.Unlock()
-
 	n, err := c.Conn.Read(p)
-
 	c.mu.Lock()
-	defer c.mu.Unlock()
+
 	c.budget -= int64(n)
 	earned := time.Duration(n) * time.Second / minRate
 	c.left = min(c.patience, c.left-time.Since(c.since)+earned)
-	inMessage := min(int64(n), c.literal)
-	c.literal -= inMessage
-	if c.brackets += bytes.Count(p[inMessage:n], []byte("(")); c.brackets > maxBrackets {
-		n, err = 0, errFlood
+	message := min(int64(n), c.literal)
+	c.literal -= message
+	c.next = err
+	if c.brackets += bytes.Count(p[message:n], []byte("(")); c.brackets > maxBrackets {
+		n, c.next = 0, errFlood
 	}
-	c.fail(err)
-	return n, err
+	if n > 0 {
+		return n, nil
+	}
+	c.fail(c.next)
+	return c.pad(p)
+}
+
+func (c *conn) pad(p []byte) (int, error) {
+	n := int(min(int64(len(p)), c.literal))
+	if n == 0 {
+		return 0, c.failed
+	}
+	clear(p[:n])
+	c.literal -= int64(n)
+	return n, nil
 }
 
 func (c *conn) fail(err error) {
@@ -157,10 +177,12 @@ func (c *conn) cut() {
 	c.Conn.Close()
 }
 
-// exactly reads size bytes from r and calls a shorter supply what it is. The IMAP
-// library takes a connection that closes within a literal for its end.
+// exactly reads a message of left bytes from the library, and nothing that did not
+// come over the line. The library takes a connection that closes within a message
+// for the message's end.
 type exactly struct {
 	r    io.Reader
+	line *conn
 	left int64
 }
 
@@ -170,10 +192,15 @@ func (e *exactly) Read(p []byte) (int, error) {
 	}
 	n, err := e.r.Read(p[:min(int64(len(p)), e.left)])
 	e.left -= int64(n)
-	if err == io.EOF && e.left > 0 {
-		err = io.ErrUnexpectedEOF
-	} else if e.left == 0 {
-		err = nil
+	switch cause := e.line.cause(); {
+	case cause == io.EOF:
+		return 0, io.ErrUnexpectedEOF
+	case cause != nil:
+		return 0, cause
+	case err == io.EOF && e.left > 0:
+		return n, io.ErrUnexpectedEOF
+	case err == io.EOF:
+		return n, nil
 	}
 	return n, err
 }

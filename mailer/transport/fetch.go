@@ -190,7 +190,7 @@ func (m *Mailbox) message(f *Fetched, data *imapclient.FetchMessageData, wanted 
 				return errFlood
 			}
 			m.conn.allow(a.Size)
-			if err := give(a, item.Literal, each); err != nil {
+			if err := m.give(a, item.Literal, each); err != nil {
 				had[a.UID] = false
 				return err
 			}
@@ -201,8 +201,8 @@ func (m *Mailbox) message(f *Fetched, data *imapclient.FetchMessageData, wanted 
 	return nil
 }
 
-func give(a Arrival, literal io.Reader, each func(Arrival, io.Reader) error) error {
-	r := &remembering{Reader: &exactly{literal, a.Size}}
+func (m *Mailbox) give(a Arrival, literal io.Reader, each func(Arrival, io.Reader) error) error {
+	r := &remembering{Reader: &exactly{literal, m.conn, a.Size}}
 	err := each(a, r)
 	if err == nil {
 		_, err = io.Copy(io.Discard, r)
