@@ -42,7 +42,6 @@ import (
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/driver"
 	"github.com/ncruces/go-sqlite3/vfs"
-	_ "github.com/ncruces/go-sqlite3/vfs/adiantum" // registers the VFS of that name
 )
 
 var (
@@ -93,6 +92,7 @@ func Open(path string, key Key) (*DB, error) {
 		return nil, fmt.Errorf("opening the sealed database: %w", err)
 	}
 
+	registerVFS()
 	db := &DB{path: path}
 	if db.write, err = pool(path, key, 1, writer); err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func look(c *sqlite3.Conn) error {
 // key goes in by PRAGMA and not in the name, which errors and traces repeat.
 func pool(path string, key Key, size int, set func(*sqlite3.Conn) error) (*sql.DB, error) {
 	name := (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: url.Values{
-		"vfs":     {"adiantum"},
+		"vfs":     {vfsName},
 		"modeof":  {path}, // the log gets the permissions of the database
 		"_txlock": {"immediate"},
 	}.Encode()}).String()

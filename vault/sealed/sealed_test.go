@@ -31,7 +31,7 @@ func open(t *testing.T, path string) *DB {
 
 func newDB(t *testing.T) *DB { return open(t, filepath.Join(t.TempDir(), "test.db")) }
 
-func exec(t *testing.T, db *DB, query string, args ...any) {
+func run(t *testing.T, db *DB, query string, args ...any) {
 	t.Helper()
 	err := db.Update(t.Context(), func(tx *sql.Tx) error {
 		_, err := tx.Exec(query, args...)
@@ -74,7 +74,7 @@ func TestSettings(t *testing.T) {
 
 func TestUpdateIsAllOrNothing(t *testing.T) {
 	db := newDB(t)
-	exec(t, db, `CREATE TABLE t (n INTEGER)`)
+	run(t, db, `CREATE TABLE t (n INTEGER)`)
 	oops := errors.New("oops")
 	err := db.Update(t.Context(), func(tx *sql.Tx) error {
 		if _, err := tx.Exec(`INSERT INTO t VALUES (1)`); err != nil {
@@ -95,12 +95,12 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 	if n := number(t, db, `SELECT count(*) FROM t`); n != 0 {
 		t.Errorf("%d rows of failed transactions remain", n)
 	}
-	exec(t, db, `INSERT INTO t VALUES (3)`) // the writer's place is free again
+	run(t, db, `INSERT INTO t VALUES (3)`) // the writer's place is free again
 }
 
 func TestViewCannotWrite(t *testing.T) {
 	db := newDB(t)
-	exec(t, db, `CREATE TABLE t (n INTEGER)`)
+	run(t, db, `CREATE TABLE t (n INTEGER)`)
 	err := db.View(t.Context(), func(tx *sql.Tx) error {
 		_, err := tx.Exec(`INSERT INTO t VALUES (1)`)
 		return err
@@ -112,7 +112,7 @@ func TestViewCannotWrite(t *testing.T) {
 
 func TestReadersDoNotWaitForTheWriter(t *testing.T) {
 	db := newDB(t)
-	exec(t, db, `CREATE TABLE t (n INTEGER)`)
+	run(t, db, `CREATE TABLE t (n INTEGER)`)
 	err := db.Update(t.Context(), func(tx *sql.Tx) error {
 		if _, err := tx.Exec(`INSERT INTO t VALUES (1)`); err != nil {
 			return err
@@ -136,7 +136,7 @@ func TestMigrate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	exec(t, db, `INSERT INTO a VALUES (1, 2)`)
+	run(t, db, `INSERT INTO a VALUES (1, 2)`)
 	if err := db.Migrate("other", `CREATE TABLE b (n INTEGER)`); err != nil {
 		t.Errorf("a second room: %v", err)
 	}
@@ -154,7 +154,7 @@ func TestMigrate(t *testing.T) {
 func TestWrongKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	db := open(t, path)
-	exec(t, db, `CREATE TABLE t (n INTEGER)`)
+	run(t, db, `CREATE TABLE t (n INTEGER)`)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -182,15 +182,15 @@ func TestDamage(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "test.db")
 	db := open(t, path)
-	exec(t, db, `CREATE TABLE t (n INTEGER PRIMARY KEY, s TEXT)`)
+	run(t, db, `CREATE TABLE t (n INTEGER PRIMARY KEY, s TEXT)`)
 	for n := range 300 {
-		exec(t, db, `INSERT INTO t VALUES (?, ?)`, n, strings.Repeat("word ", 40))
+		run(t, db, `INSERT INTO t VALUES (?, ?)`, n, strings.Repeat("word ", 40))
 	}
 	b, err := db.WriteBlob(t.Context(), strings.NewReader(strings.Repeat("blob ", 20000)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	exec(t, db, `UPDATE blobs SET state = ? WHERE id = ?`, kept, b.ID)
+	run(t, db, `UPDATE blobs SET state = ? WHERE id = ?`, kept, b.ID)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -248,8 +248,8 @@ func TestNothingInClear(t *testing.T) {
 	t.Setenv("SQLITE_TMPDIR", temp)
 	mark := "Diagnosis-" + rand.Text()
 	db := open(t, filepath.Join(dir, "test.db"))
-	exec(t, db, `CREATE TABLE t (n INTEGER PRIMARY KEY, s TEXT)`)
-	exec(t, db, `CREATE INDEX i ON t (s)`)
+	run(t, db, `CREATE TABLE t (n INTEGER PRIMARY KEY, s TEXT)`)
+	run(t, db, `CREATE INDEX i ON t (s)`)
 	err := db.Update(t.Context(), func(tx *sql.Tx) error {
 		for n := range 20000 { // large enough that a sort would spill
 			if _, err := tx.Exec(`INSERT INTO t VALUES (?, ?)`, n, fmt.Sprint(mark, n)); err != nil {
@@ -309,15 +309,15 @@ func TestNothingInClear(t *testing.T) {
 
 func TestBackup(t *testing.T) {
 	db := newDB(t)
-	exec(t, db, `CREATE TABLE t (n INTEGER)`)
-	exec(t, db, `INSERT INTO t VALUES (7)`)
+	run(t, db, `CREATE TABLE t (n INTEGER)`)
+	run(t, db, `INSERT INTO t VALUES (7)`)
 	path := filepath.Join(t.TempDir(), "backup.db")
 	for range 2 { // the second replaces the first
 		if err := db.Backup(t.Context(), path); err != nil {
 			t.Fatal(err)
 		}
 	}
-	exec(t, db, `INSERT INTO t VALUES (8)`)
+	run(t, db, `INSERT INTO t VALUES (8)`)
 	if n := number(t, open(t, path), `SELECT sum(n) FROM t`); n != 7 {
 		t.Errorf("the copy holds %d, want what was there at the time, 7", n)
 	}
