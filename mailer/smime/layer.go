@@ -31,7 +31,9 @@ func formOf(p *message.Part) form {
 		name := strings.ToLower(p.Filename)
 		for _, ending := range []string{".p7m", ".p7s", ".p7c", ".p7z"} {
 			if strings.HasSuffix(name, ending) {
-				return enclosing
+				if _, _, err := cmsBody(p); err == nil { // anybody may call a file so
+					return enclosing
+				}
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"countersign/mailer/cms"
 	"countersign/mailer/message"
@@ -22,8 +23,12 @@ func Open(src message.Source, keys []cms.Key, o Options) (*Opened, error) {
 	w := &watched{src: src}
 	d := &description{Opened: &Opened{}, keys: keys, o: o}
 	d.follow(w)
-	if w.err != nil {
-		return nil, fmt.Errorf("reading message: %w", w.err)
+	if errors.Is(d.Problem, ErrDamaged) && o.ContentKey != nil && len(keys) > 0 { // it was another message's
+		d.Opened, d.o.ContentKey = &Opened{}, nil
+		d.follow(w)
+	}
+	if err := w.err.Load(); err != nil {
+		return nil, fmt.Errorf("reading message: %w", *err)
 	}
 	return d.Opened, nil
 }
@@ -32,13 +37,13 @@ func Open(src message.Source, keys []cms.Key, o Options) (*Opened, error) {
 // taken for a fault of the message.
 type watched struct {
 	src message.Source
-	err error
+	err atomic.Pointer[error] // parts may be read at the same time
 }
 
 func (w *watched) Open() (io.ReadCloser, error) {
 	r, err := w.src.Open()
 	if err != nil {
-		w.err = err
+		w.err.Store(&err)
 		return nil, err
 	}
 	if at, ok := r.(io.Seeker); ok {
@@ -58,7 +63,7 @@ type watching struct {
 func (r *watching) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		r.w.err = err
+		r.w.err.Store(&err)
 	}
 	return n, err
 }
@@ -103,6 +108,9 @@ func (d *description) follow(src message.Source) {
 		return
 	}
 	d.Payload = part
+	if e := d.envelope(); e != nil { // its content was read to the end
+		d.ContentKey = e.ContentKey
+	}
 	if depth == 0 {
 		d.Root = part
 		return
@@ -137,7 +145,7 @@ func (d *description) enter(part *message.Part) (message.Source, error) {
 		return d.enterEnvelope(src, kind)
 	}
 	err = fmt.Errorf("%w: %s", ErrUnsupported, kind)
-	d.Layers = append(d.Layers, Layer{Kind: claimed(part), Form: string(kind), Err: err})
+	d.Layers = append(d.Layers, Layer{Kind: Compressed, Form: string(kind), Err: err})
 	return nil, err
 }
 
@@ -207,42 +215,36 @@ func (d *description) enterSigned(src message.Source) (message.Source, error) {
 	return layer.Signed, layer.Err
 }
 
-// enterEnvelope decrypts. What is inside has been read to its end once before it
-// is given out, so that damage is known.
-func (d *description) enterEnvelope(src message.Source, kind cms.Kind) (message.Source, error) {
+// enterEnvelope decrypts.
+func (d *description) enterEnvelope(src message.Source, kind cms.Kind) (inside message.Source, err error) {
 	options := cms.ReadOptions{Keys: d.keys, Rand: d.o.Rand}
-	outermost := true
-	for _, l := range d.Layers {
-		outermost = outermost && l.Kind != Encrypted
-	}
-	if outermost {
+	if d.envelope() == nil {
 		options.ContentKey = d.o.ContentKey
 	}
-	e, inside, err := openEnvelope(src, options)
-	if err != nil && options.ContentKey != nil && len(d.keys) > 0 {
-		options.ContentKey = nil // it was another message's
-		e, inside, err = openEnvelope(src, options)
+	layer := Layer{Kind: Encrypted, Form: string(kind)}
+	layer.Enveloped, err = cms.ReadEnveloped(src, options)
+	if err == nil {
+		inside, err = hold(layer.Enveloped)
 	}
-	layer := Layer{Kind: Encrypted, Form: string(kind), Enveloped: e}
 	if err != nil {
 		layer.Err = problem(err, ErrKey)
-	} else if outermost {
-		d.ContentKey = e.ContentKey
 	}
 	d.Layers = append(d.Layers, layer)
 	return inside, layer.Err
 }
 
-func openEnvelope(src message.Source, o cms.ReadOptions) (*cms.Enveloped, message.Source, error) {
-	e, err := cms.ReadEnveloped(src, o)
-	if err != nil {
-		return e, nil, err
+// envelope is the outermost envelope, nil if there is none.
+func (d *description) envelope() *cms.Enveloped {
+	for _, l := range d.Layers {
+		if l.Kind == Encrypted {
+			return l.Enveloped
+		}
 	}
-	inside, err := hold(e)
-	return e, inside, err
+	return nil
 }
 
-// hold reads src to its end and keeps what it gives, if that is little.
+// hold keeps in memory what src gives, if that is little, so that it is not opened
+// again for each part.
 func hold(src message.Source) (message.Source, error) {
 	r, err := src.Open()
 	if err != nil {
@@ -250,12 +252,9 @@ func hold(src message.Source) (message.Source, error) {
 	}
 	defer r.Close()
 	var b bytes.Buffer
-	if _, err := io.CopyN(&b, r, heldBytes); errors.Is(err, io.EOF) {
+	if _, err = io.CopyN(&b, r, heldBytes); errors.Is(err, io.EOF) {
 		return message.Bytes(b.Bytes()), nil
-	} else if err != nil {
-		return nil, err
 	}
-	_, err = io.Copy(io.Discard, r)
 	return src, err
 }
 

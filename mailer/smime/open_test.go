@@ -51,6 +51,7 @@ func TestForms(t *testing.T) {
 		{"long lines", crlf("Content-Type: application/pkcs7-mime\nContent-Transfer-Encoding: base64\n\n") + base64.StdEncoding.EncodeToString([]byte(envDER)), "encrypted", "hello"},
 		{"no MIME inside", encrypted("just some words\r\n", bob), "encrypted", "just some words\n"},
 		{"empty inside", encrypted("", bob), "encrypted", ""},
+		{"a file that has only the name", crlf("Content-Type: application/octet-stream; name=notes.p7m\n\nhello"), "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := open(t, message.Bytes(outer("alice@clinic.example", c.entity)), bob.opens())
@@ -158,7 +159,7 @@ func TestProblems(t *testing.T) {
 		{"last block changed", entity("application/pkcs7-mime", env[:len(env)-1]+string(env[len(env)-1]^1)), smime.ErrDamaged, "encrypted(error)"},
 		{"signature alone", entity("application/pkcs7-mime; smime-type=signed-data", signature(alice, "x")), smime.ErrNoContent, "signed(error)"},
 		{"layers without end", deep, smime.ErrLimit, strings.TrimSuffix(strings.Repeat("signed(valid) ", 7)+"signed(error)", " ")},
-		{"compressed", entity("application/pkcs7-mime; smime-type=compressed-data", compressed), smime.ErrUnsupported, "encrypted(error)"},
+		{"compressed", entity("application/pkcs7-mime; smime-type=compressed-data", compressed), smime.ErrUnsupported, "compressed(error)"},
 		{"too many parts", multipart("mixed", "m", slices.Repeat([]string{"\r\n"}, 1001)...), smime.ErrLimit, ""},
 		{"too many parts, signed", clearSigned(alice, multipart("mixed", "m", slices.Repeat([]string{"\r\n"}, 1001)...)), smime.ErrLimit, "signed(error)"},
 		{"signature damaged", strings.Replace(signed, "MII", "AII", 1), nil, "signed(error)"},

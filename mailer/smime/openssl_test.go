@@ -3,6 +3,7 @@ package smime_test
 import (
 	"bytes"
 	"encoding/pem"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"countersign/mailer/message"
+	"countersign/mailer/smime"
 )
 
 // openssl runs it and returns what it prints.
@@ -20,11 +22,11 @@ func openssl(t testing.TB, in []byte, args ...string) []byte {
 		t.Skip("openssl is not installed: make setup installs it")
 	}
 	cmd := exec.Command(path, args...)
-	var errors bytes.Buffer
-	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), &errors
+	var said bytes.Buffer
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), &said
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, errors.String())
+		t.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, said.String())
 	}
 	return out
 }
@@ -92,6 +94,20 @@ func TestOpenSSLWrites(t *testing.T) {
 				t.Errorf("%s %q, %v", layers(o), shown(t, o), o.Problem)
 			}
 		})
+	}
+}
+
+// TestCertificatesOnly: a message that only carries certificates has no text, and
+// says which certificates.
+func TestCertificatesOnly(t *testing.T) {
+	alice := people()["alice"]
+	der := openssl(t, nil, "crl2pkcs7", "-nocrl", "-certfile", alice.files(t)["sign.crt"], "-outform", "DER")
+	o := open(t, message.Bytes(outer("alice@clinic.example", entity("application/pkcs7-mime; smime-type=certs-only; name=smime.p7c", string(der)))), nil)
+	if !errors.Is(o.Problem, smime.ErrNoContent) || len(o.Layers) != 1 || o.Layers[0].Form != "certs-only" {
+		t.Fatal(o.Problem, layers(o))
+	}
+	if certs := o.Layers[0].Signed.Certificates; len(certs) != 1 || !certs[0].Equal(alice.sign) {
+		t.Error(len(certs))
 	}
 }
 

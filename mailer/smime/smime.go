@@ -122,10 +122,11 @@ type Keys struct {
 // Kind says what a layer does.
 type Kind string
 
-// The kinds of layers.
+// The kinds of layers. Compressed protects nothing and is not opened yet.
 const (
-	Signed    Kind = "signed"
-	Encrypted Kind = "encrypted"
+	Signed     Kind = "signed"
+	Encrypted  Kind = "encrypted"
+	Compressed Kind = "compressed"
 )
 
 // A Layer is one cryptographic layer. Err is about the layer as such: it could not be

@@ -117,15 +117,19 @@ func sextet(c byte) int {
 	return -1
 }
 
-// stripBreaks appends src without its line breaks.
+// stripBreaks appends src without its line breaks. Lines of the usual length are
+// taken whole; a break within them is left for loose to pass over.
 func stripBreaks(dst, src []byte) []byte {
 	for len(src) > 0 {
+		if len(src) > columns+1 && src[columns] == '\r' && src[columns+1] == '\n' {
+			dst, src = append(dst, src[:columns]...), src[columns+2:]
+			continue
+		}
 		i := bytes.IndexByte(src, '\n')
 		if i < 0 {
 			return append(dst, bytes.TrimSuffix(src, []byte("\r"))...)
 		}
-		dst = append(dst, bytes.TrimSuffix(src[:i], []byte("\r"))...)
-		src = src[i+1:]
+		dst, src = append(dst, bytes.TrimSuffix(src[:i], []byte("\r"))...), src[i+1:]
 	}
 	return dst
 }
