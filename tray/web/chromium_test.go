@@ -145,12 +145,14 @@ func (d *desk) shoot(name string) {
 	if folder == "" {
 		return
 	}
+	d.until(`document.readyState === "complete"`)
 	for width, px := range widths {
 		for _, scheme := range schemes {
 			if width == "tablet" && scheme == "dark" {
 				continue
 			}
 			d.look(px, scheme)
+			of[chromedp.Void](d, `scrollTo(0, 0)`)
 			png, err := chromedp.Run(d.ctx, chromedp.FullScreenshot(100))
 			if err != nil {
 				d.t.Fatal(err)

@@ -32,6 +32,7 @@ type clinic struct {
 	events   chan control.Event
 	wire     string // what Attachment and Raw stream
 	torn     bool   // and then fail
+	fresh    bool   // no identity yet
 }
 
 var monday = time.Date(2026, 11, 23, 9, 50, 0, 0, time.UTC)

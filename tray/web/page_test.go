@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"countersign/tray/control"
 )
 
 // A guest is a browser that is signed in, as far as HTTP goes.
@@ -184,5 +182,3 @@ func TestEveryPageIsDrawn(t *testing.T) {
 		}
 	}
 }
-
-var _ = control.None{}

@@ -61,6 +61,7 @@ func (p *Page) funcs() template.FuncMap {
 		"when":   func(t time.Time) string { return when(t.In(p.o.Zone), p.o.Clock().In(p.o.Zone)) },
 		"day":    func(t time.Time) string { return t.In(p.o.Zone).Format("2 January 2006") },
 		"full":   func(t time.Time) string { return t.In(p.o.Zone).Format("Monday 2 January 2006, 15:04") },
+		"moment": func(t time.Time) string { return moment(t.In(p.o.Zone), p.o.Clock().In(p.o.Zone)) },
 		"stamp":  func(t time.Time) string { return t.Format(time.RFC3339) },
 		"size":   size,
 		"person": p.names.opaque,
@@ -113,6 +114,20 @@ func when(t, now time.Time) string {
 		return t.Format("Mon 2 Jan")
 	}
 	return t.Format("2 Jan 2006")
+}
+
+// moment tells a moment within a sentence: today at 09:42, on Fri 20 Nov at 16:08.
+func moment(t, now time.Time) string {
+	day := when(t, now)
+	switch day {
+	case "Yesterday", "Tomorrow":
+		day = strings.ToLower(day)
+	case t.Format("15:04"):
+		day = "today"
+	default:
+		day = "on " + day
+	}
+	return day + " at " + t.Format("15:04")
 }
 
 // size tells bytes in units of a thousand.

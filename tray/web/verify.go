@@ -70,10 +70,10 @@ func lead(s someone, now time.Time) leading {
 	switch {
 	case s.State == "verified":
 		l.Stage, at = "done", 4
-	case s.State == "mismatch":
-		l.Stage, at = "mismatch", 2
 	case s.Test != nil && !l.Over:
 		l.Stage, at = "call", 2
+	case s.State == "mismatch":
+		l.Stage, at = "mismatch", 2
 	case len(s.Candidates) > 0 || s.State == "has-certificate":
 		l.Stage, at = "test", 1
 	default:
@@ -115,16 +115,19 @@ func (v *visit) report() error {
 	report := control.CallReport{Address: address}
 	switch v.form("part") {
 	case "number":
-		report.Number, report.Source = strings.TrimSpace(v.form("number")), v.form("source")
+		report.Number, report.Source, report.Reader = strings.TrimSpace(v.form("number")), v.form("source"), strings.TrimSpace(v.form("reader"))
+		if report.Source == control.SourceInPerson {
+			report.Number = "" // an earlier number may still stand in the box
+		}
 		if report.Source == "" {
 			return v.tell(here, note{Level: "care", Says: "Say where the number is from.", Next: "A number from the e-mail itself, or from its signature, proves nothing.", Kept: v.r.PostForm})
 		}
 	case "code":
 		report.Code = v.r.PostForm["word"]
 	case "words":
-		report.Words, report.Reader = v.r.PostForm["word"], v.form("reader")
+		report.Words = v.r.PostForm["word"]
 	case "fingerprint":
-		report.Fingerprint, report.Reader = v.r.PostForm["digits"], v.form("reader")
+		report.Fingerprint = v.r.PostForm["digits"]
 	case "wrong":
 		report.Wrong = true
 	default:
@@ -134,14 +137,14 @@ func (v *visit) report() error {
 	if err != nil {
 		return v.tell(here, noteOf(err))
 	}
-	n := note{Level: "care", Says: got.Says, Again: got.Unknown}
+	n := note{Level: "care", Says: got.Says, Again: got.Unknown, Part: v.form("part")}
 	switch {
 	case got.Contact.State == "mismatch":
 		n.Level = "stop"
 	case got.Matched:
 		n.Level = "good"
 	}
-	if report.Number+report.Source != "" && got.Matched {
+	if got.Says == "" { // a number alone: the page shows it
 		return v.goTo(here)
 	}
 	return v.tell(here, n)

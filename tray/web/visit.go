@@ -49,7 +49,8 @@ type note struct {
 	Says     string
 	Next     string
 	Refusals []control.Refusal
-	Again    []int      // boxes to type again: a word there is not on the list
+	Again    []int      // boxes to type again, from 1: a word there is not on the list
+	Part     string     // of the report that Again is about
 	Kept     url.Values // what was typed into a form that was not accepted; no password
 }
 
@@ -159,6 +160,14 @@ type frame struct {
 	Page              any
 }
 
+// Again is the boxes of one part of a call to type again.
+func (f frame) Again(part string) []int {
+	if f.Note == nil || f.Note.Part != part {
+		return nil
+	}
+	return f.Note.Again
+}
+
 // Steps is the four steps of the first set-up; one that the agent does not name
 // is done.
 func (f frame) Steps() []control.Step {
@@ -199,7 +208,7 @@ func (v *visit) write(status int, name, nav string, content any) {
 	}
 	var out bytes.Buffer
 	if err := v.p.pages[name].ExecuteTemplate(&out, "frame", f); err != nil {
-		http.Error(v.w, "This page could not be drawn.", http.StatusInternalServerError)
+		http.Error(v.w, "This page could not be drawn.", http.StatusInternalServerError) // err names values of the page: told to nobody
 		return
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -71,16 +71,11 @@ func isWhole(s string) bool {
 	return at > 0 && strings.Contains(s[at:], ".") && !strings.HasSuffix(s, ".")
 }
 
-// addresses reads a line of addresses as people type them.
+// addresses reads addresses as people type them: parted by commas, semicolons
+// or lines, with or without a name before them.
 func addresses(line string) []string {
 	var out []string
-	if list, err := mail.ParseAddressList(line); err == nil {
-		for _, a := range list {
-			out = append(out, a.Address)
-		}
-		return out
-	}
-	for _, s := range strings.FieldsFunc(line, func(r rune) bool { return r == ',' || r == ';' || r == '\n' || r == '\r' }) {
+	add := func(s string) {
 		if a, err := mail.ParseAddress(s); err == nil {
 			s = a.Address
 		}
@@ -88,6 +83,17 @@ func addresses(line string) []string {
 			out = append(out, s)
 		}
 	}
+	quoted, start := false, 0
+	for i, r := range line {
+		switch {
+		case r == '"':
+			quoted = !quoted
+		case !quoted && strings.ContainsRune(",;\r\n", r):
+			add(line[start:i])
+			start = i + 1
+		}
+	}
+	add(line[start:])
 	return out
 }
 

@@ -20,6 +20,12 @@ function ask(url, body, then, progress) {
   return x;
 }
 
+// filled is a form as the browser would send it.
+function filled(form, button) {
+  const data = new FormData(form, button);
+  return form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
+}
+
 // put takes parts over from another page. A part that is being typed in stays, and focus and open details are kept.
 function put(doc, ids) {
   for (const id of ids) {
@@ -27,7 +33,8 @@ function put(doc, ids) {
     if (!now || !next || now.isEqualNode(next)) continue;
     const at = document.activeElement;
     if (now.contains(at) && /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName)) continue;
-    if (all("input:not([type=hidden])", now).some((i) => i.type !== "checkbox" && i.value !== i.defaultValue)) continue;
+    if (all("input:not([type=hidden], [type=checkbox], [type=radio])", now).some((i) => i.value !== i.defaultValue)) continue;
+    if (all("select", now).some((s) => s.selectedIndex > 0)) continue;
     const open = all("details", now).map((d) => d.open);
     const where = now.contains(at) ? all("a, button, summary", now).indexOf(at) : -1;
     now.replaceWith(document.adoptNode(next));
@@ -38,10 +45,12 @@ function put(doc, ids) {
 }
 
 // Live refresh: the server says what kind of thing happened; parts that show such things are asked for again.
-let due = null;
+let due = null, source = null, silent = 0;
 function listen() {
-  const source = new EventSource("live");
-  let silent = 0;
+  if (source) source.close();
+  source = null;
+  if (document.hidden) return; // a browser opens six connections to one place, for all its windows together
+  source = new EventSource("live");
   source.onopen = () => { silent = 0; $("gone").hidden = true; };
   source.onerror = () => { if (source.readyState === EventSource.CLOSED || ++silent > 3) $("gone").hidden = false; };
   source.onmessage = (e) => {
@@ -161,7 +170,7 @@ function typedOnly(e) {
 function ready(within) {
   all("form[data-draft]", within).forEach(draft);
   all("[data-words]", within).forEach(boxes);
-  all("form[data-silent]", within).forEach((f) => ask(f.action, new FormData(f), () => refresh()));
+  all("form[data-silent]", within).forEach((f) => ask(f.action, filled(f), () => refresh()));
 }
 addEventListener("beforeinput", typedOnly);
 for (const kind of ["paste", "drop"]) addEventListener(kind, (e) => {
@@ -173,17 +182,20 @@ addEventListener("submit", (e) => {
   const part = e.target.dataset.part;
   if (!part) return;
   e.preventDefault();
-  ask(e.target.action, new FormData(e.target, e.submitter), (doc) => doc && put(doc, [part, "note"]));
+  ask(e.target.action, filled(e.target, e.submitter), (doc) => doc && put(doc, [part, "note"]));
   e.target.reset();
 });
 addEventListener("click", (e) => {
-  const a = e.target.closest && e.target.closest("a[data-number]"), dial = $("dial");
+  if (!e.target.closest) return;
+  if (e.target.closest("[data-print]")) print();
+  const a = e.target.closest("a[data-number]"), dial = $("dial");
   if (!a || !dial) return;
   e.preventDefault();
   dial.value = a.dataset.number;
   $("phone").scrollIntoView({ block: "nearest" });
   dial.form.requestSubmit();
 });
+addEventListener("visibilitychange", () => { listen(); if (!document.hidden) refresh(); });
 addEventListener("DOMContentLoaded", () => {
   ready(document);
   listen();
