@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	maxLayers = 8
+	maxLayers = 5         // sign, encrypt, sign (RFC 2634) is three
 	heldBytes = 256 << 10 // an opened content up to this size is kept, not opened again for each part
 )
 
@@ -182,10 +182,13 @@ func (d *description) enterDetached(part *message.Part) (message.Source, error) 
 		layer.Signed, layer.Err = nil, fmt.Errorf("%w: the signature encloses another content", ErrDamaged)
 	case onlyDigests(layer.Signed):
 		if again, err := cms.ReadSigned(signature, canonical{inside}); err == nil && !onlyDigests(again) {
-			layer.Signed, inside = again, canonical{inside}
+			layer.Signed = again
 		}
 	}
 	d.Layers = append(d.Layers, layer)
+	if layer.Signed != nil {
+		return layer.Signed, nil // the same bytes, checked again
+	}
 	return inside, nil
 }
 

@@ -158,7 +158,7 @@ func TestProblems(t *testing.T) {
 		{"cut short", entity("application/pkcs7-mime", env[:len(env)/2]), smime.ErrDamaged, "encrypted(error)"},
 		{"last block changed", entity("application/pkcs7-mime", env[:len(env)-1]+string(env[len(env)-1]^1)), smime.ErrDamaged, "encrypted(error)"},
 		{"signature alone", entity("application/pkcs7-mime; smime-type=signed-data", signature(alice, "x")), smime.ErrNoContent, "signed(error)"},
-		{"layers without end", deep, smime.ErrLimit, strings.TrimSuffix(strings.Repeat("signed(valid) ", 7)+"signed(error)", " ")},
+		{"layers without end", deep, smime.ErrLimit, strings.TrimSuffix(strings.Repeat("signed(valid) ", 4)+"signed(error)", " ")},
 		{"compressed", entity("application/pkcs7-mime; smime-type=compressed-data", compressed), smime.ErrUnsupported, "compressed(error)"},
 		{"too many parts", multipart("mixed", "m", slices.Repeat([]string{"\r\n"}, 1001)...), smime.ErrLimit, ""},
 		{"too many parts, signed", clearSigned(alice, multipart("mixed", "m", slices.Repeat([]string{"\r\n"}, 1001)...)), smime.ErrLimit, "signed(error)"},

@@ -250,6 +250,24 @@ func TestLettersThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// TestInternationalAddresses: domains travel as A-labels; what stands before the @
+// can't, and needs a server that knows RFC 6531.
+func TestInternationalAddresses(t *testing.T) {
+	l := letter()
+	l.From.Addr, l.To = "jörg@münchen.example", []message.Address{{Name: "Bob", Addr: "Bob@münchen.example"}}
+	raw := seal(t, l, people()["alice"], people()["bob"])
+	o := open(t, raw, people()["bob"].opens())
+	if got := o.Outer.Get("From") + " " + o.Outer.Get("To"); got != "jörg@xn--mnchen-3ya.example bob@xn--mnchen-3ya.example" {
+		t.Error(got)
+	}
+	if from := o.Header.Addresses("From"); len(from) != 1 || from[0].Addr != "jörg@xn--mnchen-3ya.example" {
+		t.Error(from)
+	}
+	if err := smime.CheckOuter(bytes.NewReader(raw)); err != nil {
+		t.Error(err)
+	}
+}
+
 // growing is an attachment that is longer each time it is read.
 type growing struct{ n int }
 
