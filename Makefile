@@ -56,7 +56,7 @@ fuzz:
 	@for p in $$(grep -rl --include='*_test.go' '^func Fuzz' cmd mailer platform tray vault | xargs -r -n1 dirname | sort -u); do \
 	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$p/*_test.go | cut -c6-); do \
 	    echo "fuzz $$p $$f $(FUZZTIME)"; \
-	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) ./$$p >/tmp/countersign-fuzz.$$$$ 2>&1 || { cat /tmp/countersign-fuzz.$$$$; exit 1; }; \
+	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$p >/tmp/countersign-fuzz.$$$$ 2>&1 || { cat /tmp/countersign-fuzz.$$$$; exit 1; }; \
 	  done; \
 	done; rm -f /tmp/countersign-fuzz.*
 

@@ -1,0 +1,269 @@
+// Package agent puts the rooms together, in one place: it opens the vault, joins
+// the mailer, answers everything in tray/control, serves the page and the socket,
+// fetches mail and works through the outbox. It decides nothing itself.
+//
+// An [Agent] is one profile. Several can live in one process, as in the demo;
+// nothing here is global. [Main] is the program.
+//
+// Files: agent.go opens and runs; mail.go, contacts.go, identities.go, anchors.go,
+// accounts.go, journal.go and settings.go answer the interfaces of control, in its
+// values, which values.go converts; courier.go fetches and submits; events.go keeps
+// what the faces are told.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"countersign/mailer"
+	"countersign/mailer/account"
+	"countersign/mailer/outbox"
+	"countersign/platform"
+	"countersign/platform/keychain"
+	"countersign/platform/localsock"
+	"countersign/tray/control"
+	"countersign/tray/web"
+	"countersign/vault"
+	"countersign/vault/book"
+	"countersign/vault/contacts/keyset"
+	"countersign/vault/discover"
+	"countersign/vault/journal"
+	"countersign/vault/trust"
+)
+
+// Options is what an agent stands on.
+type Options struct {
+	Dirs       platform.Dirs
+	Keychain   keychain.Store
+	Policy     string             // path of the administrator's policy file; empty: none is looked for
+	Simulation control.Simulation // the demo's telephone, or nil
+	Demo       bool
+	Log        *slog.Logger
+	Clock      func() time.Time // nil: time.Now
+	Rand       io.Reader        // nil: crypto/rand
+}
+
+// Agent is one open profile.
+type Agent struct {
+	dirs       platform.Dirs
+	policyPath string
+	demo       bool
+	openPage   bool
+	log        *slog.Logger
+	clock      func() time.Time
+
+	vault    *vault.Vault
+	book     *book.Book
+	journal  *journal.Journal
+	checker  *discover.Checker
+	mailer   *mailer.Mailer
+	accounts *account.Accounts
+	events   *events
+	page     *web.Page
+	svc      *control.Service
+
+	fetching sync.Mutex // one fetch at a time, so that nothing is brought twice
+	fetched  fetched
+	poke     chan struct{} // wakes the fetching
+	stop     context.CancelFunc
+	stopped  context.Context
+}
+
+// stopDelay lets the answer to a stop get out first.
+const stopDelay = 100 * time.Millisecond
+
+// Open opens a profile, or makes a new one. Nothing runs until Run.
+func Open(ctx context.Context, o Options) (a *Agent, err error) {
+	a = &Agent{dirs: o.Dirs, policyPath: o.Policy, demo: o.Demo, log: o.Log, clock: o.Clock, poke: make(chan struct{}, 1)}
+	if a.clock == nil {
+		a.clock = time.Now
+	}
+	a.stopped, a.stop = context.WithCancel(context.Background())
+	list := keyset.Words()
+	a.vault, err = vault.Open(ctx, o.Dirs.Data, o.Keychain, vault.Options{Clock: a.clock, Rand: o.Rand, Words: list[:]})
+	if err != nil {
+		return nil, words(err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.vault.Close())
+		}
+	}()
+	if err := a.furnish(ctx, o); err != nil {
+		return nil, err
+	}
+	a.serve(o.Simulation)
+	a.page, err = web.New(a.svc, web.Options{PeerIsMe: platform.PeerIsMe, Clock: a.clock})
+	if err != nil {
+		return nil, fmt.Errorf("making the page: %w", err)
+	}
+	return a, nil
+}
+
+// furnish opens the rooms that stand on the vault's database.
+func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
+	db := a.vault.DB()
+	if err := db.Migrate("agent", preferencesSchema); err != nil {
+		return err
+	}
+	if a.events, err = openEvents(db, a.clock); err != nil {
+		return err
+	}
+	if a.journal, err = journal.Open(ctx, db, a.vault.Place("journal"), a.clock); err != nil {
+		return err
+	}
+	if a.book, err = book.Open(ctx, db, a.vault.RecordKey(), a.clock); err != nil {
+		return err
+	}
+	if problem := a.book.Problem(); problem != nil {
+		if err := a.note(ctx, "address-book", "", problem.Error()); err != nil {
+			return err
+		}
+	}
+	if a.checker, err = discover.Open(db, a.clock); err != nil {
+		return err
+	}
+	if a.accounts, err = account.Open(a.vault); err != nil {
+		return err
+	}
+	box := &outbox.Box{DB: db, Clock: a.clock, Rand: o.Rand, Submit: a.submit}
+	a.mailer = &mailer.Mailer{
+		DB: db, Vault: a.vault, Book: a.book, Journal: a.journal, Outbox: box,
+		Drafts: &mailer.Drafts{DB: db, Clock: a.clock},
+		Check:  a.check, Settings: a.rules, HasAccount: a.hasAccount, Emit: a.emit,
+		Clock: a.clock, Rand: o.Rand, Zone: time.Local,
+	}
+	box.Again, box.Changed = a.mailer.Again, a.mailer.Changed
+	if err := a.mailer.Open(); err != nil {
+		return err
+	}
+	return box.Open(ctx)
+}
+
+// serve lays out what can be asked.
+func (a *Agent) serve(sim control.Simulation) {
+	a.svc = &control.Service{
+		Mail: letters{a}, Contacts: people{a}, Identities: identities{a}, Anchors: anchors{a}, Accounts: mailboxes{a},
+		Journal: record{a}, Settings: preferences{a}, Events: a.events, Simulation: sim,
+	}
+}
+
+// Service is everything that can be asked of this agent.
+func (a *Agent) Service() *control.Service { return a.svc }
+
+// Run serves the socket and the page, fetches and sends, until ctx ends or the
+// agent is told to stop.
+func (a *Agent) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	context.AfterFunc(a.stopped, func() { cancel(nil) })
+	var running sync.WaitGroup
+	for name, work := range map[string]func(context.Context) error{
+		"the socket": a.answer, "the page": a.showPage, "the outbox": a.mailer.Outbox.Run, "the mailboxes": a.fetchAll, "the journal": a.keepJournal,
+	} {
+		running.Go(func() {
+			if err := work(ctx); err != nil && ctx.Err() == nil {
+				cancel(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	<-ctx.Done()
+	running.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// Close locks the vault and closes the database. Run must have returned.
+func (a *Agent) Close() error { return a.vault.Close() }
+
+func (a *Agent) answer(ctx context.Context) error {
+	l, err := localsock.Listen(a.dirs.Run)
+	if err != nil {
+		return err
+	}
+	return control.Serve(ctx, l, a.svc)
+}
+
+func (a *Agent) showPage(ctx context.Context) error {
+	l, err := web.Listen()
+	if err != nil {
+		return err
+	}
+	if a.openPage {
+		go func() {
+			if err := a.OpenPage(ctx); err != nil && !errors.Is(err, platform.ErrNoDesktop) {
+				a.log.Warn("opening the page", "error", err)
+			}
+		}()
+	}
+	return a.page.Serve(ctx, l)
+}
+
+// OpenPage opens the page in an app window or the default browser. It fails with
+// platform.ErrNoDesktop where there is no screen.
+func (a *Agent) OpenPage(context.Context) error {
+	file, err := a.page.SignInFile(a.dirs.Run)
+	if err != nil {
+		return err
+	}
+	return platform.OpenBrowser(file, filepath.Join(a.dirs.Data, "browser"))
+}
+
+// keepJournal moves the journal's head into the keychain once a day.
+func (a *Agent) keepJournal(ctx context.Context) error {
+	day := time.NewTicker(24 * time.Hour)
+	defer day.Stop()
+	for {
+		if err := a.journal.Hold(ctx); err != nil && ctx.Err() == nil {
+			a.log.Warn("holding the journal's head", "error", err)
+		}
+		select {
+		case <-day.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// check judges a certificate, by the rules of the moment for what may be fetched
+// (I1). A policy file that cannot be understood allows no host.
+func (a *Agent) check(ctx context.Context, q trust.Question, fetch bool) trust.Verdict {
+	prefs, policy, err := a.rules(ctx)
+	if err != nil {
+		policy.RevocationHosts = nil
+	}
+	return a.checker.Check(ctx, q, discover.Rules{Chosen: fetch, AllowPrivate: prefs.AllowPrivate, Hosts: policy.RevocationHosts})
+}
+
+// note writes a line into the journal.
+func (a *Agent) note(ctx context.Context, kind, person, says string) error {
+	return a.journal.Append(ctx, kind, person, says)
+}
+
+// tell stores an event for the faces.
+func (a *Agent) tell(ctx context.Context, kind, id, says string) error {
+	return a.events.add(ctx, kind, id, says)
+}
+
+func (a *Agent) emit(ctx context.Context, e mailer.Event) {
+	if err := a.tell(ctx, e.Kind, e.ID, e.Says); err != nil {
+		a.log.Warn("telling the faces", "error", err)
+	}
+}
+
+// version is the module's version as built.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

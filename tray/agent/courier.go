@@ -1,0 +1,215 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"countersign/mailer/outbox"
+	"countersign/mailer/smime"
+	"countersign/mailer/transport"
+	"countersign/tray/control"
+	"countersign/vault/sealed"
+)
+
+// fetched remembers, for the edge of every face, how the fetching went.
+type fetched struct {
+	mu       sync.Mutex
+	at       map[string]time.Time
+	problems map[string]string // by address; "" for what concerns no mailbox
+}
+
+func (f *fetched) done(address string, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.at == nil {
+		f.at = map[string]time.Time{}
+	}
+	f.at[address] = at
+	delete(f.problems, address)
+}
+
+func (f *fetched) fail(address, says string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.problems == nil {
+		f.problems = map[string]string{}
+	}
+	f.problems[address] = says
+}
+
+func (f *fetched) of(address string) (time.Time, string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.at[address], f.problems[address]
+}
+
+func (f *fetched) last() (t time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, at := range f.at {
+		if at.After(t) {
+			t = at
+		}
+	}
+	return t
+}
+
+func (f *fetched) problem() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.problems[""]; p != "" {
+		return p
+	}
+	for address, p := range f.problems {
+		return address + ": " + p
+	}
+	return ""
+}
+
+// submit hands one envelope to the server of its sender's account, past the last door.
+func (a *Agent) submit(ctx context.Context, e outbox.Envelope, bytes sealed.Source) (transport.Result, error) {
+	server, as, err := a.accounts.Submission(ctx, e.From)
+	if err != nil {
+		return transport.Result{}, err
+	}
+	s := transport.Submitter{Door: smime.CheckOuter}
+	return s.Submit(ctx, server, as, e.From, e.To, bytes)
+}
+
+// wake makes the fetching look at once: an account or a setting changed.
+func (a *Agent) wake() {
+	select {
+	case a.poke <- struct{}{}:
+	default:
+	}
+}
+
+// fetchAll watches every mailbox until ctx ends. When the accounts change, it
+// begins anew.
+func (a *Agent) fetchAll(ctx context.Context) error {
+	for ctx.Err() == nil {
+		round, cancel := context.WithCancel(ctx)
+		list, err := a.accounts.List(ctx)
+		if err != nil {
+			cancel()
+			return err
+		}
+		var watching sync.WaitGroup
+		for _, acc := range list {
+			watching.Go(func() { a.watch(round, acc.Address) })
+		}
+		select {
+		case <-a.poke:
+		case <-ctx.Done():
+		}
+		cancel()
+		watching.Wait()
+	}
+	return nil
+}
+
+// Pauses after a mailbox could not be reached.
+const (
+	firstPause = 5 * time.Second
+	lastPause  = 5 * time.Minute
+)
+
+// watch fetches from one mailbox, and again whenever its server says that there is
+// something or the user's interval has passed.
+func (a *Agent) watch(ctx context.Context, address string) {
+	pause := firstPause
+	for ctx.Err() == nil {
+		err := a.stay(ctx, address, func() { pause = firstPause })
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		a.fetched.fail(address, says(err))
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, lastPause)
+		case <-ctx.Done():
+		}
+	}
+}
+
+// stay keeps one connection for as long as it lasts.
+func (a *Agent) stay(ctx context.Context, address string, connected func()) error {
+	box, err := a.dial(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer box.Close()
+	for {
+		if _, err := a.fetch(ctx, address, box); err != nil {
+			return err
+		}
+		connected()
+		prefs, _, err := a.rules(ctx)
+		if err != nil {
+			prefs.FetchMinutes = 5 // fetching goes on; it is sending that stops
+		}
+		if err := box.Wait(ctx, time.Duration(prefs.FetchMinutes)*time.Minute); err != nil {
+			return err
+		}
+	}
+}
+
+// fetch brings what is new in one mailbox.
+func (a *Agent) fetch(ctx context.Context, address string, box *transport.Mailbox) (int, error) {
+	a.fetching.Lock()
+	defer a.fetching.Unlock()
+	after, err := a.mailer.Position(ctx, address)
+	if err != nil {
+		return 0, err
+	}
+	got, err := box.Fetch(ctx, after, func(m transport.Arrival, r io.Reader) error {
+		_, err := a.mailer.Deliver(ctx, address, m.Position, r)
+		return err
+	})
+	if err != nil {
+		return got.New, err
+	}
+	if err := a.mailer.Reached(ctx, address, got.Position); err != nil {
+		return got.New, err
+	}
+	a.fetched.done(address, a.clock())
+	for _, left := range got.Left {
+		a.fetched.fail(address, left.Says)
+	}
+	return got.New, nil
+}
+
+// says is a failure in words that may be shown.
+func says(err error) string {
+	var t *transport.Error
+	if errors.As(err, &t) {
+		return t.Says
+	}
+	return words(err).Error()
+}
+
+// Fetch asks every account for new mail now, over a connection of its own.
+func (s letters) Fetch(ctx context.Context, _ control.None) (control.Fetched, error) {
+	list, err := s.accounts.List(ctx)
+	if err != nil {
+		return control.Fetched{}, words(err)
+	}
+	var result control.Fetched
+	for _, acc := range list {
+		box, err := s.dial(ctx, acc.Address)
+		n := 0
+		if err == nil {
+			n, err = s.fetch(ctx, acc.Address, box)
+			err = errors.Join(err, box.Close())
+		}
+		result.New += n
+		if err != nil {
+			s.fetched.fail(acc.Address, says(err))
+			result.Problems = append(result.Problems, acc.Address+": "+says(err))
+		}
+	}
+	return result, nil
+}

@@ -1,0 +1,132 @@
+package agent
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"countersign/platform"
+	"countersign/platform/keychain"
+)
+
+// fileKeychainWork is scrypt's work factor for a file keychain: about a second.
+const fileKeychainWork = 18
+
+type flags struct {
+	home, keychain, passphrase string
+	headless                   bool
+}
+
+// Main is the program countersign-agent. It returns the exit code: 0 ended in
+// order, 1 failed, 2 wrong usage.
+func Main() int {
+	var f flags
+	set := flag.NewFlagSet("countersign-agent", flag.ContinueOnError)
+	set.StringVar(&f.home, "home", "", "keep the whole profile in this `folder` (or COUNTERSIGN_HOME)")
+	set.StringVar(&f.keychain, "keychain", "system", "where private keys are kept: `system or file`")
+	set.StringVar(&f.passphrase, "passphrase-file", "", "the `file` that holds the file keychain's passphrase; - reads a line from standard input")
+	set.BoolVar(&f.headless, "headless", false, "open no browser")
+	set.Bool("demo", false, "run on an embedded mail server with a colleague to write to")
+	if err := set.Parse(os.Args[1:]); err != nil {
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, f); err != nil {
+		fmt.Fprintln(os.Stderr, "countersign-agent:", err)
+		return 1
+	}
+	return 0
+}
+
+func run(ctx context.Context, f flags) error {
+	if err := platform.Harden(); err != nil {
+		return fmt.Errorf("keeping keys out of core dumps: %w", err)
+	}
+	dirs, err := platform.FindDirs(f.home)
+	if err != nil {
+		return err
+	}
+	if err := dirs.Make(); err != nil {
+		return err
+	}
+	lock, err := platform.Lock(dirs.Run)
+	if errors.Is(err, platform.ErrRunning) {
+		return errors.New("Countersign already runs for this profile. `countersign page` opens its page")
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	store, err := openKeychain(ctx, f, dirs)
+	if err != nil {
+		return err
+	}
+	a, err := Open(ctx, Options{
+		Dirs: dirs, Keychain: store, Policy: platform.PolicyPath(), Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if !f.headless {
+		a.openPage = true
+	}
+	return a.Run(ctx)
+}
+
+func openKeychain(ctx context.Context, f flags, dirs platform.Dirs) (keychain.Store, error) {
+	switch f.keychain {
+	case "system":
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		store, err := keychain.OpenSystem(ctx, dirs.Data)
+		if err != nil {
+			return nil, fmt.Errorf("%w. Unlock the keychain, or start with --keychain file on a machine that has none", err)
+		}
+		return store, nil
+	case "file":
+		passphrase, err := readPassphrase(f.passphrase)
+		if err != nil {
+			return nil, err
+		}
+		return keychain.OpenFile(filepath.Join(dirs.Data, "keychain.age"), passphrase, fileKeychainWork)
+	}
+	return nil, fmt.Errorf("--keychain is system or file, not %q", f.keychain)
+}
+
+// readPassphrase reads the first line of the file, or of standard input.
+func readPassphrase(name string) ([]byte, error) {
+	in := io.Reader(os.Stdin)
+	switch name {
+	case "":
+		return nil, errors.New("a file keychain needs its passphrase: name it with --passphrase-file")
+	case "-":
+	default:
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the passphrase: %w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadBytes('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("reading the passphrase: %w", err)
+	}
+	line = bytes.TrimRight(line, "\r\n")
+	if len(line) == 0 {
+		return nil, errors.New("the passphrase is empty")
+	}
+	return line, nil
+}

@@ -1,0 +1,154 @@
+package agent
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"countersign/platform"
+	"countersign/tray/control"
+	"countersign/vault"
+	"countersign/vault/settings"
+)
+
+// preferences answers control.Settings, and tells the other rooms what the user
+// prefers and the administrator allows.
+type preferences struct{ *Agent }
+
+const preferencesSchema = `CREATE TABLE preferences (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT NULL) STRICT`
+
+// load reads the preferences as stored.
+func (a *Agent) load(ctx context.Context) (settings.Preferences, error) {
+	var body string
+	err := a.vault.DB().View(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT body FROM preferences`).Scan(&body)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return settings.Default(), nil
+	}
+	if err != nil {
+		return settings.Preferences{}, fmt.Errorf("reading the preferences: %w", err)
+	}
+	return settings.ParsePreferences([]byte(body))
+}
+
+// rules is what the user prefers within what the administrator allows. A policy
+// file that is there and cannot be understood is an error, and stops all sending (F2).
+func (a *Agent) rules(ctx context.Context) (settings.Preferences, settings.Policy, error) {
+	prefs, err := a.load(ctx)
+	if err != nil {
+		return prefs, settings.Policy{}, err
+	}
+	if a.policyPath == "" {
+		return prefs, settings.Policy{}, nil
+	}
+	data, err := platform.PolicyFile(a.policyPath)
+	if err != nil || data == nil {
+		return prefs, settings.Policy{}, err
+	}
+	p, err := settings.ParsePolicy(data)
+	if err != nil {
+		return prefs, settings.Policy{}, err
+	}
+	return p.Limit(prefs), p, nil
+}
+
+// Get returns the preferences in force.
+func (s preferences) Get(ctx context.Context, _ control.None) (control.Preferences, error) {
+	p, _, err := s.rules(ctx)
+	return control.Preferences(p), words(err)
+}
+
+// Set stores the preferences and returns those in force.
+func (s preferences) Set(ctx context.Context, p control.Preferences) (control.Preferences, error) {
+	wanted := settings.Preferences(p)
+	body, err := wanted.Marshal()
+	if err != nil {
+		return control.Preferences{}, &control.Error{Code: control.CodeInvalid, Says: "That setting is out of bounds.", Next: err.Error()}
+	}
+	err = s.vault.DB().Update(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO preferences (only, body) VALUES (1, ?)
+			ON CONFLICT (only) DO UPDATE SET body = excluded.body`, string(body))
+		return err
+	})
+	if err != nil {
+		return control.Preferences{}, fmt.Errorf("storing the preferences: %w", err)
+	}
+	if err := s.note(ctx, "settings", "", "The settings were changed."); err != nil {
+		return control.Preferences{}, err
+	}
+	s.wake()
+	return s.Get(ctx, control.None{})
+}
+
+// Status is what stands at the edge of every face.
+func (s preferences) Status(ctx context.Context, _ control.None) (control.Status, error) {
+	st := control.Status{Version: version(), Demo: s.demo, LastFetch: s.fetched.last(), Problem: s.fetched.problem()}
+	own, err := s.vault.Identities(ctx)
+	if err != nil {
+		st.Problem = words(err).Error()
+	}
+	if len(own) > 0 {
+		st.Address, st.Name, st.Keys = own[0].Address, own[0].Name, "Keys in the "+own[0].KeyPlace
+	}
+	if st.Setup, err = s.setup(ctx, own); err != nil {
+		return st, err
+	}
+	if _, _, err := s.rules(ctx); err != nil {
+		st.Problem = "The administrator's policy file cannot be used, so nothing is sent."
+	}
+	if st.Unread, err = s.mailer.Unread(ctx); err != nil {
+		return st, err
+	}
+	if st.Waiting, err = s.waiting(ctx); err != nil {
+		return st, err
+	}
+	st.Outbox, err = s.mailer.Outbox.Unfinished(ctx)
+	return st, err
+}
+
+// setup lists the steps of the first set-up, in order.
+func (s preferences) setup(ctx context.Context, own []vault.Identity) ([]control.Step, error) {
+	anchors, err := s.book.Anchors(ctx)
+	if err != nil {
+		return nil, err
+	}
+	accounts, err := s.accounts.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	recovery, err := s.vault.Recovery(ctx)
+	if err != nil {
+		return nil, err
+	}
+	usable := false
+	for _, i := range own {
+		usable = usable || !i.Retired && i.Signing != nil && i.Encryption != nil
+	}
+	return []control.Step{
+		{Name: "identity", Title: "Your certificate", Why: "It signs what you write, and others encrypt to it.",
+			Done: usable, Command: "countersign identity import FILE.p12"},
+		{Name: "anchor", Title: "An authority you trust", Why: "It vouches for other people's certificates until you have called them.",
+			Done: len(anchors) > 0, Command: "countersign anchor add FILE.pem"},
+		{Name: "account", Title: "Your mailbox", Why: "To send and to fetch mail.",
+			Done: len(accounts) > 0, Command: "countersign account add ADDRESS"},
+		{Name: "recovery", Title: "Your recovery file", Why: "If this computer breaks, it opens your mail on the next one.",
+			Done: recovery.State == vault.RecoveryReady, Command: "countersign recovery make"},
+	}, nil
+}
+
+// PageAddress returns an address that signs this user's browser in once.
+func (s preferences) PageAddress(context.Context, control.None) (control.PageAddress, error) {
+	if s.page == nil {
+		return control.PageAddress{}, &control.Error{Code: control.CodeNotHere, Says: "The page is not served.", Next: "Start Countersign again."}
+	}
+	return control.PageAddress{URL: s.page.Address()}, nil
+}
+
+// Stop ends the agent in order, once this answer is on its way.
+func (s preferences) Stop(context.Context, control.None) (control.None, error) {
+	time.AfterFunc(stopDelay, s.stop)
+	return control.None{}, nil
+}
