@@ -25,9 +25,8 @@ const (
 
 func newLive() *live { return &live{seats: map[chan control.Event]bool{}} }
 
-// watch follows the agent's events until ctx ends. The agent's list is stored:
-// what happened before is passed over without a look at the clock, because no
-// window is open yet that could be told.
+// watch follows the agent's events until ctx ends. What happened before the
+// start comes first and finds nobody to tell.
 func (l *live) watch(ctx context.Context, events control.Events) {
 	var after control.Cursor
 	for ctx.Err() == nil {

@@ -33,6 +33,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"countersign/tray/control"
@@ -104,7 +105,9 @@ func Listen() (net.Listener, error) { return door.Listen() }
 // Serve answers on l until ctx ends, and closes l. It may be called once.
 func (p *Page) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { p.live.watch(ctx, p.svc.Events) })
+	defer watching.Wait()
 	defer cancel()
-	go p.live.watch(ctx, p.svc.Events)
 	return p.Door.Serve(ctx, l)
 }

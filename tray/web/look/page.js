@@ -30,17 +30,17 @@ function filled(form, button) {
 function put(doc, ids) {
   for (const id of ids) {
     const now = $(id), next = doc.getElementById(id);
-    if (!now || !next || now.isEqualNode(next)) continue;
+    if (!now || !next || now.isEqualNode(next) || now.querySelector(":popover-open")) continue;
     const at = document.activeElement;
     if (now.contains(at) && /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName)) continue;
     if (all("input:not([type=hidden], [type=checkbox], [type=radio])", now).some((i) => i.value !== i.defaultValue)) continue;
     if (all("select", now).some((s) => s.selectedIndex > 0)) continue;
     const open = all("details", now).map((d) => d.open);
     const where = now.contains(at) ? all("a, button, summary", now).indexOf(at) : -1;
-    now.replaceWith(document.adoptNode(next));
-    all("details", next).forEach((d, i) => { d.open = d.open || !!open[i]; });
-    if (where >= 0) (all("a, button, summary", next)[where] || $("main")).focus();
-    ready(next);
+    now.replaceChildren(...document.adoptNode(next).childNodes);
+    all("details", now).forEach((d, i) => { d.open = d.open || !!open[i]; });
+    if (where >= 0) (all("a, button, summary", now)[where] || $("main")).focus();
+    ready(now);
   }
 }
 
@@ -69,9 +69,9 @@ function refresh() {
 function draft(form) {
   let timer = null, running = false, again = false;
   const body = () => { const b = new FormData(form); b.delete("file"); return b; };
-  const shown = (doc) => {
+  const shown = (doc, status) => {
     running = false;
-    if (!doc) { $("why").textContent = "This could not be kept: Countersign does not answer."; return; }
+    if (status !== 200) { $("why").textContent = "This could not be kept: Countersign does not answer."; return; }
     put(doc, ["states", "files", "send", "note"]);
     if (again) { again = false; save(); }
   };
@@ -87,7 +87,7 @@ function draft(form) {
     running = true;
     const name = e.target.files.length === 1 ? e.target.files[0].name : e.target.files.length + " files";
     say("Attaching " + name);
-    ask(form.action, new FormData(form), (doc) => { e.target.value = ""; shown(doc); say(doc ? "Attached: " + name : "Not attached"); },
+    ask(form.action, new FormData(form), (doc, status) => { e.target.value = ""; shown(doc, status); say(status === 200 ? "Attached: " + name : "Not attached"); },
       (percent) => { $("why").textContent = "Sealing " + name + ": " + percent + " %"; });
   });
   form.addEventListener("click", (e) => {
@@ -199,6 +199,6 @@ addEventListener("visibilitychange", () => { listen(); if (!document.hidden) ref
 addEventListener("DOMContentLoaded", () => {
   ready(document);
   listen();
-  const first = document.querySelector("#note .stop, #note .care");
+  const first = document.querySelector("#note .stop, #note .care") || document.querySelector("#note .good") && document.querySelector("#verifying [data-words] input");
   if (first) first.focus();
 });
