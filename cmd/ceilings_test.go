@@ -14,8 +14,10 @@ const (
 	constructorArgs = 5
 )
 
-// joining rooms put others together and are larger for it; the reason stands here.
-var joining = map[string]int{}
+// roomy packages may be larger; the reason stands beside them.
+var roomy = map[string]int{
+	"cmd/countersign": 2500, // one file a command, and nothing shared but how things are printed
+}
 
 func TestCeilings(t *testing.T) {
 	sizes := map[string]int{}
@@ -44,7 +46,7 @@ func TestCeilings(t *testing.T) {
 		}
 	}
 	for room, n := range sizes {
-		if limit := max(packageLines, joining[room]); n > limit+limit/10 {
+		if limit := max(packageLines, roomy[room]); n > limit+limit/10 {
 			t.Errorf("%s has %d lines; a package may have about %d", room, n, limit)
 		}
 	}

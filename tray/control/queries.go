@@ -1,0 +1,78 @@
+package control
+
+import "time"
+
+// Queries: the small values that name a thing.
+type (
+	ListQuery struct {
+		Folder string `json:"folder,omitempty"` // inbox when empty
+		Search string `json:"search,omitempty"`
+		Limit  int    `json:"limit,omitempty"`  // 50 when zero, at most 500
+		Before string `json:"before,omitempty"` // the ID of the last one had
+	}
+	MessageQuery struct {
+		ID string `json:"id"`
+	}
+	AttachmentQuery struct {
+		ID   string `json:"id"`
+		Part string `json:"part"`
+	}
+	ReadMark struct {
+		ID   string `json:"id"`
+		Read bool   `json:"read"`
+	}
+	CheckQuery struct {
+		Addresses []string `json:"addresses"`
+	}
+	DraftQuery struct {
+		ID string `json:"id"`
+	}
+	AttachOrder struct {
+		Draft string `json:"draft"`
+		Name  string `json:"name"`
+		Type  string `json:"type"`
+	}
+	DetachOrder struct {
+		Draft string `json:"draft"`
+		Part  string `json:"part"`
+	}
+	OutgoingQuery struct {
+		ID string `json:"id"`
+	}
+	InspectQuery struct {
+		At time.Time `json:"at,omitzero"`
+	}
+	SearchQuery struct {
+		Text  string `json:"text,omitempty"`
+		Limit int    `json:"limit,omitempty"`
+	}
+	ContactQuery struct {
+		Address string `json:"address"`
+	}
+	NewContact struct {
+		Address      string `json:"address"`
+		Name         string `json:"name,omitempty"`
+		Team         bool   `json:"team,omitempty"`
+		Certificates []byte `json:"certificates,omitempty"` // PEM or DER, at most 64 KiB
+	}
+	TestOrder struct {
+		Address   string `json:"address"`
+		Candidate string `json:"candidate,omitempty"`
+	}
+	AnchorQuery struct {
+		Fingerprint string `json:"fingerprint"`
+	}
+	AccountQuery struct {
+		Address string `json:"address"`
+	}
+	JournalQuery struct {
+		Limit  int   `json:"limit,omitempty"`
+		Before int64 `json:"before,omitempty"`
+	}
+	DialOrder struct {
+		Number string `json:"number"`
+	}
+	ActQuery struct {
+		Name string `json:"name"`
+	}
+)
