@@ -57,6 +57,7 @@ const (
 	unsignedLabel  = "Encrypted, but not signed. Anyone could have written or changed this."
 	closedLabel    = "Encrypted, and cannot be opened here."
 	brokenLabel    = "Not secured. The signature does not fit, so anyone could have changed this."
+	writtenLabel   = "You wrote this, and signed it."
 	otherKeyLabel  = "NOT the key you verified for "
 	deniedUnsigned = "It is not signed by the person it says it is from, so it is not quoted."
 	deniedOutside  = "The signature does not cover what was encrypted, so it is not quoted."
@@ -98,7 +99,7 @@ func Judge(o *smime.Opened, f Facts) Verdict {
 	if f.Contact.State == "" {
 		j.Contact = string(contacts.Unknown)
 	}
-	j.from = shownFrom(o)
+	j.from = From(o)
 	j.protection()
 	j.chooseSigner()
 	j.label()
@@ -106,8 +107,19 @@ func Judge(o *smime.Opened, f Facts) Verdict {
 	return j.Verdict
 }
 
-// shownFrom is the one address that From shows. Several, or none, match nobody.
-func shownFrom(o *smime.Opened) string {
+// Signer returns the valid signature that speaks for the content of a message: nil
+// if there is none, or if it was made outside of an encryption.
+func Signer(o *smime.Opened, f Facts) *cms.SignerInfo {
+	j := &judgement{o: o, f: f, from: From(o)}
+	if j.chooseSigner(); j.outside {
+		return nil
+	}
+	return j.signer
+}
+
+// From is the one address that the From shown names, canonical. Several, or none,
+// are empty and match nobody.
+func From(o *smime.Opened) string {
 	list := o.Header.Addresses("From")
 	if len(list) != 1 || len(o.Header.All("From")) != 1 {
 		return ""
@@ -169,7 +181,7 @@ func (j *judgement) chooseSigner() {
 	if j.signer == nil {
 		return
 	}
-	j.Signature, j.Signer, j.Chain = "valid", named(j.signer.Certificate), string(j.trust.Status)
+	j.Signature, j.Signer, j.Chain = "valid", Named(j.signer.Certificate), string(j.trust.Status)
 	if j.from != "" && j.from == j.f.Contact.Address && best > 0 {
 		j.From = "match"
 	}
@@ -217,7 +229,7 @@ func (j *judgement) label() {
 		j.say(Stop, label, "Signature not valid", j.fault(), claims)
 	case j.own():
 		j.From = "match"
-		j.say(Good, "You wrote this, and signed it.", "Written by you")
+		j.say(Good, writtenLabel, "Written by you")
 	case j.From == "mismatch":
 		j.say(Stop, "Signed by "+j.Signer+", but it says it is from "+orNobody(j.from)+".", "Signed by somebody else",
 			"The signature proves nothing about the address that it shows.")
@@ -440,7 +452,7 @@ func Problem(err error) string {
 		return "The signature was made by a method that is no longer safe."
 	case errors.Is(err, cms.ErrNoCertificate):
 		return "The certificate of whoever signed it is not enclosed."
-	case errors.Is(err, cms.ErrDigest), errors.Is(err, cms.ErrSignature):
+	case errors.Is(err, cms.ErrDigest), errors.Is(err, cms.ErrSignature), errors.Is(err, cms.ErrAttributes):
 		return "The content is not what was signed: it was changed on the way, or damaged."
 	case errors.Is(err, cms.ErrIntegrity):
 		return "It was changed on the way, or damaged."
@@ -468,6 +480,14 @@ func (j *judgement) day(t time.Time) string {
 		zone = time.UTC
 	}
 	return t.In(zone).Format("2 January 2006")
+}
+
+// Written is the verdict on the sender's own copy of a letter.
+func Written() Verdict {
+	return Verdict{
+		Protection: "encrypted-and-signed", Signature: "valid", Chain: string(trust.Trusted), From: "match",
+		Contact: string(contacts.Unknown), Level: Good, Label: writtenLabel, Short: "Written by you", Reasons: []string{},
+	}
 }
 
 func orNobody(address string) string {

@@ -127,6 +127,9 @@ func Again(e Envelope, people []Recipient, s Sender) []Refusal {
 	return refusals
 }
 
+// Own tells why the user may send nothing at all.
+func Own(s Sender) []Refusal { return s.refuse() }
+
 // Check tells why nothing can be sent to one recipient now, or nil.
 func Check(r Recipient) *Refusal { return r.refuse() }
 

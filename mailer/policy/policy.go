@@ -79,8 +79,8 @@ func organisation(c contacts.Contact) bool {
 	return c.Organisation() || c.Pin != nil && trust.Binds(c.Pin.Keys.Sign, c.Address) == trust.BoundDomain
 }
 
-// named is how a certificate names its owner.
-func named(c *x509.Certificate) string {
+// Named is how a certificate names its owner, in one line.
+func Named(c *x509.Certificate) string {
 	if c == nil {
 		return "somebody who did not say"
 	}

@@ -1,4 +1,4 @@
-package mailer
+package store
 
 import (
 	"context"
@@ -24,7 +24,7 @@ func newDrafts(t *testing.T) *Drafts {
 	}
 	t.Cleanup(func() { db.Close() })
 	d := &Drafts{DB: db, Clock: func() time.Time { return time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC) }}
-	if err := d.migrate(); err != nil {
+	if err := d.Migrate(); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -57,7 +57,7 @@ func TestDraftLives(t *testing.T) {
 	if err := d.Detach(ctx, draftID, f.Part); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.DB.Stat(ctx, f.blob); !errors.Is(err, sealed.ErrNoBlob) {
+	if _, err := d.DB.Stat(ctx, f.Blob); !errors.Is(err, sealed.ErrNoBlob) {
 		t.Errorf("the detached file is still there: %v", err)
 	}
 	if err := d.Discard(ctx, draftID); err != nil {

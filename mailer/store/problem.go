@@ -1,4 +1,4 @@
-package mailer
+package store
 
 // Problem is an error that a person reads: what is wrong, and what to do next.
 // Errors returned wrap the values of this package; compare with errors.Is.

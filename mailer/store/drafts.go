@@ -1,4 +1,4 @@
-package mailer
+package store
 
 import (
 	"context"
@@ -41,7 +41,7 @@ type File struct {
 	Name string // safe to use as a file's name
 	Type string // media type as stated
 	Size int64  // bytes
-	blob int64
+	Blob int64  // its bytes
 }
 
 // Drafts keeps what is being written.
@@ -60,7 +60,8 @@ var (
 
 var draftName = regexp.MustCompile(`^[a-z2-7]{26}$`)
 
-func (d *Drafts) migrate() error {
+// Migrate makes the tables that are missing.
+func (d *Drafts) Migrate() error {
 	return d.DB.Migrate("drafts",
 		`CREATE TABLE draft (id TEXT PRIMARY KEY, saved INTEGER NOT NULL, body TEXT NOT NULL) STRICT`,
 		`CREATE TABLE draft_file (
@@ -155,7 +156,7 @@ func files(ctx context.Context, tx *sql.Tx, draft string) (list []File, err erro
 	defer rows.Close()
 	for rows.Next() {
 		var f File
-		if err := rows.Scan(&f.Part, &f.Name, &f.Type, &f.Size, &f.blob); err != nil {
+		if err := rows.Scan(&f.Part, &f.Name, &f.Type, &f.Size, &f.Blob); err != nil {
 			return nil, err
 		}
 		list = append(list, f)
@@ -178,14 +179,14 @@ func (d *Drafts) Attach(ctx context.Context, draft string, f File, limit int64, 
 	if err != nil {
 		return File{}, fmt.Errorf("attaching a file: %w", err)
 	}
-	f.Name, f.Type, f.Size, f.blob = message.SafeName(f.Name), mediaType(f.Type), blob.Size, blob.ID
+	f.Name, f.Type, f.Size, f.Blob = message.SafeName(f.Name), mediaType(f.Type), blob.Size, blob.ID
 	err = d.DB.Update(ctx, func(tx *sql.Tx) error {
 		if err := d.DB.Keep(tx, blob.ID); err != nil {
 			return err
 		}
 		return tx.QueryRowContext(ctx, `INSERT INTO draft_file (draft, part, name, type, size, blob)
 			SELECT ?1, coalesce(max(part), 0) + 1, ?2, ?3, ?4, ?5 FROM draft_file WHERE draft = ?1 RETURNING part`,
-			draft, f.Name, f.Type, f.Size, f.blob).Scan(&f.Part)
+			draft, f.Name, f.Type, f.Size, f.Blob).Scan(&f.Part)
 	})
 	if err != nil {
 		return File{}, fmt.Errorf("attaching a file: %w", err)
@@ -235,7 +236,7 @@ func (d *Drafts) Detach(ctx context.Context, draft, part string) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM draft_file WHERE draft = ? AND part = ?`, draft, part); err != nil {
 			return err
 		}
-		return d.DB.Drop(tx, list[i].blob)
+		return d.DB.Drop(tx, list[i].Blob)
 	})
 	if err != nil {
 		return fmt.Errorf("taking a file out of a draft: %w", err)
@@ -245,21 +246,21 @@ func (d *Drafts) Detach(ctx context.Context, draft, part string) error {
 
 // Discard removes a draft with its files. One that is not there is no error.
 func (d *Drafts) Discard(ctx context.Context, id string) error {
-	err := d.DB.Update(ctx, func(tx *sql.Tx) error { return d.remove(ctx, tx, id) })
+	err := d.DB.Update(ctx, func(tx *sql.Tx) error { return d.Remove(ctx, tx, id) })
 	if err != nil {
 		return fmt.Errorf("discarding a draft: %w", err)
 	}
 	return nil
 }
 
-// remove is Discard within the transaction that accepts the message.
-func (d *Drafts) remove(ctx context.Context, tx *sql.Tx, id string) error {
+// Remove is Discard within the transaction that accepts the message.
+func (d *Drafts) Remove(ctx context.Context, tx *sql.Tx, id string) error {
 	list, err := files(ctx, tx, id)
 	if err != nil {
 		return err
 	}
 	for _, f := range list {
-		if err := d.DB.Drop(tx, f.blob); err != nil {
+		if err := d.DB.Drop(tx, f.Blob); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,148 @@
+package mailer
+
+import (
+	"context"
+	"crypto/x509"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+
+	"countersign/mailer/cms"
+	"countersign/mailer/outbox"
+	"countersign/mailer/policy"
+	"countersign/mailer/smime"
+	"countersign/mailer/store"
+	"countersign/vault/contacts"
+	"countersign/vault/sealed"
+)
+
+// outgoing is what was sealed and not yet accepted.
+type outgoing struct {
+	envelopes []outbox.Envelope
+	copy      sealed.Blob
+}
+
+// seal fixes the bytes of every envelope of a plan.
+func (m *Mailer) seal(ctx context.Context, l smime.Letter, plan policy.Plan, s sending) (out outgoing, err error) {
+	for _, e := range plan.Envelopes {
+		stored, err := json.Marshal(e)
+		if err != nil {
+			return out, m.abandon(ctx, out, err)
+		}
+		blob, err := m.write(ctx, s, func(w io.Writer, k smime.Keys) error {
+			if !plan.Encrypted {
+				return smime.Sign(w, l, k, m.Rand)
+			}
+			return smime.Seal(w, l, k, e.Certificates, m.Rand)
+		})
+		if err != nil {
+			return out, m.abandon(ctx, out, err)
+		}
+		out.envelopes = append(out.envelopes, outbox.Envelope{From: s.Address, To: e.To, Plan: stored, Blob: blob.ID, Size: blob.Size})
+	}
+	return out, nil
+}
+
+// ownCopy seals the letter to the sender alone, for the folder of sent mail.
+func (m *Mailer) ownCopy(ctx context.Context, l smime.Letter, s sending) (sealed.Blob, error) {
+	return m.write(ctx, s, func(w io.Writer, k smime.Keys) error {
+		return smime.Seal(w, l, k, []*x509.Certificate{s.Keys.Encrypt}, m.Rand)
+	})
+}
+
+// write streams what a sealing function makes into a blob.
+func (m *Mailer) write(ctx context.Context, s sending, seal func(io.Writer, smime.Keys) error) (sealed.Blob, error) {
+	key, err := m.Vault.Signer(ctx, s.identity.ID)
+	if err != nil {
+		return sealed.Blob{}, err
+	}
+	keys := smime.Keys{
+		Signer:     cms.Signer{Key: key, Certificate: s.identity.Signing},
+		Encryption: s.identity.Encryption, Chain: s.identity.Chain,
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(seal(w, keys)) }()
+	blob, err := m.DB.WriteBlob(ctx, r)
+	r.CloseWithError(err) // frees the writer if the reader stopped first
+	return blob, err
+}
+
+// abandon drops what was sealed and returns why.
+func (m *Mailer) abandon(ctx context.Context, out outgoing, why error) error {
+	return errors.Join(why, m.DB.Update(context.WithoutCancel(ctx), func(tx *sql.Tx) error { return m.drop(tx, out) }))
+}
+
+func (m *Mailer) drop(tx *sql.Tx, out outgoing) error {
+	for _, e := range out.envelopes {
+		if err := m.DB.Drop(tx, e.Blob); err != nil {
+			return err
+		}
+	}
+	if out.copy.ID == 0 {
+		return nil
+	}
+	return m.DB.Drop(tx, out.copy.ID)
+}
+
+// accept commits a letter: its envelopes, the sender's own copy, and the end of the
+// draft, all or nothing.
+func (m *Mailer) accept(ctx context.Context, d Draft, l smime.Letter, to addressees, out outgoing) (Sent, error) {
+	r := store.Message{Folder: SentMail, Blob: out.copy.ID, Digest: out.copy.SHA256, Received: m.Clock(), Read: true}
+	var err error
+	if r.ID, err = m.newID(); err != nil {
+		return Sent{}, m.abandon(ctx, out, err)
+	}
+	if r.Line, err = m.line(ctx, sentSummary(l, to)); err != nil {
+		return Sent{}, m.abandon(ctx, out, err)
+	}
+	m.sign(&r)
+	fresh := false
+	err = m.DB.Update(ctx, func(tx *sql.Tx) error {
+		fresh, err = m.Outbox.Accept(ctx, tx, outbox.Acceptance{ID: d.ID, MessageID: l.MessageID, Subject: l.Subject, Envelopes: out.envelopes})
+		if err != nil {
+			return err
+		}
+		if !fresh {
+			return m.drop(tx, out)
+		}
+		if err := m.mail.File(ctx, tx, r); err != nil {
+			return err
+		}
+		return m.Drafts.Remove(ctx, tx, d.ID)
+	})
+	if err != nil {
+		return Sent{}, m.abandon(ctx, out, err)
+	}
+	if !fresh {
+		return m.accepted(ctx, d.ID)
+	}
+	m.Outbox.Wake()
+	m.note(ctx, "sent", strings.Join(to.all(), ", "), "A letter was accepted for sending.")
+	return Sent{ID: d.ID, MessageID: l.MessageID, To: to.all()}, nil
+}
+
+func (m *Mailer) acceptForm(ctx context.Context, f contacts.Form, l smime.Letter, out outgoing) error {
+	err := m.DB.Update(ctx, func(tx *sql.Tx) error {
+		_, err := m.Outbox.Accept(ctx, tx, outbox.Acceptance{
+			ID: f.ID, MessageID: l.MessageID, Subject: l.Subject, Form: string(f.Kind), Envelopes: out.envelopes,
+		})
+		return err
+	})
+	if err != nil {
+		return m.abandon(ctx, out, err)
+	}
+	m.Outbox.Wake()
+	m.note(ctx, string(f.Kind), f.To, "A fixed message was accepted for sending.")
+	return nil
+}
+
+func (m *Mailer) accepted(ctx context.Context, id string) (Sent, error) {
+	o, err := m.Outbox.Get(ctx, id)
+	s := Sent{ID: id, MessageID: o.MessageID, Again: true}
+	for _, d := range o.Deliveries {
+		s.To = append(s.To, d.Address)
+	}
+	return s, err
+}

@@ -1,0 +1,193 @@
+// Package body takes from the payload of a message what a person reads: its text and
+// its files, and the data of a fixed form.
+//
+// What it is given is what the layers protect (mailer/smime), so nothing from
+// outside of them is ever mixed in. The text is every inline text/plain in order;
+// HTML gives its words alone ([policy.PlainText]) unless the same stands beside it
+// as plain text. Everything else is a file, with a name that is safe to create. All
+// of it is bounded. The package is pure.
+package body
+
+import (
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+
+	"countersign/mailer/message"
+	"countersign/mailer/policy"
+	"countersign/mailer/smime"
+	"countersign/vault/contacts/form"
+)
+
+// Bounds of what is taken from a message at once.
+const (
+	maxShown  = 1 << 20 // bytes of text
+	maxHTML   = 4 << 20 // bytes of HTML to take the text from
+	countable = 1 << 20 // encoded bytes of an attachment whose size is counted; above, it is computed
+	snippet   = 140     // characters
+)
+
+// File is one attachment of a message.
+type File struct {
+	Part string // its identifier within the message
+	Name string // safe to use as a file's name
+	Type string // media type as stated
+	Size int64  // bytes; of a large file within two of the true figure
+}
+
+// Body is what a message says.
+type Body struct {
+	Text      string     // UTF-8, lines end in LF
+	Sanitised bool       // some of it was taken from HTML
+	Files     []File     // in order
+	Form      *form.Form // the data of a fixed form, which is not recognised yet
+	parts     map[string]*message.Part
+}
+
+// Read takes the text and the list of files from a payload. The text is every
+// inline text in order; HTML gives its words, unless it stands beside the same as
+// plain text.
+func Read(payload *message.Part) Body {
+	b := Body{parts: map[string]*message.Part{}}
+	if payload == nil {
+		return b
+	}
+	var texts []string
+	leaves(payload, false, func(p *message.Part, doubled bool) {
+		switch {
+		case p.Type == smime.FormType && b.Form == nil:
+			b.Form = readForm(p)
+		case !inline(p):
+			b.attach(p)
+		case p.Type == "text/plain":
+			texts = append(texts, readText(p, maxShown))
+		case p.Type == "text/html" && !doubled:
+			texts = append(texts, policy.PlainText(readText(p, maxHTML)))
+			b.Sanitised = true
+		case p.Type != "text/html":
+			b.attach(p)
+		}
+	})
+	b.Text = policy.CleanText(strings.Join(texts, "\n\n"))
+	if len(b.Text) > maxShown {
+		b.Text = strings.ToValidUTF8(b.Text[:maxShown], "") + tooLong
+	}
+	return b
+}
+
+const tooLong = "\n\n[The rest of this message is too long to show here.]"
+
+// leaves visits the parts that hold content. A message inside is one of them: it is
+// a file, whatever it holds. Doubled says that the part stands beside the same as
+// plain text.
+func leaves(p *message.Part, doubled bool, visit func(p *message.Part, doubled bool)) {
+	if len(p.Parts) == 0 || p.Type == "message/rfc822" {
+		visit(p, doubled)
+		return
+	}
+	if p.Type == "multipart/alternative" {
+		leaves(&message.Part{Parts: p.Parts}, doubled, func(p *message.Part, _ bool) {
+			doubled = doubled || p.Type == "text/plain" && inline(p)
+		})
+	}
+	for _, child := range p.Parts {
+		leaves(child, doubled, visit)
+	}
+}
+
+func inline(p *message.Part) bool { return p.Disposition != "attachment" && p.Filename == "" }
+
+func readText(p *message.Part, limit int64) string {
+	text, err := p.Text(limit)
+	switch {
+	case errors.Is(err, message.ErrLimit):
+		return text + tooLong
+	case err != nil:
+		return "[This part of the message cannot be read.]"
+	}
+	return text
+}
+
+func readForm(p *message.Part) *form.Form {
+	r, err := p.Open()
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	data, err := io.ReadAll(io.LimitReader(r, form.MaxSize+3))
+	if err != nil {
+		return nil
+	}
+	f, err := form.Parse(data)
+	if err != nil {
+		return nil
+	}
+	return &f
+}
+
+func (b *Body) attach(p *message.Part) {
+	part := strconv.Itoa(len(b.Files) + 1)
+	name := p.Filename
+	if name == "" {
+		name = "part-" + part + extension(p.Type)
+	}
+	b.parts[part] = p
+	b.Files = append(b.Files, File{Part: part, Name: name, Type: p.Type, Size: size(p)})
+}
+
+// Part finds the part that a file was made of, or nil.
+func (b Body) Part(id string) *message.Part { return b.parts[id] }
+
+func extension(mediaType string) string {
+	switch mediaType {
+	case "message/rfc822":
+		return ".eml"
+	case "text/plain":
+		return ".txt"
+	case "text/html":
+		return ".html"
+	case "text/calendar":
+		return ".ics"
+	case "image/png":
+		return ".png"
+	case "image/jpeg":
+		return ".jpg"
+	case "application/pdf":
+		return ".pdf"
+	}
+	return ""
+}
+
+// size is the number of decoded bytes. Counting those of a large file would decrypt
+// the message once more, so there it follows from the length of base64 in lines
+// of 76 characters.
+func size(p *message.Part) int64 {
+	encoded := p.End - p.Body
+	switch {
+	case encoded > countable && p.Encoding == "base64":
+		return encoded * 57 / 78
+	case encoded > countable:
+		return encoded
+	}
+	r, err := p.Open()
+	if err != nil {
+		return 0
+	}
+	defer r.Close()
+	n, err := io.Copy(io.Discard, r)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// FirstWords is the beginning of a text, on one line.
+func FirstWords(text string) string {
+	line := policy.CleanLine(text[:min(len(text), 8*snippet)])
+	runes := []rune(strings.ToValidUTF8(line, ""))
+	if len(runes) <= snippet {
+		return string(runes)
+	}
+	return strings.TrimSpace(string(runes[:snippet])) + " ..."
+}

@@ -1,0 +1,152 @@
+package body_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"countersign/mailer/body"
+	"countersign/mailer/message"
+)
+
+func parse(t testing.TB, text string) *message.Part {
+	t.Helper()
+	p, err := message.Parse(message.Bytes(strings.ReplaceAll(text, "\n", "\r\n")), message.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// multi writes a multipart of the kind given.
+func multi(kind string, parts ...string) string {
+	b := "b" + strings.ReplaceAll(kind, "/", "")
+	var s strings.Builder
+	s.WriteString("Content-Type: multipart/" + kind + "; boundary=" + b + "\n\n")
+	for _, p := range parts {
+		s.WriteString("--" + b + "\n" + p + "\n")
+	}
+	return s.String() + "--" + b + "--\n"
+}
+
+const (
+	plain  = "Content-Type: text/plain\n\nplain words"
+	page   = "Content-Type: text/html\n\n<p>page words</p>"
+	pdf    = "Content-Type: application/pdf; name=echo.pdf\nContent-Disposition: attachment; filename=echo.pdf\nContent-Transfer-Encoding: base64\n\nJVBERg=="
+	image  = "Content-Type: image/png\nContent-Disposition: inline\n\nx"
+	note   = "Content-Type: text/plain\nContent-Disposition: attachment; filename=note.txt\n\nnote"
+	inside = "Content-Type: message/rfc822\n\nSubject: inner\n\ninner words"
+	invite = "Content-Type: text/calendar\n\nBEGIN:VCALENDAR"
+)
+
+func TestRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		in, text, files string
+		sanitised       bool
+	}{
+		"plain":                 {plain, "plain words", "", false},
+		"page":                  {page, "page words", "", true},
+		"no type":               {"Subject: x\n\nhello", "hello", "", false},
+		"alternative":           {multi("alternative", plain, page), "plain words", "", false},
+		"page only alternative": {multi("alternative", page), "page words", "", true},
+		"related alternative":   {multi("alternative", plain, multi("related", page, image)), "plain words", "part-1.png image/png 1", false},
+		"with files":            {multi("mixed", plain, pdf, note), "plain words", "echo.pdf application/pdf 4, note.txt text/plain 4", false},
+		"page after plain":      {multi("mixed", plain, page), "plain words\n\npage words", "", true},
+		"two texts":             {multi("mixed", plain, plain), "plain words\n\nplain words", "", false},
+		"alternative in mixed":  {multi("mixed", multi("alternative", plain, page), page), "plain words\n\npage words", "", true},
+		"a message inside":      {multi("mixed", plain, inside), "plain words", "part-1.eml message/rfc822 29", false},
+		"an invitation":         {multi("alternative", plain, page, invite), "plain words", "part-1.ics text/calendar 15", false},
+		"a text as a file only": {multi("alternative", note, page), "page words", "note.txt text/plain 4", true},
+		"empty":                 {"", "", "", false},
+		"only a file":           {pdf, "", "echo.pdf application/pdf 4", false},
+		"controls":              {"Content-Type: text/plain; charset=utf-8\n\na\u202eb", "ab", "", false},
+	} {
+		b := body.Read(parse(t, c.in))
+		var files []string
+		for _, f := range b.Files {
+			files = append(files, fmt.Sprint(f.Name, " ", f.Type, " ", f.Size))
+		}
+		if got := strings.TrimSpace(b.Text); got != c.text || strings.Join(files, ", ") != c.files || b.Sanitised != c.sanitised {
+			t.Errorf("%s: %q, %q, sanitised %v", name, got, files, b.Sanitised)
+		}
+	}
+	if b := body.Read(nil); b.Text != "" || len(b.Files) != 0 {
+		t.Error("no payload has a body")
+	}
+}
+
+func TestFilesOpen(t *testing.T) {
+	b := body.Read(parse(t, multi("mixed", plain, pdf)))
+	r, err := b.Part(b.Files[0].Part).Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if data, err := io.ReadAll(r); err != nil || string(data) != "%PDF" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if b.Part("9") != nil {
+		t.Error("there is a ninth part")
+	}
+}
+
+func TestLargeFileIsNotCounted(t *testing.T) {
+	raw := make([]byte, 3<<20)
+	var lines strings.Builder
+	for encoded := base64.StdEncoding.EncodeToString(raw); encoded != ""; {
+		n := min(76, len(encoded))
+		lines.WriteString(encoded[:n] + "\n")
+		encoded = encoded[n:]
+	}
+	b := body.Read(parse(t, "Content-Type: application/pdf\nContent-Transfer-Encoding: base64\n\n"+lines.String()))
+	if got := b.Files[0].Size; got < int64(len(raw))-2 || got > int64(len(raw))+2 {
+		t.Errorf("%d of %d bytes", got, len(raw))
+	}
+}
+
+func TestTextIsBounded(t *testing.T) {
+	b := body.Read(parse(t, "Content-Type: text/plain; charset=utf-8\n\n"+strings.Repeat("é", 1<<20)))
+	if len(b.Text) > 1<<20+100 || !utf8.ValidString(b.Text) || !strings.Contains(b.Text, "too long to show") {
+		t.Errorf("%d bytes", len(b.Text))
+	}
+}
+
+func TestForm(t *testing.T) {
+	b := body.Read(parse(t, multi("mixed", plain, "Content-Type: application/vnd.countersign.form+json\n\n{\"countersign\":2}")))
+	if b.Form != nil || len(b.Files) != 0 {
+		t.Errorf("%+v", b)
+	}
+}
+
+func TestFirstWords(t *testing.T) {
+	if got := body.FirstWords("Dear Ada,\n\nEF 45."); got != "Dear Ada, EF 45." {
+		t.Errorf("%q", got)
+	}
+	if got := []rune(body.FirstWords(strings.Repeat("é ", 500))); len(got) > 145 {
+		t.Errorf("%d characters", len(got))
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	for _, s := range []string{plain, multi("alternative", plain, page), multi("mixed", plain, pdf, inside)} {
+		f.Add([]byte(strings.ReplaceAll(s, "\n", "\r\n")))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := message.Parse(message.Bytes(data), message.DefaultLimits())
+		if err != nil {
+			return
+		}
+		b := body.Read(p)
+		if !utf8.ValidString(b.Text) {
+			t.Fatal("not UTF-8")
+		}
+		for _, file := range b.Files {
+			if file.Name == "" || strings.ContainsAny(file.Name, "/\\\x00") || b.Part(file.Part) == nil {
+				t.Fatalf("%+v", file)
+			}
+		}
+	})
+}

@@ -1,0 +1,239 @@
+package mailer
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"time"
+
+	"countersign/mailer/policy"
+	"countersign/vault/book"
+	"countersign/vault/contacts"
+	"countersign/vault/contacts/keyset"
+	"countersign/vault/trust"
+)
+
+// Contact is one person or team, as faces show them. While they are not verified it
+// holds nothing that would be read out on a call (V5).
+type Contact struct {
+	contacts.Contact
+	Label      string    // the state in words
+	Next       string    // what to do next, one sentence
+	Expires    time.Time // of the pinned certificates, the earlier
+	Incoming   *Incoming
+	Candidates []Candidate
+	Refusal    *policy.Refusal // why nothing can be sent to them now
+}
+
+// Incoming is a test message that somebody sent to the user.
+type Incoming struct {
+	From     string
+	Words    []string // the code to read out when they call
+	Mine     []string // the user's own safety words, to read out as well
+	Expires  time.Time
+	Answered time.Time
+	Advice   string
+}
+
+// Candidate is a certificate, or a pair of them, seen for a contact.
+type Candidate struct {
+	ID      string // opaque
+	Issuer  string
+	Usage   string // "signing and encryption", "signing", "encryption"
+	Expires time.Time
+	Seen    time.Time
+	From    string // "a message of 3 March 2026"
+	Chain   string // trusted | untrusted | expired | revoked | unknown
+	Pinned  bool
+}
+
+// Contacts finds people by the beginnings of words of their name or address; with
+// an empty text it lists all.
+func (m *Mailer) Contacts(ctx context.Context, text string, limit int) ([]Contact, error) {
+	if limit <= 0 || limit > 1000 {
+		limit = 1000
+	}
+	found, err := m.Book.Search(ctx, text, limit)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Contact, 0, len(found))
+	for _, c := range found {
+		shown, err := m.Contact(ctx, c.Address)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, shown)
+	}
+	return list, nil
+}
+
+// Contact returns one person, with current evidence about what is pinned.
+func (m *Mailer) Contact(ctx context.Context, address string) (Contact, error) {
+	if _, err := m.Book.Get(ctx, address); err != nil {
+		return Contact{}, err
+	}
+	r, err := m.recipient(ctx, address)
+	if err != nil {
+		return Contact{}, err
+	}
+	c := r.Contact
+	v := Contact{Contact: c, Label: c.Label(m.Zone), Next: c.Next(m.Zone), Refusal: policy.Check(r)}
+	if c.Pin != nil {
+		v.Expires = ends(c.Pin.Keys)
+	}
+	if c.Incoming != nil {
+		v.Incoming = m.incoming(ctx, c)
+	}
+	for _, k := range c.Candidates {
+		v.Candidates = append(v.Candidates, m.candidate(ctx, c, k))
+	}
+	return v, nil
+}
+
+func (m *Mailer) incoming(ctx context.Context, c contacts.Contact) *Incoming {
+	in := &Incoming{From: c.Address, Words: c.Incoming.Code, Expires: c.Incoming.Expires, Answered: c.Incoming.Answered, Advice: c.Advice()}
+	if sender, err := m.sender(ctx); err == nil && sender.Keys.Complete() {
+		in.Mine = m.ownWords(sender.own())
+	}
+	return in
+}
+
+func (m *Mailer) candidate(ctx context.Context, c contacts.Contact, k contacts.Candidate) Candidate {
+	v := Candidate{
+		ID: k.ID, Expires: ends(k.Keys), Seen: k.Seen, From: origin(k, m.Zone),
+		Pinned: c.Pin != nil && c.Pin.Keys.ID() == k.Keys.ID(),
+	}
+	cert, usage := k.Keys.Sign, trust.Sign
+	switch {
+	case k.Keys.Complete():
+		v.Usage = "signing and encryption"
+	case cert != nil:
+		v.Usage = "signing"
+	default:
+		v.Usage, cert, usage = "encryption", k.Keys.Encrypt, trust.Encrypt
+	}
+	v.Issuer = policy.CleanLine(cert.Issuer.CommonName)
+	v.Chain = string(m.judge(ctx, trust.Question{Certificate: cert, Address: c.Address, Usage: usage}, false).Status)
+	return v
+}
+
+func origin(k contacts.Candidate, zone *time.Location) string {
+	if zone == nil {
+		zone = time.UTC
+	}
+	day := k.Seen.In(zone).Format("2 January 2006")
+	switch k.From {
+	case contacts.FromFile:
+		return "a file that you added on " + day
+	case contacts.FromTest:
+		return "their test message of " + day
+	case contacts.FromAnswer:
+		return "an answer of " + day + " that used other keys"
+	}
+	return "a message of " + day
+}
+
+func ends(k contacts.KeySet) time.Time {
+	var first time.Time
+	for _, c := range k.Certificates() {
+		if first.IsZero() || c.NotAfter.Before(first) {
+			first = c.NotAfter
+		}
+	}
+	return first
+}
+
+// maxCertificates bounds a file of certificates to consider, in bytes.
+const maxCertificates = 64 << 10
+
+// ErrCertificate says that a file holds no certificate.
+var ErrCertificate = &Problem{Code: "not-a-certificate", Says: "There is no certificate in this file.", Next: "Ask for a file that ends in .cer, .crt or .pem."}
+
+// NewContact is somebody to add, or what to change of somebody who is there.
+type NewContact struct {
+	Address      string // as typed
+	Name         string
+	Team         bool
+	Certificates []byte // PEM or DER
+}
+
+// AddContact makes a contact, or gives an existing one a new name or a certificate
+// to consider. It never verifies.
+func (m *Mailer) AddContact(ctx context.Context, n NewContact) (Contact, error) {
+	address, err := canonical(n.Address)
+	if err != nil {
+		return Contact{}, ErrAddress
+	}
+	certs, err := parseCertificates(n.Certificates)
+	if err != nil {
+		return Contact{}, err
+	}
+	for _, c := range certs { // what came along with them is remembered on the way
+		m.judge(ctx, trust.Question{Certificate: c, Address: address, Usage: trust.Sign, Enclosed: certs}, false)
+	}
+	_, err = m.Book.Get(ctx, address)
+	fresh := errors.Is(err, book.ErrUnknown)
+	_, err = m.change(ctx, address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+		if name := policy.CleanLine(n.Name); name != "" {
+			c.Name = name
+		}
+		c.Team = c.Team || n.Team
+		for _, keys := range keyset.Pair(certs) {
+			var err error
+			if c, err = c.AddCandidate(m.moment(), keys, contacts.FromFile); err != nil {
+				return c, nil, err
+			}
+		}
+		return c, nil, nil
+	})
+	if err != nil {
+		return Contact{}, err
+	}
+	if fresh {
+		m.note(ctx, "contact", address, "A contact was added.")
+	}
+	return m.Contact(ctx, address)
+}
+
+func parseCertificates(data []byte) (certs []*x509.Certificate, err error) {
+	if len(data) == 0 {
+		return nil, nil
+	}
+	if len(data) > maxCertificates {
+		return nil, ErrCertificate
+	}
+	for rest := data; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, ErrCertificate
+		}
+		certs = append(certs, c)
+	}
+	if len(certs) == 0 {
+		if certs, err = x509.ParseCertificates(data); err != nil || len(certs) == 0 {
+			return nil, ErrCertificate
+		}
+	}
+	return certs, nil
+}
+
+// RemoveContact takes somebody out of the address book. Their messages stay.
+func (m *Mailer) RemoveContact(ctx context.Context, address string) error {
+	if err := m.Book.Remove(ctx, address); err != nil {
+		return err
+	}
+	m.note(ctx, "contact", address, "A contact was removed.")
+	if err := m.mail.Forget(ctx, address); err != nil {
+		return err
+	}
+	return m.Outbox.Retry(ctx)
+}

@@ -1,0 +1,196 @@
+package mailer
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"slices"
+
+	"countersign/mailer/policy"
+	"countersign/vault"
+	"countersign/vault/book"
+	"countersign/vault/contacts"
+	"countersign/vault/contacts/form"
+	"countersign/vault/contacts/keyset"
+	"countersign/vault/trust"
+)
+
+// follow does what an arriving message means for the people in the address book: a
+// fixed form moves a verification on, any other message may bear on a test, and
+// what is validly signed shows certificates to consider. It never verifies (V1)
+// and never suspends (V3).
+func (m *Mailer) follow(ctx context.Context, l *look, digest [32]byte) error {
+	if !keyset.Canonical(l.from) || slices.Contains(l.facts.Mine, l.from) {
+		return nil
+	}
+	recognised, err := m.recognise(ctx, l, digest)
+	if err != nil {
+		return err
+	}
+	if !recognised {
+		if err := m.bearOnTest(ctx, l); err != nil {
+			return err
+		}
+	}
+	if err := m.harvest(ctx, l); err != nil {
+		return err
+	}
+	if l.facts.Contact, err = m.contact(ctx, l.from); err != nil {
+		return err
+	}
+	reasons := l.verdict.Reasons
+	l.verdict = policy.Judge(l.opened, l.facts)
+	if !recognised && l.body.Form != nil { // why it does not count
+		l.verdict.Reasons = append(l.verdict.Reasons, reasons[len(reasons)-1])
+	}
+	return nil
+}
+
+// recognise follows a fixed form, if the message is one by the rules of V4.
+func (m *Mailer) recognise(ctx context.Context, l *look, digest [32]byte) (bool, error) {
+	if l.body.Form == nil {
+		return false, nil
+	}
+	own, err := m.ownFor(ctx, l.body.Form.To)
+	if err != nil {
+		return false, err
+	}
+	received := contacts.Received{Form: *l.body.Form, From: l.from, Encrypted: l.encrypted()}
+	if l.signer != nil {
+		received.Signer = l.signer.Certificate
+		received.Encryption = l.prefers(true)
+	}
+	first, known, err := m.mail.Form(ctx, l.body.Form.ID)
+	if err != nil {
+		return false, err
+	}
+	// The same message again, after a stop in between, is not seen before.
+	seen := func(string) bool { return known && first != digest }
+	if err := m.receive(ctx, received, own, seen); !notAForm(err) {
+		l.form = l.body.Form.Kind
+		return err == nil, err
+	}
+	l.verdict.Reasons = append(l.verdict.Reasons, "It carries one of the fixed messages of a verification, but does not count as one.")
+	return false, nil
+}
+
+// receive hands a form to the state machine of its sender.
+func (m *Mailer) receive(ctx context.Context, r contacts.Received, own contacts.Own, seen func(string) bool) error {
+	var says, kind string
+	c, err := m.change(ctx, r.From, func(c contacts.Contact) (next contacts.Contact, _ *contacts.RecordDraft, err error) {
+		switch r.Form.Kind {
+		case contacts.TestForm:
+			kind, says = "test-received", "A test message arrived."
+			next, err = c.ReceiveTest(m.moment(), r, own, seen)
+		case contacts.AnswerForm:
+			kind, says = "answer-received", "The test message was answered."
+			if next, err = c.ReceiveAnswer(m.moment(), r, own, seen); next.Voided != c.Voided && next.Voided != "" {
+				says = next.Voided.String()
+			}
+		default:
+			if err = r.Recognise(own, seen); err == nil {
+				err = errUnchanged
+			}
+		}
+		return next, nil, err
+	})
+	if err != nil || kind == "" {
+		return err
+	}
+	m.note(ctx, kind, r.From, says)
+	if r.Form.Kind == contacts.TestForm {
+		m.emit(ctx, "contact", r.From, c.Who()+" sent you a test message: answer it, and wait for the call.")
+	}
+	return nil
+}
+
+// notAForm tells the refusals of V4 from failures of ours.
+func notAForm(err error) bool {
+	return slices.ContainsFunc([]error{
+		form.ErrMalformed, contacts.ErrFormSignature, contacts.ErrFormFrom, contacts.ErrFormTo, contacts.ErrFormKeys,
+		contacts.ErrFormClear, contacts.ErrFormSeen, contacts.ErrFormExpired, contacts.ErrFormTest, contacts.ErrAddress,
+	}, func(known error) bool { return errors.Is(err, known) })
+}
+
+// recall recognises again what was recognised when it came.
+func (m *Mailer) recall(ctx context.Context, l *look, digest [32]byte) error {
+	if l.body.Form == nil {
+		return nil
+	}
+	first, known, err := m.mail.Form(ctx, l.body.Form.ID)
+	if known && first == digest {
+		l.form = l.body.Form.Kind
+	}
+	return err
+}
+
+// bearOnTest shows a message that is no form to the test that is out to its sender:
+// people without Countersign answer in words, and an unprotected quote of the code
+// voids it (V4).
+func (m *Mailer) bearOnTest(ctx context.Context, l *look) error {
+	if l.facts.Contact.Test == nil {
+		return nil
+	}
+	reply := contacts.Reply{Encrypted: l.encrypted(), Text: l.opened.Header.Text("Subject") + "\n" + l.body.Text}
+	if l.signer != nil && l.verdict.From == "match" {
+		reply.Signer, reply.Encryption = l.signer.Certificate, l.prefers(false)
+	}
+	_, err := m.change(ctx, l.from, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+		if c.Test == nil {
+			return c, nil, errUnchanged
+		}
+		return c.ReceiveReply(m.moment(), reply), nil, nil
+	})
+	return err
+}
+
+// prefers is the encryption certificate that the signer names, or, if wanted, the
+// signer's own where it serves both uses.
+func (l *look) prefers(orOwn bool) *x509.Certificate {
+	if e := l.signer.EncryptionCertificate; e != nil || !orOwn {
+		return e
+	}
+	if trust.Allows(l.signer.Certificate, trust.Encrypt) {
+		return l.signer.Certificate
+	}
+	return nil
+}
+
+// harvest notes the certificates of a validly signed message as candidates (V3). A
+// stranger enters the address book only if an authority vouches for the address.
+// The confirmed keys in a new certificate carry the verification over (V7).
+func (m *Mailer) harvest(ctx context.Context, l *look) error {
+	if l.signer == nil || l.verdict.From != "match" {
+		return nil
+	}
+	_, err := m.Book.Get(ctx, l.from)
+	if errors.Is(err, book.ErrUnknown) && l.verdict.Chain != string(trust.Trusted) {
+		return nil
+	}
+	keys := contacts.KeySet{Sign: l.signer.Certificate, Encrypt: l.prefers(true)}
+	sign := m.judge(ctx, trust.Question{Certificate: keys.Sign, Address: l.from, Usage: trust.Sign}, false)
+	encrypt := m.judge(ctx, trust.Question{Certificate: keys.Encrypt, Address: l.from, Usage: trust.Encrypt}, false)
+	_, err = m.change(ctx, l.from, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+		next, err := c.AddCandidate(m.moment(), keys, contacts.FromMessage)
+		if err != nil {
+			return c, nil, errUnchanged
+		}
+		if renewed, draft, err := next.Renew(m.moment(), keys, sign, encrypt); err == nil && !renewed.Pin.Keys.Sign.Equal(c.Pin.Keys.Sign) {
+			return renewed, draft, nil
+		}
+		return next, nil, nil
+	})
+	return err
+}
+
+// ownFor is the user's side of a verification at one of their addresses.
+func (m *Mailer) ownFor(ctx context.Context, address string) (contacts.Own, error) {
+	all, err := m.Vault.Identities(ctx)
+	i := slices.IndexFunc(all, func(i vault.Identity) bool {
+		return !i.Retired && i.Address == address && i.Signing != nil && i.Encryption != nil
+	})
+	if err != nil || i < 0 {
+		return contacts.Own{Address: address}, err
+	}
+	return contacts.Own{Address: address, Keys: contacts.KeySet{Sign: all[i].Signing, Encrypt: all[i].Encryption}}, nil
+}

@@ -1,0 +1,141 @@
+package mailer
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"countersign/mailer/body"
+	"countersign/mailer/cms"
+	"countersign/mailer/message"
+	"countersign/mailer/policy"
+	"countersign/mailer/smime"
+	"countersign/mailer/store"
+	"countersign/vault/contacts"
+	"countersign/vault/contacts/keyset"
+	"countersign/vault/trust"
+)
+
+// look is one message, opened and judged.
+type look struct {
+	opened  *smime.Opened
+	facts   policy.Facts
+	verdict policy.Verdict
+	from    string          // the one address that From shows, canonical; or empty
+	signer  *cms.SignerInfo // the valid signature over the content, if there is one
+	body    body.Body
+	form    contacts.FormKind // recognised; empty otherwise
+}
+
+// look opens a stored message and judges it by what is known now, as of the time
+// given (zero: its provable receipt, else now).
+func (m *Mailer) look(ctx context.Context, src message.Source, r store.Message, at time.Time) (*look, error) {
+	keys, err := m.Vault.DecryptionKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := smime.Open(src, keys, smime.Options{ContentKey: r.Key, Rand: m.Rand})
+	if err != nil {
+		return nil, err
+	}
+	l := &look{opened: opened, from: policy.From(opened), body: body.Read(opened.Payload)}
+	if l.facts, err = m.facts(ctx, opened, r, at); err != nil {
+		return nil, err
+	}
+	l.verdict = policy.Judge(opened, l.facts)
+	l.signer = policy.Signer(opened, l.facts)
+	return l, nil
+}
+
+// facts gathers what policy needs to know to judge a message.
+func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at time.Time) (f policy.Facts, err error) {
+	f.Zone = m.Zone
+	if f.Mine, f.OwnKeys, err = m.mine(ctx); err != nil {
+		return f, err
+	}
+	if len(r.Receipt) > 0 && m.provable(r) {
+		f.Received, f.Then = r.Received, r.Confirmed
+	}
+	if at.IsZero() {
+		at = f.Received
+	}
+	from := policy.From(o)
+	person, err := m.recipient(ctx, from)
+	if err != nil {
+		return f, err
+	}
+	f.Contact = person.Contact
+	layer, _ := policy.Counted(o)
+	if layer < 0 || o.Layers[layer].Signed == nil {
+		return f, nil
+	}
+	signed := o.Layers[layer].Signed
+	for _, s := range signed.Signers {
+		// What no valid signature stands for is not looked up anywhere (I1).
+		if s.Err != nil || s.Certificate == nil || from == "" {
+			f.Signers = append(f.Signers, trust.Verdict{})
+			continue
+		}
+		pin := f.Contact.Pin
+		confirmed := pin != nil && pin.Keys.Sign.Equal(s.Certificate)
+		f.Signers = append(f.Signers, m.judge(ctx, trust.Question{
+			Certificate: s.Certificate, Address: from, Usage: trust.Sign, Enclosed: signed.Certificates, At: at, Confirmed: confirmed,
+		}, confirmed))
+	}
+	return f, nil
+}
+
+// confirmedKey is the key by which the message counts as from a verified contact.
+func (l *look) confirmedKey() (h contacts.Hash) {
+	if pin := l.facts.Contact.Pin; pin != nil && l.signer != nil && l.verdict.Level != policy.Stop && pin.Signs(contacts.KeySet{Sign: l.signer.Certificate}) {
+		h = keyset.SPKI(l.signer.Certificate)
+	}
+	return h
+}
+
+// encrypted says that the root layer is an envelope that opened.
+func (l *look) encrypted() bool {
+	return len(l.opened.Layers) > 0 && l.opened.Layers[0].Kind == smime.Encrypted && l.opened.Payload != nil
+}
+
+// Layer is one cryptographic layer of a message, outermost first.
+type Layer struct {
+	Kind       string
+	Form       string
+	Algorithms []string
+	People     []string // signers, or the recipient that we are, as certificates name them
+	Problem    string
+}
+
+func (l *look) layers() []Layer {
+	var list []Layer
+	for _, layer := range l.opened.Layers {
+		v := Layer{Kind: string(layer.Kind), Form: layer.Form, Problem: policy.Problem(layer.Err)}
+		if e := layer.Enveloped; e != nil {
+			v.Algorithms = present(e.Cipher, e.KeyCipher)
+			if e.Matched != nil {
+				v.People = append(v.People, policy.Named(e.Matched))
+			}
+		}
+		if s := layer.Signed; s != nil {
+			for _, signer := range s.Signers {
+				v.Algorithms = append(v.Algorithms, present(signer.Algorithm, signer.Hash)...)
+				v.People = append(v.People, policy.Named(signer.Certificate))
+				if v.Problem == "" {
+					v.Problem = policy.Problem(signer.Err)
+				}
+			}
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+func present(words ...string) (list []string) {
+	for _, w := range words {
+		if strings.TrimSpace(w) != "" {
+			list = append(list, w)
+		}
+	}
+	return list
+}

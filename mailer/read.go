@@ -1,0 +1,248 @@
+package mailer
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"countersign/mailer/cms"
+	"countersign/mailer/message"
+	"countersign/mailer/policy"
+	"countersign/mailer/store"
+	"countersign/mailer/transport"
+	"countersign/vault/contacts"
+	"countersign/vault/sealed"
+)
+
+// Deliver takes in one message from an account's mailbox. When it returns nil the
+// message and the position are committed. A message that is here already (I3)
+// only moves the position; its identifier is returned.
+func (m *Mailer) Deliver(ctx context.Context, account string, at transport.Position, r io.Reader) (string, error) {
+	blob, err := m.DB.WriteBlob(ctx, r)
+	if err != nil {
+		return "", fmt.Errorf("storing a message: %w", err)
+	}
+	l, err := m.look(ctx, m.DB.Source(blob.ID), store.Message{}, time.Time{})
+	if err != nil {
+		return "", m.abandon(ctx, outgoing{copy: blob}, fmt.Errorf("opening a message: %w", err))
+	}
+	digest := identity(l, blob)
+	known, err := m.mail.Same(ctx, Inbox, digest)
+	if !errors.Is(err, store.ErrNoMessage) {
+		return known.ID, m.abandon(ctx, outgoing{copy: blob}, errors.Join(err, m.Reached(ctx, account, at)))
+	}
+	if err := m.follow(ctx, l, digest); err != nil {
+		return "", m.abandon(ctx, outgoing{copy: blob}, err)
+	}
+	id, err := m.file(ctx, l, blob, digest, account, at)
+	if err != nil {
+		return "", m.abandon(ctx, outgoing{copy: blob}, err)
+	}
+	m.announce(ctx, id, l)
+	return id, nil
+}
+
+// identity is what makes two messages the same: the digest of their CMS, or of
+// everything where there is none (I3).
+func identity(l *look, blob sealed.Blob) [32]byte {
+	if len(l.opened.Layers) == 0 {
+		return blob.SHA256
+	}
+	return l.opened.Digest
+}
+
+// file commits a message: from here on it counts.
+func (m *Mailer) file(ctx context.Context, l *look, blob sealed.Blob, digest [32]byte, account string, at transport.Position) (string, error) {
+	id, err := m.newID()
+	if err != nil {
+		return "", err
+	}
+	r := store.Message{
+		ID: id, Folder: Inbox, Blob: blob.ID, Digest: digest, Received: m.Clock(), Confirmed: l.confirmedKey(), Key: m.contentKey(ctx, l),
+	}
+	if r.Line, err = m.line(ctx, l.summary()); err != nil {
+		return "", err
+	}
+	m.sign(&r)
+	return id, m.DB.Update(ctx, func(tx *sql.Tx) error {
+		if err := m.mail.File(ctx, tx, r); err != nil {
+			return err
+		}
+		if l.form != "" {
+			if err := m.mail.NoteForm(ctx, tx, l.body.Form.ID, digest); err != nil {
+				return err
+			}
+		}
+		return m.mail.Reached(ctx, tx, account, at)
+	})
+}
+
+// contentKey is the key to keep beside a message, unless policy forbids it (K1b).
+func (m *Mailer) contentKey(ctx context.Context, l *look) cms.ContentKey {
+	if _, rules, _ := m.Settings(ctx); rules.NoContentKeys {
+		return nil
+	}
+	return l.opened.ContentKey
+}
+
+// announce tells the faces of a message, without a word of it.
+func (m *Mailer) announce(ctx context.Context, id string, l *look) {
+	switch {
+	case l.form != "":
+		m.emit(ctx, "mail", id, "A message that belongs to a verification has arrived.")
+	case l.verdict.Protection == "none":
+		m.emit(ctx, "unsecured", id, "An unsecured message has arrived.")
+	case l.verdict.Level == policy.Good:
+		m.emit(ctx, "mail", id, "A message from "+l.facts.Contact.Who()+" has arrived.")
+	default:
+		m.emit(ctx, "mail", id, "A message has arrived: "+l.verdict.Short+".")
+	}
+}
+
+// List returns summaries, newest first. One that speaks of somebody who has changed
+// since is made anew.
+func (m *Mailer) List(ctx context.Context, q Query) ([]Summary, error) {
+	if q.Folder == "" {
+		q.Folder = Inbox
+	}
+	found, err := m.mail.List(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Summary, 0, len(found))
+	for _, r := range found {
+		s, err := m.summary(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// reopen looks at a stored message again, forms recognised when it came included.
+func (m *Mailer) reopen(ctx context.Context, r store.Message) (*look, error) {
+	l, err := m.look(ctx, m.DB.Source(r.Blob), r, time.Time{})
+	if err != nil {
+		return nil, fmt.Errorf("opening a message: %w", err)
+	}
+	return l, m.recall(ctx, l, r.Digest)
+}
+
+// Message is one message, opened.
+type Message struct {
+	Summary
+	Cc          []string
+	MessageID   string
+	Text        string // plain text, UTF-8
+	Sanitised   bool   // taken from HTML
+	Files       []Attachment
+	Problem     string    // why it cannot be opened, in words
+	Unprotected []string  // header names shown that no layer covers
+	Test        *Incoming // an incoming test, explained
+	ReplyDenied string    // why it may not be quoted (O3)
+	Layers      []Layer
+}
+
+// Read opens one message: what was checked, and what it says.
+func (m *Mailer) Read(ctx context.Context, id string) (Message, error) {
+	r, err := m.mail.Get(ctx, id)
+	if err != nil {
+		return Message{}, err
+	}
+	l, err := m.reopen(ctx, r)
+	if err != nil {
+		return Message{}, err
+	}
+	msg := l.message()
+	if r.Folder == SentMail { // the hidden recipients stand nowhere else
+		if kept, err := m.summary(ctx, r); err == nil {
+			msg.To = kept.To
+		}
+	}
+	complete(&msg.Summary, r)
+	if in := l.facts.Contact.Incoming; l.form == contacts.TestForm && in != nil && in.ID == l.body.Form.ID {
+		msg.Test = m.incoming(ctx, l.facts.Contact)
+	}
+	return msg, m.renew(ctx, r, msg.Summary, m.contentKey(ctx, l))
+}
+
+func (l *look) message() Message {
+	msg := Message{
+		Summary: l.summary(), MessageID: policy.CleanLine(l.opened.Header.Get("Message-ID")),
+		Text: l.body.Text, Sanitised: l.body.Sanitised, Files: l.body.Files,
+		Unprotected: l.verdict.Uncovered, ReplyDenied: l.verdict.Denied, Layers: l.layers(),
+	}
+	if l.opened.Payload == nil {
+		msg.Problem = policy.Problem(l.opened.Problem)
+	}
+	for _, a := range l.opened.Header.Addresses("Cc") {
+		msg.Cc = append(msg.Cc, policy.CleanLine(a.Addr))
+	}
+	return msg
+}
+
+// ErrNoAttachment says that the message has no such file.
+var ErrNoAttachment = &Problem{Code: "not-found", Says: "There is no such attachment.", Next: "Open the message again."}
+
+// Attachment streams one file of a message.
+func (m *Mailer) Attachment(ctx context.Context, id, part string) (Attachment, io.ReadCloser, error) {
+	r, err := m.mail.Get(ctx, id)
+	if err != nil {
+		return Attachment{}, nil, err
+	}
+	l, err := m.reopen(ctx, r)
+	if err != nil {
+		return Attachment{}, nil, err
+	}
+	for _, f := range l.body.Files {
+		if f.Part == part {
+			content, err := l.body.Part(part).Open()
+			return f, content, err
+		}
+	}
+	return Attachment{}, nil, ErrNoAttachment
+}
+
+// Raw streams a message as it travelled.
+func (m *Mailer) Raw(ctx context.Context, id string) (io.ReadCloser, error) {
+	r, err := m.mail.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return m.DB.Source(r.Blob).Open()
+}
+
+// Inspection describes a message file.
+type Inspection struct {
+	Layers  []Layer
+	Verdict policy.Verdict
+	Subject string
+	From    string
+	To      []string
+	Date    time.Time
+	Text    string
+	Files   []Attachment
+	Outer   []message.Field // what everyone on the way can read
+	Problem string
+}
+
+// Inspect describes a message file as of a time (zero: now). Nothing of it is kept.
+func (m *Mailer) Inspect(ctx context.Context, r io.Reader, at time.Time) (Inspection, error) {
+	blob, err := m.DB.WriteBlob(ctx, r)
+	if err != nil {
+		return Inspection{}, fmt.Errorf("reading the file: %w", err)
+	}
+	l, err := m.look(ctx, m.DB.Source(blob.ID), store.Message{}, at)
+	if err != nil {
+		return Inspection{}, m.abandon(ctx, outgoing{copy: blob}, err)
+	}
+	msg := l.message()
+	return Inspection{
+		Layers: msg.Layers, Verdict: msg.Verdict, Subject: msg.Subject, From: msg.From, To: msg.To, Date: msg.Date, Text: msg.Text,
+		Files: msg.Files, Outer: l.opened.Outer.Fields, Problem: msg.Problem,
+	}, m.abandon(ctx, outgoing{copy: blob}, nil)
+}

@@ -1,0 +1,154 @@
+package mailer
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"database/sql"
+	"encoding/base32"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"countersign/mailer/body"
+	"countersign/mailer/cms"
+	"countersign/mailer/policy"
+	"countersign/mailer/store"
+	"countersign/mailer/transport"
+)
+
+// Summary is one line of a list of messages.
+type Summary struct {
+	ID          string         `json:"-"`
+	Folder      string         `json:"-"`
+	From        string         `json:"from"` // bare address
+	FromName    string         `json:"from_name,omitempty"`
+	To          []string       `json:"to"`
+	Subject     string         `json:"subject"`
+	Snippet     string         `json:"snippet,omitempty"`
+	Date        time.Time      `json:"date"` // as the message says
+	Received    time.Time      `json:"-"`    // our own clock
+	Read        bool           `json:"-"`
+	Attachments int            `json:"attachments"`
+	Form        string         `json:"form,omitempty"`
+	Verdict     policy.Verdict `json:"verdict"`
+}
+
+// complete fills in what a summary has from its row.
+func complete(s *Summary, r store.Message) {
+	s.ID, s.Folder, s.Received, s.Read = r.ID, r.Folder, r.Received, r.Read
+}
+
+// summary is the message's line in a list.
+func (l *look) summary() Summary {
+	h := l.opened.Header
+	s := Summary{From: l.from, To: []string{}, Subject: policy.CleanLine(h.Text("Subject")), Form: string(l.form), Verdict: l.verdict, Attachments: len(l.body.Files)}
+	if from := h.Addresses("From"); len(from) == 1 && l.verdict.Denied == "" {
+		s.FromName = policy.CleanLine(from[0].Name)
+	}
+	if name := l.facts.Contact.Name; name != "" && l.verdict.Level == policy.Good {
+		s.FromName = name
+	}
+	for _, a := range h.Addresses("To") {
+		s.To = append(s.To, policy.CleanLine(a.Addr))
+	}
+	if date, err := h.Date(); err == nil {
+		s.Date = date.UTC()
+	}
+	if l.form == "" && l.verdict.Level != policy.Stop {
+		s.Snippet = body.FirstWords(l.body.Text)
+	}
+	return s
+}
+
+// summary reads the summary of a stored message, or makes it anew.
+func (m *Mailer) summary(ctx context.Context, r store.Message) (s Summary, err error) {
+	if r.Summary != nil {
+		err = json.Unmarshal(r.Summary, &s)
+		complete(&s, r)
+		return s, err
+	}
+	l, err := m.reopen(ctx, r)
+	if err != nil {
+		return s, err
+	}
+	s = l.summary()
+	complete(&s, r)
+	return s, m.renew(ctx, r, s, m.contentKey(ctx, l))
+}
+
+// renew stores a summary that was made anew, unless it says nothing new.
+func (m *Mailer) renew(ctx context.Context, r store.Message, s Summary, key cms.ContentKey) error {
+	if r.Summary != nil && r.Folder == SentMail {
+		return nil
+	}
+	line, err := m.line(ctx, s)
+	if err != nil || bytes.Equal(line.Summary, r.Summary) && (len(r.Key) > 0 || len(key) == 0) {
+		return err
+	}
+	return m.mail.SetLine(ctx, r.ID, line, key)
+}
+
+// line gives the stored form of a summary and what it is found by, or nothing where
+// policy or the user keeps none. What is not signed by its From is found by that
+// address only (O3).
+func (m *Mailer) line(ctx context.Context, s Summary) (l store.Line, err error) {
+	prefs, rules, _ := m.Settings(ctx)
+	if !rules.Limit(prefs).KeepSummaries {
+		return l, nil
+	}
+	l.Peer, l.Search = s.From, s.From
+	if s.Verdict.Denied == "" {
+		l.Search = strings.Join(append([]string{s.From, s.FromName, s.Subject, s.Snippet}, s.To...), "\n")
+	}
+	l.Search = strings.ToLower(l.Search)
+	l.Summary, err = json.Marshal(s)
+	return l, err
+}
+
+// statement is what the record key signs of a message's receipt (I2): that this
+// message was here at this time by our own clock, and which key was the confirmed
+// one then.
+func statement(r store.Message) []byte {
+	b := append([]byte("countersign receipt 1\x00"), r.Digest[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(r.Received.UnixMilli()))
+	return append(b, r.Confirmed[:]...)
+}
+
+func (m *Mailer) sign(r *store.Message) { r.Receipt = m.Vault.RecordKey().Sign(statement(*r)) }
+
+// provable says that the receipt is as the record key signed it.
+func (m *Mailer) provable(r store.Message) bool {
+	return ed25519.Verify(m.Vault.RecordKey().Public(), statement(r), r.Receipt)
+}
+
+// newID draws 128 bits as 26 letters and digits.
+func (m *Mailer) newID() (string, error) {
+	b := make([]byte, 16)
+	if _, err := io.ReadFull(m.random(), b); err != nil {
+		return "", fmt.Errorf("drawing an identifier: %w", err)
+	}
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b)), nil
+}
+
+// MarkRead records that the user has seen a message, or has not.
+func (m *Mailer) MarkRead(ctx context.Context, id string, read bool) error {
+	return m.mail.MarkRead(ctx, id, read)
+}
+
+// Unread counts the messages of the inbox that the user has not seen.
+func (m *Mailer) Unread(ctx context.Context) (int, error) { return m.mail.Unread(ctx, Inbox) }
+
+// Position tells how far an account's mailbox was read.
+func (m *Mailer) Position(ctx context.Context, account string) (transport.Position, error) {
+	return m.mail.Position(ctx, account)
+}
+
+// Reached notes how far an account's mailbox was read, beyond the last message that
+// was delivered.
+func (m *Mailer) Reached(ctx context.Context, account string, at transport.Position) error {
+	return m.DB.Update(ctx, func(tx *sql.Tx) error { return m.mail.Reached(ctx, tx, account, at) })
+}
