@@ -16,13 +16,9 @@ import (
 	"strings"
 	"time"
 
-	"software.sslmate.com/src/go-pkcs12"
-
 	"countersign/vault/keyring"
+	"countersign/vault/pkcs12"
 )
-
-// MaxPKCS12 is the size that a PKCS #12 file may have, in octets.
-const MaxPKCS12 = 1 << 20
 
 // own is a private key with its certificate, as a file holds them.
 type own struct {
@@ -32,7 +28,7 @@ type own struct {
 	open bool
 }
 
-// ImportPKCS12 reads a PKCS #12 file (RFC 7292, in DER), stores its private keys
+// ImportPKCS12 reads a PKCS #12 file of at most 1 MiB, stores its private keys
 // and returns the identities that it makes or changes, one for each address.
 // Signing and encryption certificates may be one, or two in one file, or come in
 // two files one after the other. What an identity replaces is retired: it still
@@ -158,21 +154,20 @@ func same(a, b *x509.Certificate) bool {
 
 // readPKCS12 takes a file apart and refuses what cannot be used.
 func readPKCS12(data []byte, password string) (found []own, chain []*x509.Certificate, err error) {
-	if len(data) > MaxPKCS12 {
+	c, err := pkcs12.Read(data, password)
+	switch {
+	case errors.Is(err, pkcs12.ErrPassphrase):
+		return nil, nil, ErrPassphrase
+	case errors.Is(err, pkcs12.ErrNoKey):
+		return nil, nil, ErrNoPrivateKey
+	case err != nil:
 		return nil, nil, ErrNotPKCS12
 	}
-	keys, certs, err := decodePKCS12(data, password)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(keys) == 0 {
-		return nil, nil, ErrNoPrivateKey
-	}
 	mine := map[*x509.Certificate]bool{}
-	for _, key := range keys {
+	for _, key := range c.Keys {
 		had := len(found)
-		for _, cert := range certs {
-			if keyring.Fits(key, cert) && !mine[cert] {
+		for _, cert := range c.Certificates {
+			if keyring.Fits(key, cert) {
 				mine[cert] = true
 				found = append(found, own{key: key, cert: cert})
 			}
@@ -186,57 +181,12 @@ func readPKCS12(data []byte, password string) (found []own, chain []*x509.Certif
 			return nil, nil, err
 		}
 	}
-	for _, cert := range certs {
+	for _, cert := range c.Certificates {
 		if !mine[cert] {
 			chain = append(chain, cert)
 		}
 	}
 	return found, chain, nil
-}
-
-// decodePKCS12 uses the reader that forgives unknown attributes, and the one
-// that knows several keys only where there are several.
-func decodePKCS12(data []byte, password string) ([]crypto.Signer, []*x509.Certificate, error) {
-	key, cert, more, err := pkcs12.DecodeChain(data, password)
-	switch {
-	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, pkcs12.ErrDecryption):
-		return nil, nil, ErrPassphrase
-	case err == nil:
-		signer, ok := key.(crypto.Signer)
-		if !ok {
-			return nil, nil, ErrKeyKind
-		}
-		return []crypto.Signer{signer}, append([]*x509.Certificate{cert}, more...), nil
-	case strings.Contains(err.Error(), "private key missing"):
-		return nil, nil, ErrNoPrivateKey
-	}
-	//lint:ignore SA1019 the package has no other function that reads two keys
-	blocks, err := pkcs12.ToPEM(data, password)
-	if err != nil {
-		return nil, nil, ErrNotPKCS12
-	}
-	var keys []crypto.Signer
-	var certs []*x509.Certificate
-	for _, b := range blocks {
-		if b.Type == "CERTIFICATE" {
-			cert, err := x509.ParseCertificate(b.Bytes)
-			if err != nil {
-				return nil, nil, ErrNotPKCS12
-			}
-			certs = append(certs, cert)
-			continue
-		}
-		var key crypto.Signer
-		if key, err = x509.ParsePKCS1PrivateKey(b.Bytes); err != nil {
-			key, err = x509.ParseECPrivateKey(b.Bytes)
-		}
-		clear(b.Bytes)
-		if err != nil {
-			return nil, nil, ErrKeyKind
-		}
-		keys = append(keys, key)
-	}
-	return keys, certs, nil
 }
 
 // judge says what a certificate with its key can be used for, or why it cannot

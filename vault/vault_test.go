@@ -332,7 +332,7 @@ func TestImportRefuses(t *testing.T) {
 		"wrong passphrase":        {p12(t, rsaKey(), good), "guess", vault.ErrPassphrase},
 		"not a file of that kind": {[]byte("hello"), "secret", vault.ErrNotPKCS12},
 		"cut short":               {p12(t, rsaKey(), good)[:500], "secret", vault.ErrNotPKCS12},
-		"too large":               {make([]byte, vault.MaxPKCS12+1), "secret", vault.ErrNotPKCS12},
+		"too large":               {make([]byte, 1<<20+1), "secret", vault.ErrNotPKCS12},
 		"no key":                  {must(pkcs12.Modern2023.EncodeTrustStore([]*x509.Certificate{good}, "secret")), "secret", vault.ErrNoPrivateKey},
 		"weak RSA":                {p12(t, weakKey, certificate(t, weakKey.Public())), "secret", vault.ErrWeakKey},
 		"another's certificate":   {p12(t, rsaKey(), certificate(t, otherRSA().Public())), "secret", vault.ErrKeyMismatch},
