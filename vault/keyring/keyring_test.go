@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 RSA PKCS #1 v1.5 is how S/MIME transports keys
+
 package keyring_test
 
 import (
