@@ -46,6 +46,7 @@ func TestActs(t *testing.T) {
 		{"contacts/" + id + "/call", []string{"part", "fingerprint", "digits", "AB12", "digits", "CD34"}, "Contacts.Call", control.CallReport{Address: imran, Fingerprint: []string{"AB12", "CD34"}}, "contacts/" + id + "/verify"},
 		{"contacts/" + id + "/call", []string{"part", "wrong"}, "Contacts.Call", control.CallReport{Address: imran, Wrong: true}, "contacts/" + id + "/verify"},
 		{"settings", []string{"minutes", "7", "grace", "12", "summaries", "yes"}, "Settings.Set", control.Preferences{FetchMinutes: 7, GraceHours: 12, KeepSummaries: true}, "settings"},
+		{"settings/new", nil, "Contacts.StartOver", nil, "contacts"},
 		{"setup/anchor/remove", []string{"fingerprint", "0af3"}, "Anchors.Remove", control.AnchorQuery{Fingerprint: "0af3"}, "settings"},
 		{"setup/account/remove", []string{"address", "a@b.example"}, "Accounts.Remove", control.AccountQuery{Address: "a@b.example"}, "settings"},
 		{"setup/recovery/confirm", []string{"word", "meadow", "word", "paddle"}, "Identities.ConfirmRecovery", control.RecoveryCheck{Words: []string{"meadow", "paddle"}}, "setup"},
@@ -78,7 +79,7 @@ func TestNothingHappensByGet(t *testing.T) {
 	}
 	for _, call := range g.clinic.calls[before:] {
 		switch name := call[strings.Index(call, ".")+1:]; name {
-		case "List", "Show", "Check", "Draft", "Drafts", "Outbox", "Mine", "Get", "Recovery", "Preview":
+		case "List", "Show", "Check", "Draft", "Drafts", "Outbox", "Mine", "Programs", "Get", "Recovery", "Preview":
 		default:
 			t.Errorf("reading a page called %s", call)
 		}

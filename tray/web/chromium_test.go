@@ -26,6 +26,9 @@ type desk struct {
 // sit opens a clinic's page in Chromium under its host name of this start.
 func sit(t *testing.T, demo, named bool) *desk {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a browser is not started in a short run")
+	}
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		if os.Getenv("COUNTERSIGN_PEERS") == "required" {

@@ -89,7 +89,8 @@ func (c clinicContacts) WordList(context.Context, control.None) ([]string, error
 }
 
 func (c clinicContacts) Programs(context.Context, control.None) ([]control.Program, error) {
-	return []control.Program{{Name: "Outlook for Windows", Shows: "the SHA-1 thumbprint: read all 40 digits", Steps: []string{"Click File."}}}, c.note("Contacts.Programs", nil)
+	steps := []string{"Click File, then Options, then Trust Center.", "Beside Signing Certificate, click Choose.", "Click Details, scroll to the end and click Thumbprint.", "Read out all 40 digits."}
+	return []control.Program{{Name: "Outlook for Windows", Shows: "the SHA-1 thumbprint: read all 40 digits", Steps: steps}, {Name: "Apple Mail", Shows: "SHA-256: read the last 24 digits", Steps: steps}, {Name: "Thunderbird", Shows: "SHA-256: read the last 24 digits", Steps: steps}}, c.note("Contacts.Programs", nil)
 }
 
 func (c clinicContacts) StartOver(context.Context, control.None) (control.None, error) {

@@ -206,6 +206,7 @@ func (p *Page) table() *http.ServeMux {
 		"GET /settings":      (*visit).settings,
 		"POST /settings":     (*visit).prefer,
 		"POST /settings/end": (*visit).end,
+		"POST /settings/new": (*visit).startOver,
 
 		"GET /setup":                   (*visit).setup,
 		"POST /setup/identity":         (*visit).addIdentity,

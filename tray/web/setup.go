@@ -213,6 +213,12 @@ func (v *visit) prefer() error {
 	return v.done("settings", err, "Kept.")
 }
 
+// startOver begins the address book's records anew.
+func (v *visit) startOver() error {
+	_, err := v.p.svc.Contacts.StartOver(v.ctx(), control.None{})
+	return v.done("contacts", err, "The records begin anew. Confirm each person again before you write to them.")
+}
+
 // end stops the agent. The browser's window says so and is of no more use.
 func (v *visit) end() error {
 	if _, err := v.p.svc.Settings.Stop(v.ctx(), control.None{}); err != nil {

@@ -15,13 +15,14 @@ import (
 // leading is its content.
 type leading struct {
 	someone
-	Stage   string // certificate | test | call | done | mismatch
-	Steps   []step
-	Over    bool // the test has run out
-	Number  string
-	Source  string
-	Sources []source
-	Prints  []string // what is read of each certificate, signing first
+	Stage    string // certificate | test | call | done | mismatch
+	Steps    []step
+	Over     bool // the test has run out
+	Number   string
+	Source   string
+	Sources  []source
+	Prints   []string // what is read of each certificate, signing first
+	Programs []control.Program
 }
 
 type step struct {
@@ -53,7 +54,13 @@ func (v *visit) verify() error {
 	if !s.Known {
 		return v.show("contact", "contacts", s)
 	}
-	return v.show("verify", "contacts", lead(s, v.p.o.Clock()))
+	l := lead(s, v.p.o.Clock())
+	if l.Stage == "call" {
+		if l.Programs, err = v.p.svc.Contacts.Programs(v.ctx(), control.None{}); err != nil {
+			return err
+		}
+	}
+	return v.show("verify", "contacts", l)
 }
 
 // lead finds the step that a verification stands at.
