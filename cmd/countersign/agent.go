@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"countersign/platform"
+	"countersign/platform/localsock"
+	"countersign/tray/control"
+)
+
+const (
+	agentProgram = "countersign-agent"
+	keychainFile = "keychain.age"  // in the profile, where the agent keeps it
+	startLog     = "start.log"     // in the run folder: what the agent said while it started
+	patience     = 4 * time.Minute // for an agent that starts: its keychain may ask its user
+	afterEnd     = 3 * time.Second // for another's agent, where ours found that it was not the first
+	lookAgain    = 20 * time.Millisecond
+	tellAfter    = 3 * time.Second
+)
+
+// agent returns the profile's agent. It is started by the first call that
+// finds nobody.
+func (c *cli) agent() (*control.Service, error) {
+	dirs, err := platform.FindDirs(c.home)
+	if err != nil {
+		return nil, err
+	}
+	var starting sync.Mutex
+	return control.Dial(func(ctx context.Context) (net.Conn, error) {
+		starting.Lock()
+		defer starting.Unlock()
+		conn, err := localsock.Dial(ctx, dirs.Run)
+		if errors.Is(err, localsock.ErrNobody) {
+			return c.start(ctx, dirs)
+		}
+		return conn, err
+	}), nil
+}
+
+// start starts the agent and waits until it answers.
+func (c *cli) start(ctx context.Context, dirs platform.Dirs) (net.Conn, error) {
+	program, err := c.agentFor(dirs)
+	if err != nil {
+		return nil, err
+	}
+	if err := dirs.Make(); err != nil {
+		return nil, err
+	}
+	log, err := os.OpenFile(filepath.Join(dirs.Run, startLog), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, errorf("starting the agent: %w", err)
+	}
+	defer log.Close()
+	program.Output = log
+	ended, err := program.Start()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errorf("no agent runs, and there is none to start: %s is missing", program.Path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	giveUp, tell := time.NewTimer(patience), time.NewTimer(tellAfter)
+	defer giveUp.Stop()
+	defer tell.Stop()
+	for {
+		conn, err := localsock.Dial(ctx, dirs.Run)
+		if !errors.Is(err, localsock.ErrNobody) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-ended:
+			ended = nil
+			giveUp.Reset(afterEnd) // somebody else's may be starting
+			if !alreadyRuns(log.Name()) {
+				return nil, notStarted(log.Name())
+			}
+		case <-giveUp.C:
+			return nil, notStarted(log.Name())
+		case <-tell.C:
+			c.remark("Countersign is starting. Your keychain may be asking for its password.")
+		case <-time.After(lookAgain):
+		}
+	}
+}
+
+// agentFor is the agent beside this program, with our home and keychain. A
+// passphrase goes to it through a pipe.
+func (c *cli) agentFor(dirs platform.Dirs) (platform.Program, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return platform.Program{}, errorf("finding the agent: %w", err)
+	}
+	p := platform.Program{
+		Path: filepath.Join(filepath.Dir(self), agentProgram),
+		Args: []string{"--headless", "--home", dirs.Data},
+	}
+	if runtime.GOOS == "windows" {
+		p.Path += ".exe"
+	}
+	there := exists(filepath.Join(dirs.Data, keychainFile))
+	kind := c.keychain
+	switch {
+	case kind == "" && there:
+		kind = "file" // a profile that began with a file goes on with it
+	case kind == "":
+		return p, nil
+	case kind != "system" && kind != "file":
+		return p, usage("--keychain is system or file, not %q", kind)
+	}
+	p.Args = append(p.Args, "--keychain", kind)
+	if kind == "file" {
+		passphrase, err := c.passphrase(there)
+		if err != nil {
+			return p, err
+		}
+		p.Args = append(p.Args, "--passphrase-file", "-")
+		p.Input = append(passphrase, '\n')
+	}
+	return p, nil
+}
+
+// passphrase asks for the file keychain's passphrase, twice where it is to be
+// a new one.
+func (c *cli) passphrase(there bool) ([]byte, error) {
+	if there || c.passphraseFile != "" {
+		return c.secret(c.passphraseFile, "passphrase-file", "Passphrase of the keychain file: ")
+	}
+	for {
+		first, err := c.secret("", "passphrase-file", "Choose a passphrase for the keychain file: ")
+		if err != nil {
+			return nil, err
+		}
+		again, err := c.secret("", "passphrase-file", "The same again: ")
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Equal(first, again) {
+			return first, nil
+		}
+		c.remark("They differ.")
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func alreadyRuns(log string) bool { return strings.Contains(lastLine(log), "already runs") }
+
+// notStarted is the reason that the agent gave.
+func notStarted(log string) error {
+	e := &control.Error{Code: "not-started", Says: "Countersign's agent did not start."}
+	if said := lastLine(log); said != "" {
+		e.Next = strings.TrimPrefix(said, agentProgram+": ")
+	}
+	return e
+}
+
+func lastLine(path string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return lines[len(lines)-1]
+}

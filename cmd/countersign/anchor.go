@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"countersign/tray/control"
+)
+
+func (c *cli) anchorCommand() *cobra.Command {
+	return c.group("anchor", "The authorities that you trust", c.anchorAdd(), c.anchorList(), c.anchorRemove())
+}
+
+func (c *cli) anchorAdd() *cobra.Command {
+	var yes bool
+	var confirmed []string
+	cmd := c.command("add FILE", "Trust the authorities in a certificate file", cobra.ExactArgs(1),
+		func(ctx context.Context, s *control.Service, args []string) error {
+			found, err := c.previewAnchors(ctx, s, args[0])
+			if err != nil {
+				return err
+			}
+			order := control.AnchorOrder{Confirm: confirmed}
+			if yes {
+				for _, a := range found {
+					order.Confirm = append(order.Confirm, a.Fingerprint)
+				}
+			}
+			if len(order.Confirm) == 0 {
+				if order.Confirm, err = c.confirmAnchors(found); err != nil {
+					return err
+				}
+			}
+			f, err := c.open(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			got, err := s.Anchors.Add(ctx, order, f)
+			return show(c, got, err, c.printAnchors)
+		})
+	cmd.Long = "Trust the authorities in a certificate file (PEM or DER). Compare each fingerprint with\nthe one that the authority itself publishes before you say yes."
+	cmd.Example = "  countersign anchor add clinic-root.pem\n  countersign anchor add clinic-root.pem --confirm 3f0c...e1"
+	cmd.Flags().StringArrayVar(&confirmed, "confirm", nil, "trust the certificate with this SHA-256 `fingerprint`, already compared")
+	cmd.Flags().BoolVar(&yes, "yes", false, "trust all in the file without asking")
+	cmd.MarkFlagsMutuallyExclusive("confirm", "yes")
+	return cmd
+}
+
+func (c *cli) previewAnchors(ctx context.Context, s *control.Service, name string) ([]control.Anchor, error) {
+	f, err := os.Open(name) // twice, so it can't be standard input
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return s.Anchors.Preview(ctx, control.None{}, io.Reader(f))
+}
+
+func (c *cli) confirmAnchors(found []control.Anchor) (confirmed []string, err error) {
+	if c.ask == nil {
+		return nil, usage("nobody is at the terminal to compare fingerprints: use --confirm or --yes")
+	}
+	for _, a := range found {
+		c.remark("%s, until %s", a.Name, day(a.Expires))
+		c.remark("  SHA-256 %s", grouped(a.Fingerprint))
+		yes, err := c.confirm("Is this the fingerprint that the authority publishes?")
+		if err != nil {
+			return nil, err
+		}
+		if yes {
+			confirmed = append(confirmed, a.Fingerprint)
+		}
+	}
+	return confirmed, nil
+}
+
+// grouped sets a fingerprint in groups of four, as it is read aloud.
+func grouped(fingerprint string) string {
+	var b strings.Builder
+	for i, r := range fingerprint {
+		if i > 0 && i%4 == 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func (c *cli) anchorList() *cobra.Command {
+	return c.command("list", "List the authorities that you trust", cobra.NoArgs, func(ctx context.Context, s *control.Service, _ []string) error {
+		got, err := s.Anchors.List(ctx, control.None{})
+		return show(c, got, err, c.printAnchors)
+	})
+}
+
+func (c *cli) anchorRemove() *cobra.Command {
+	cmd := c.command("remove FINGERPRINT", "Trust an authority no longer", cobra.ExactArgs(1), func(ctx context.Context, s *control.Service, args []string) error {
+		fingerprint, err := findAnchor(ctx, s, args[0])
+		if err != nil {
+			return err
+		}
+		_, err = s.Anchors.Remove(ctx, control.AnchorQuery{Fingerprint: fingerprint})
+		return err
+	})
+	cmd.Long = "Trust an authority no longer. The first eight digits of its fingerprint are enough where\nonly one begins with them."
+	return cmd
+}
+
+// findAnchor completes a fingerprint. What fits none, or several, goes to the
+// agent as it is, which knows what to say.
+func findAnchor(ctx context.Context, s *control.Service, start string) (string, error) {
+	start = strings.ToLower(strings.NewReplacer(" ", "", ":", "").Replace(start))
+	all, err := s.Anchors.List(ctx, control.None{})
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, a := range all {
+		if len(start) >= 8 && strings.HasPrefix(strings.ToLower(a.Fingerprint), start) {
+			found = append(found, a.Fingerprint)
+		}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	return start, nil
+}
+
+func (c *cli) printAnchors(all []control.Anchor) {
+	if len(all) == 0 {
+		c.say("You trust no authority yet: countersign anchor add FILE.pem")
+	}
+	for _, a := range all {
+		c.say("%s, until %s", a.Name, day(a.Expires))
+		c.say("  %s", a.Fingerprint)
+	}
+}

@@ -1,0 +1,310 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"countersign/tray/control"
+)
+
+// The call. Whoever placed it types what is read out, and nothing that is
+// expected is ever shown (SECURITY.md, V1 and V5): what is typed goes to the
+// agent, and only "it matched" or "it did not" comes back.
+
+func (c *cli) verifyCall() *cobra.Command {
+	var r control.CallReport
+	var code, words string
+	cmd := c.command("call ADDRESS", "Record what someone read out on a call that you placed", cobra.ExactArgs(1),
+		func(ctx context.Context, s *control.Service, args []string) error {
+			r.Address, r.Code, r.Words = args[0], strings.Fields(code), strings.Fields(words)
+			if r.Number == "" && r.Source == "" && r.Reader == "" && len(r.Code)+len(r.Words)+len(r.Fingerprint) == 0 && !r.Wrong {
+				if c.ask == nil || c.json {
+					return usage("say what you heard: --number and --source, --code, --words or --fingerprint")
+				}
+				return (&call{cli: c, service: s}).guide(ctx, r.Address)
+			}
+			got, err := s.Contacts.Call(ctx, r)
+			if err := show(c, got, err, c.printCall); err != nil {
+				return err
+			}
+			return matched(got)
+		})
+	cmd.Long = `Record what someone read out on a call that you placed yourself. At a terminal it leads you
+through the call. Any part may also come alone, by flags; what matched is kept.
+
+The number must not come from the e-mail, its signature or the certificate. Case does not
+count, nor anything after a word's first four letters.`
+	cmd.Example = `  countersign verify call bea@clinic.example
+  countersign verify call bea@clinic.example --number "+44 20 7946 0018" --source directory
+  countersign verify call bea@clinic.example --code "river candle stone apple"
+  countersign verify call bea@clinic.example --words "one word after the other as heard"`
+	f := cmd.Flags()
+	f.StringVar(&r.Number, "number", "", "the `number` that you called")
+	f.StringVar(&r.Source, "source", "", "`where` the number is from: directory, letterhead, earlier, known or in-person")
+	f.StringVar(&code, "code", "", "the four `words` of the test message, as heard")
+	f.StringVar(&words, "words", "", "the six safety `words`, as heard")
+	f.StringArrayVar(&r.Fingerprint, "fingerprint", nil, "the `digits` of a certificate, as heard; signing first")
+	f.StringVar(&r.Reader, "reader", "", "the `name` of who read them, where several people read the mailbox")
+	f.BoolVar(&r.Wrong, "wrong", false, "something does not match: stop")
+	complete(cmd, "source", control.SourceDirectory, control.SourceLetterhead, control.SourceEarlier, control.SourceKnown, control.SourceInPerson)
+	return cmd
+}
+
+// matched is the exit code of a call: failed unless everything matched.
+func matched(r control.CallResult) error {
+	if r.Matched {
+		return nil
+	}
+	return quiet(failed)
+}
+
+func (c *cli) printCall(r control.CallResult) {
+	mark := "✗"
+	if r.Matched {
+		mark = "✓"
+	}
+	if r.Says != "" {
+		c.say("%s %s", mark, r.Says)
+	}
+	c.printUnknown(r.Unknown)
+	if r.Contact.Next != "" {
+		c.para("  ", r.Contact.Next)
+	}
+}
+
+// printUnknown tells which words can't be right, because they are on no list
+// at all. That tells nothing about what was expected.
+func (c *cli) printUnknown(positions []int) {
+	for _, at := range positions {
+		c.say("  Word %d is not one of the 2,048 words. That cost no try: listen again.", at)
+	}
+}
+
+// sourceWords says where a number came from.
+func sourceWords(source string) string {
+	for _, s := range numberSources {
+		if s.name == source {
+			return s.words
+		}
+	}
+	return source
+}
+
+var numberSources = []struct{ name, words string }{
+	{control.SourceDirectory, "their organisation's own directory, or a printed one"},
+	{control.SourceLetterhead, "a letter or card that I had before"},
+	{control.SourceKnown, "I know the number myself"},
+	{control.SourceInPerson, "no number: we are in the same room"},
+	{control.SourceEarlier, "the number of the earlier call"},
+}
+
+// call leads through one telephone call.
+type call struct {
+	*cli
+	service *control.Service
+	contact control.Contact
+}
+
+func (c *call) guide(ctx context.Context, address string) (err error) {
+	if c.contact, err = c.service.Contacts.Show(ctx, control.ContactQuery{Address: address}); err != nil {
+		return err
+	}
+	if c.contact.State == "verified" {
+		c.printContact(c.contact)
+		return nil
+	}
+	if c.contact.Test == nil {
+		return &control.Error{Code: "no-test", Says: "No test message is under way with " + c.who() + ".", Next: "Send one first: countersign verify start " + address}
+	}
+	c.say("Confirming %s", named(c.contact.Name, c.contact.Address))
+	c.say("Type ! for a word if something does not match: a wrong voice, words that they cannot find.")
+	for _, part := range []func(context.Context) error{c.number, c.code, c.words} {
+		if c.contact.State == "verified" {
+			break
+		}
+		err := part(ctx)
+		if errors.Is(err, errWrong) {
+			_, err = c.report(ctx, control.CallReport{Wrong: true})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	c.gap()
+	c.printContact(c.contact)
+	if c.contact.State != "verified" {
+		return quiet(failed)
+	}
+	return nil
+}
+
+// errWrong is a person who says that something does not match.
+var errWrong = errors.New("something does not match")
+
+func (c *call) who() string {
+	if c.contact.Name != "" {
+		return c.contact.Name
+	}
+	return c.contact.Address
+}
+
+// number asks which number is called and where it is from. The source starts
+// empty, and a number is typed, except the one of an earlier call.
+func (c *call) number(ctx context.Context) error {
+	if c.contact.Test.Source != "" {
+		c.say("You call %s (%s).", c.contact.Test.Number, sourceWords(c.contact.Test.Source))
+		return nil
+	}
+	c.gap()
+	c.say("Which number will you call? Never one from the e-mail, its signature or the certificate.")
+	sources := numberSources
+	if c.contact.Number == "" {
+		sources = sources[:len(sources)-1]
+	}
+	for i, s := range sources {
+		c.say("  %d  %s", i+1, s.words)
+	}
+	var r control.CallReport
+	for r.Source == "" {
+		answer, err := c.ask.Line("Where is the number from? ")
+		if err != nil {
+			return err
+		}
+		for i, s := range sources {
+			if answer == fmt.Sprint(i+1) || answer == s.name {
+				r.Source = s.name
+			}
+		}
+	}
+	switch r.Source {
+	case control.SourceInPerson:
+	case control.SourceEarlier:
+		r.Number = c.contact.Number
+		c.say("The earlier call went to %s.", r.Number)
+	default:
+		var err error
+		if r.Number, err = c.ask.Line("Number: "); err != nil {
+			return err
+		}
+	}
+	if c.contact.Team {
+		var err error
+		if r.Reader, err = c.ask.Line("Who will read to you? "); err != nil {
+			return err
+		}
+	}
+	_, err := c.report(ctx, r)
+	return err
+}
+
+func (c *call) code(ctx context.Context) error {
+	for c.contact.Test != nil && c.contact.Test.CodeMatched.IsZero() && c.contact.State != "mismatch" {
+		c.gap()
+		c.say("Call them yourself, and say:")
+		c.say("  “I have sent you a test message. Would you read me the four words in it?”")
+		heard, err := c.hear(4)
+		if err != nil {
+			return err
+		}
+		if _, err := c.report(ctx, control.CallReport{Code: heard}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// words hears their safety words, or, from somebody without Countersign, the
+// digits of their certificate.
+func (c *call) words(ctx context.Context) error {
+	for c.contact.Test != nil && c.contact.Test.WordsMatched.IsZero() && c.contact.State != "verified" && c.contact.State != "mismatch" {
+		c.gap()
+		c.say("Then say:")
+		c.say("  “And now your own safety words, please. They stand with the test message, and under My safety words.”")
+		with, err := c.ask.Line("Do they use Countersign? [Y/n] ")
+		if err != nil {
+			return err
+		}
+		var r control.CallReport
+		if strings.HasPrefix(strings.ToLower(with), "n") {
+			r.Fingerprint, err = c.digits()
+		} else {
+			r.Words, err = c.hear(6)
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := c.report(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hear asks for words, one at a time.
+func (c *call) hear(n int) ([]string, error) {
+	words := make([]string, n)
+	for i := range words {
+		for words[i] == "" {
+			word, err := c.ask.Line(fmt.Sprintf("  word %d: ", i+1))
+			if err != nil {
+				return nil, err
+			}
+			if word == "!" {
+				return nil, errWrong
+			}
+			if len(strings.Fields(word)) == 1 {
+				words[i] = word
+			} else if word != "" {
+				c.remark("  One word at a time, as you hear it.")
+			}
+		}
+	}
+	return words, nil
+}
+
+// digits asks for the end of each certificate's fingerprint, and says where
+// the other's mail program shows it.
+func (c *call) digits() ([]string, error) {
+	c.say("Tell them where their mail program shows it:")
+	c.say("  Outlook      File, Options, Trust Center, Trust Center Settings, Email Security, Settings,")
+	c.say("               Choose beside Signing Certificate, view it, Details, Thumbprint: all forty digits")
+	c.say("  Apple Mail   Keychain Access, My Certificates, the one with the address: the last 24 of SHA-256")
+	c.say("  Thunderbird  Account Settings, End-to-End Encryption, Manage S/MIME Certificates, View:")
+	c.say("               the last 24 of SHA-256")
+	prompts := []string{"The digits of their certificate: "}
+	if c.contact.Test.Fingerprints > 1 {
+		prompts = []string{"The digits of their certificate for signing: ", "The digits of their certificate for encryption: "}
+	}
+	var all []string
+	for _, p := range prompts {
+		digits, err := c.ask.Line(p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, digits)
+	}
+	return all, nil
+}
+
+// report hands on what was heard, and tells what came of it.
+func (c *call) report(ctx context.Context, r control.CallReport) (control.CallResult, error) {
+	r.Address = c.contact.Address
+	got, err := c.service.Contacts.Call(ctx, r)
+	if err != nil {
+		return got, err
+	}
+	c.contact = got.Contact
+	mark := "✗"
+	if got.Matched {
+		mark = "✓"
+	}
+	if got.Says != "" {
+		c.say("%s %s", mark, got.Says)
+	}
+	c.printUnknown(got.Unknown)
+	return got, nil
+}

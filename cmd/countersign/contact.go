@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"countersign/tray/control"
+)
+
+// maxCertificates is what a certificate file for a contact may hold, in bytes.
+const maxCertificates = 64 << 10
+
+func (c *cli) contactCommand() *cobra.Command {
+	return c.group("contact", "The people you write to",
+		c.contactAdd(), c.contactList(), c.contactShow(), c.contactCheck(),
+		c.aboutContact("invite ADDRESS", "Ask someone, in fixed words, for a signed message", func(s *control.Service) aboutContact { return s.Contacts.Invite }),
+		c.aboutContact("suspend ADDRESS", "Send nothing to someone until they are confirmed anew", func(s *control.Service) aboutContact { return s.Contacts.Suspend }),
+		c.contactRemove())
+}
+
+type aboutContact = func(context.Context, control.ContactQuery) (control.Contact, error)
+
+// aboutContact makes a command that does something about one contact and
+// prints how the contact then stands.
+func (c *cli) aboutContact(use, short string, do func(*control.Service) aboutContact) *cobra.Command {
+	return c.command(use, short, cobra.ExactArgs(1), func(ctx context.Context, s *control.Service, args []string) error {
+		got, err := do(s)(ctx, control.ContactQuery{Address: args[0]})
+		return show(c, got, err, c.printContact)
+	})
+}
+
+func (c *cli) contactAdd() *cobra.Command {
+	var order control.NewContact
+	var certificate string
+	cmd := c.command("add ADDRESS", "Add someone, or give them a new name or certificate", cobra.ExactArgs(1),
+		func(ctx context.Context, s *control.Service, args []string) error {
+			order.Address = args[0]
+			if certificate != "" {
+				f, err := c.open(certificate)
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				if order.Certificates, err = io.ReadAll(io.LimitReader(f, maxCertificates+1)); err != nil {
+					return errorf("reading %s: %w", certificate, err)
+				}
+				if len(order.Certificates) > maxCertificates {
+					return errorf("%s is too large for a certificate file", certificate)
+				}
+			}
+			got, err := s.Contacts.Add(ctx, order)
+			return show(c, got, err, c.printContact)
+		})
+	cmd.Long = "Add someone, or give them a new name or a certificate to consider. This never confirms them:\nsee countersign verify."
+	cmd.Example = "  countersign contact add bea@clinic.example --name \"Dr Bea Brandt\" --certificate bea.pem"
+	cmd.Flags().StringVar(&order.Name, "name", "", "their `name`")
+	cmd.Flags().BoolVar(&order.Team, "team", false, "several people read this mailbox")
+	cmd.Flags().StringVar(&certificate, "certificate", "", "a `file` with their certificate (PEM or DER)")
+	return cmd
+}
+
+func (c *cli) contactList() *cobra.Command {
+	var q control.SearchQuery
+	cmd := c.command("list [TEXT]", "List the people you know, or those that fit a text", cobra.MaximumNArgs(1),
+		func(ctx context.Context, s *control.Service, args []string) error {
+			if len(args) > 0 {
+				q.Text = args[0]
+			}
+			got, err := s.Contacts.List(ctx, q)
+			return show(c, got, err, func(all []control.Contact) {
+				var rows [][]string
+				for _, p := range all {
+					rows = append(rows, []string{shape(p.Level), p.Address, p.Name, p.Label})
+				}
+				c.table(rows...)
+			})
+		})
+	cmd.Flags().IntVar(&q.Limit, "limit", 0, "at most this `many`")
+	return cmd
+}
+
+func (c *cli) contactShow() *cobra.Command {
+	return c.aboutContact("show ADDRESS", "Show someone, and how far their confirmation has come", func(s *control.Service) aboutContact { return s.Contacts.Show })
+}
+
+func (c *cli) contactRemove() *cobra.Command {
+	return c.command("remove ADDRESS", "Forget someone", cobra.ExactArgs(1), func(ctx context.Context, s *control.Service, args []string) error {
+		_, err := s.Contacts.Remove(ctx, control.ContactQuery{Address: args[0]})
+		return err
+	})
+}
+
+func (c *cli) contactCheck() *cobra.Command {
+	cmd := c.command("check ADDRESS...", "Tell whether a message could go to these people now", cobra.MinimumNArgs(1),
+		func(ctx context.Context, s *control.Service, args []string) error {
+			got, err := s.Mail.Check(ctx, control.CheckQuery{Addresses: args})
+			if err != nil {
+				return err
+			}
+			if c.json {
+				err = c.writeJSON(got)
+			} else {
+				c.printRecipients(got)
+			}
+			for _, r := range got {
+				if !r.OK {
+					return quiet(refused)
+				}
+			}
+			return err
+		})
+	cmd.Long = "Tell whether a message could go to these people now. The exit code is 3 where one could not."
+	return cmd
+}
+
+func (c *cli) printRecipients(all []control.RecipientState) {
+	for _, r := range all {
+		mark := "✓"
+		if !r.OK {
+			mark = "✗"
+		}
+		c.say("%s %s  %s", mark, named(r.Name, r.Address), r.Label)
+		if r.Refusal != nil {
+			c.para("    ", r.Refusal.Reason+" "+r.Refusal.Next)
+			c.para("    ", r.Refusal.Command)
+		}
+	}
+}
+
+// printContact prints someone, and what to do next.
+func (c *cli) printContact(p control.Contact) {
+	c.say("%s %s", shape(p.Level), named(p.Name, p.Address))
+	c.para("  ", p.Label)
+	if p.Team {
+		c.para("  ", "Several people read this mailbox.")
+	}
+	c.para("  ", p.Next)
+	if t := p.Test; t != nil {
+		c.gap()
+		c.fields(
+			"Test sent", moment(t.Sent), "Good until", moment(t.Expires), "Answered", moment(t.Answered),
+			"Number", t.Number, "From", sourceWords(t.Source), "Code matched", moment(t.CodeMatched), "Words matched", moment(t.WordsMatched),
+		)
+	}
+	if p.Incoming != nil {
+		c.printIncoming(*p.Incoming)
+	}
+	if len(p.Candidates) > 0 {
+		c.gap()
+		c.say("Certificates")
+		var rows [][]string
+		for _, k := range p.Candidates {
+			mark := ""
+			if k.Pinned {
+				mark = "confirmed"
+			}
+			rows = append(rows, []string{"  " + k.ID, k.Usage, mark, k.Chain, "until " + day(k.Expires), "by " + k.Issuer, "from " + k.From})
+		}
+		c.table(rows...)
+	}
+}
+
+// printIncoming explains a test that somebody sent to the user.
+func (c *cli) printIncoming(i control.Incoming) {
+	c.gap()
+	c.say("%s is confirming you", i.From)
+	if !i.Answered.IsZero() {
+		c.para("  ", "You answered on "+moment(i.Answered)+".")
+	} else {
+		c.para("  ", "Answer with: countersign verify answer "+i.From)
+	}
+	if len(i.Words) > 0 {
+		c.para("  ", "When they call, read out these words, until "+moment(i.Expires)+":")
+		c.numbered(i.Words)
+	}
+	if len(i.Mine) > 0 {
+		c.para("  ", "Then your own safety words:")
+		c.numbered(i.Mine)
+	}
+	c.para("  ", i.Advice)
+}
+
+// numbered prints words as they are read out.
+func (c *cli) numbered(words []string) {
+	for i, w := range words {
+		c.say("    %d  %s", i+1, w)
+	}
+}

@@ -1,0 +1,196 @@
+// Command countersign is the command line of Countersign. It does all that the
+// page does, by asking the agent the same things; it holds no keys and no mail
+// itself. Where no agent runs for the profile it starts one.
+//
+// # What goes where
+//
+// What was asked for goes to standard output; questions, remarks and failures
+// go to standard error. With --json it is the agent's own value, named as in
+// tray/control; a refusal or failure is then also written there, as
+// {"refusals":[...]} or {"code":...,"says":...}.
+//
+// The exit code is 0 for done, 1 for failed, 2 for wrong usage and 3 for
+// refused by policy.
+//
+// Nothing that came from outside reaches a terminal with control characters,
+// escape sequences or marks that turn the direction of writing, and the text
+// of a message stands behind a bar, so that it can't be taken for ours.
+//
+// No secret is taken from the argument list, which other users can read:
+// passwords come from a file or are asked for.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"countersign/tray/control"
+)
+
+// The exit codes.
+const (
+	done       = 0
+	failed     = 1
+	wrongUsage = 2
+	refused    = 3
+)
+
+// Main runs the command line of this process and returns its exit code.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, width: terminalWidth(os.Stdout)}
+	if a, ok := newTerminal(os.Stdin, os.Stderr); ok {
+		c.ask = a
+	}
+	c.service = c.agent
+	return c.run(ctx, os.Args[1:])
+}
+
+// cli is one run of the command line.
+type cli struct {
+	in    io.Reader
+	out   io.Writer // what was asked for
+	err   io.Writer // questions, remarks, failures
+	ask   asker     // who sits at the terminal; nil: nobody
+	now   func() time.Time
+	width int // columns of the terminal; 0: none
+
+	// service returns the agent, which runs afterwards.
+	service func() (*control.Service, error)
+
+	home, keychain, passphraseFile string
+	json                           bool
+
+	began bool   // the command line was understood
+	kept  string // what becomes of a message that was refused
+}
+
+// run does what the arguments say and returns the exit code.
+func (c *cli) run(ctx context.Context, args []string) int {
+	root := c.root()
+	root.SetArgs(args)
+	root.SetIn(c.in)
+	root.SetOut(c.out)
+	root.SetErr(c.err)
+	return c.end(root.ExecuteContext(ctx))
+}
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "countersign",
+		Short: "E-mail that only the right person can read",
+		Long: `Countersign sends and reads e-mail that only the right person can read. It keeps
+your keys, and knows which certificates you confirmed by telephone.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by policy.`,
+		Example: `  countersign status
+  countersign contact add bea@clinic.example --name "Dr Bea Brandt"
+  countersign verify start bea@clinic.example
+  countersign verify call bea@clinic.example
+  countersign send --to bea@clinic.example --subject "Results" < letter.txt`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	flags := root.PersistentFlags()
+	flags.BoolVar(&c.json, "json", false, "print JSON")
+	flags.StringVar(&c.home, "home", "", "keep the whole profile in this `folder` (or COUNTERSIGN_HOME)")
+	flags.StringVar(&c.keychain, "keychain", "", "where private keys are `kept`: system, or file")
+	flags.StringVar(&c.passphraseFile, "passphrase-file", "", "the `file` that holds the file keychain's passphrase")
+	complete(root, "keychain", "system", "file")
+	root.AddCommand(
+		c.accountCommand(), c.anchorCommand(), c.contactCommand(), c.demoCommand(), c.draftCommand(), c.eventsCommand(),
+		c.identityCommand(), c.inspectCommand(), c.journalCommand(), c.mailCommand(), c.outboxCommand(), c.pageCommand(),
+		c.recoveryCommand(), c.sendCommand(), c.settingsCommand(), c.statusCommand(), c.stopCommand(), c.verifyCommand(),
+		c.versionCommand(),
+	)
+	return root
+}
+
+// group makes a command that only holds others.
+func (c *cli) group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: use, Short: short, RunE: func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usage("there is no command %q in %s", args[0], cmd.CommandPath())
+		}
+		cmd.SetOut(c.err)
+		cmd.Help()
+		return usage("%s needs one of these commands", cmd.CommandPath())
+	}}
+	g.AddCommand(commands...)
+	return g
+}
+
+// command makes a command that asks the agent.
+func (c *cli) command(use, short string, args cobra.PositionalArgs, do func(ctx context.Context, s *control.Service, args []string) error) *cobra.Command {
+	return c.local(use, short, args, func(ctx context.Context, args []string) error {
+		s, err := c.service()
+		if err != nil {
+			return err
+		}
+		return do(ctx, s, args)
+	})
+}
+
+// local makes a command that may not need the agent.
+func (c *cli) local(use, short string, args cobra.PositionalArgs, do func(ctx context.Context, args []string) error) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
+		c.began = true
+		return do(cmd.Context(), args)
+	}}
+}
+
+// complete lists what a flag may be, for the shell.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // there is no such flag
+	}
+}
+
+// end tells the person how it ended and returns the exit code.
+func (c *cli) end(err error) int {
+	var asUsage *usageError
+	var asRefused *control.Refused
+	var asFailure *control.Error
+	var asQuiet quiet
+	switch {
+	case err == nil:
+		return done
+	case errors.As(err, &asQuiet):
+		return int(asQuiet)
+	case errors.As(err, &asUsage), !c.began:
+		c.remark("countersign: %s", err)
+		c.remark("countersign --help tells more.")
+		return wrongUsage
+	case errors.As(err, &asRefused):
+		c.printRefused(asRefused)
+		return refused
+	case errors.As(err, &asFailure):
+		c.printFailure(asFailure)
+	case errors.Is(err, context.Canceled), errors.Is(err, errLeft):
+		c.remark("Stopped.")
+	case errors.Is(err, control.ErrNotRunning):
+		c.remark("countersign: the agent has gone. Try again.")
+	default:
+		c.remark("countersign: %s", err)
+	}
+	return failed
+}
+
+// quiet is an exit code whose reason was already told.
+type quiet int
+
+func (quiet) Error() string { return "told already" }
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func usage(format string, args ...any) error { return &usageError{errorf(format, args...)} }

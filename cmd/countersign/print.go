@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"countersign/tray/control"
+)
+
+// Everything is printed by these, which neutralise what they print.
+
+// remark tells something beside what was asked for.
+func (c *cli) remark(format string, args ...any) {
+	fmt.Fprintln(c.err, line(fmt.Sprintf(format, args...)))
+}
+
+// say prints one line.
+func (c *cli) say(format string, args ...any) {
+	fmt.Fprintln(c.out, line(fmt.Sprintf(format, args...)))
+}
+
+// gap prints an empty line.
+func (c *cli) gap() { fmt.Fprintln(c.out) }
+
+// table prints aligned columns; a column that is empty in every row is left
+// out. On a terminal a row is one line: its last column is cut.
+func (c *cli) table(rows ...[]string) {
+	if len(rows) == 0 {
+		return
+	}
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i := range row {
+			row[i] = line(row[i])
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+	}
+	for _, row := range rows {
+		var b strings.Builder
+		for i, cell := range row {
+			if widths[i] == 0 {
+				continue
+			}
+			b.WriteString(cell)
+			b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+		}
+		fmt.Fprintln(c.out, c.cut(strings.TrimRight(b.String(), " ")))
+	}
+}
+
+func (c *cli) cut(s string) string {
+	if runes := []rune(s); c.width > 0 && len(runes) > c.width {
+		return string(runes[:c.width-1]) + "…"
+	}
+	return s
+}
+
+// fields prints labels and values, leaving out the empty ones.
+func (c *cli) fields(pairs ...string) {
+	width := 0
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			width = max(width, utf8.RuneCountInString(pairs[i]))
+		}
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			fmt.Fprintf(c.out, "%-*s  %s\n", width, pairs[i], line(pairs[i+1]))
+		}
+	}
+}
+
+// para prints a paragraph, broken at 78 columns, each line indented.
+func (c *cli) para(indent, text string) { writeParagraph(c.out, indent, text) }
+
+func writeParagraph(w io.Writer, indent, text string) {
+	at := 0
+	for _, word := range strings.Fields(line(text)) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case at == 0:
+			fmt.Fprint(w, indent, word)
+			at = len(indent) + n
+		case at+1+n > 78:
+			fmt.Fprint(w, "\n", indent, word)
+			at = len(indent) + n
+		default:
+			fmt.Fprint(w, " ", word)
+			at += 1 + n
+		}
+	}
+	if at > 0 {
+		fmt.Fprintln(w)
+	}
+}
+
+// quote prints the text of a message behind a bar: no line of it can be taken
+// for one of ours.
+func (c *cli) quote(text string) {
+	for l := range strings.SplitSeq(strings.TrimRight(clean(text), "\n"), "\n") {
+		fmt.Fprintln(c.out, strings.TrimRight("│ "+l, " "))
+	}
+}
+
+// show prints an answer: as JSON, or by text.
+func show[A any](c *cli, answer A, err error, text func(A)) error {
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.writeJSON(answer)
+	}
+	text(answer)
+	return nil
+}
+
+func (c *cli) writeJSON(v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return errorf("writing JSON: %w", err)
+	}
+	data := cleanJSON(b.Bytes())
+	if string(data) == "null\n" {
+		data = []byte("[]\n") // an empty list
+	}
+	_, err := c.out.Write(data)
+	return err
+}
+
+// printRefused prints each refusal: whom it concerns, why, what to do, and the
+// command that does it.
+func (c *cli) printRefused(r *control.Refused) {
+	if c.json {
+		c.writeJSON(r)
+	}
+	c.remark("Refused. Nothing was sent or changed.")
+	for _, f := range r.Refusals {
+		fmt.Fprintln(c.err)
+		c.remark("%s", named(f.Person, f.Address))
+		writeParagraph(c.err, "  ", f.Reason)
+		writeParagraph(c.err, "  ", f.Next)
+		if f.Command != "" {
+			fmt.Fprintln(c.err, "    "+line(f.Command))
+		}
+	}
+	if c.kept != "" {
+		fmt.Fprintln(c.err)
+		c.remark("%s", c.kept)
+	}
+}
+
+func (c *cli) printFailure(e *control.Error) {
+	if c.json {
+		c.writeJSON(e)
+	}
+	c.remark("countersign: %s", e.Says)
+	writeParagraph(c.err, "  ", e.Next)
+}
+
+// named is a person as people write them: "Dr A <a@x.example>".
+func named(name, address string) string {
+	switch {
+	case name == "", name == address:
+		return address
+	case address == "", strings.Contains(name, address):
+		return name
+	}
+	return name + " <" + address + ">"
+}
+
+// shape is a level without colour.
+func shape(level string) string {
+	switch level {
+	case "good":
+		return "✓"
+	case "stop":
+		return "✗"
+	}
+	return "!"
+}
+
+// moment is a time as people write it; none is empty.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("2 Jan 2006 15:04")
+}
+
+// day is a date; none is empty.
+func day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("2 Jan 2006")
+}
+
+func bytesOf(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1000*1000:
+		return fmt.Sprintf("%d kB", (n+500)/1000)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+}
+
+// count says "1 message", "2 messages".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// errorf is fmt.Errorf.
+func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+func terminalWidth(f *os.File) int {
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 20 {
+		return 0
+	}
+	return width
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"countersign/tray/control"
+)
+
+func (c *cli) recoveryCommand() *cobra.Command {
+	return c.group("recovery", "The file that gives you back your keys", c.recoveryConfirm(), c.recoveryMake(), c.recoveryStatus())
+}
+
+func (c *cli) recoveryMake() *cobra.Command {
+	var out string
+	cmd := c.command("make", "Make the recovery file and the eight words that open it", cobra.NoArgs,
+		func(ctx context.Context, s *control.Service, _ []string) error {
+			made, err := s.Identities.MakeRecovery(ctx, control.None{})
+			if err != nil {
+				return err
+			}
+			if out == "" {
+				out = fileName(made.Name)
+			}
+			if err := saveTo(out, bytes.NewReader(made.Bytes)); err != nil {
+				return err
+			}
+			made.Name, made.Bytes = out, nil
+			return show(c, made, nil, func(r control.RecoveryFile) {
+				c.say("The recovery file is %s. Keep it away from this computer.", r.Name)
+				c.gap()
+				c.say("These eight words open it. Write them down now: they are not shown again.")
+				c.numbered(r.Words)
+				c.gap()
+				c.say("Then type two of them back: countersign recovery confirm")
+			})
+		})
+	cmd.Long = "Make the recovery file, and the eight words that open it. Without it a lost computer is\nlost mail. It counts once two of its words were typed back."
+	cmd.Flags().StringVar(&out, "out", "", "the `file` to write; it must not exist")
+	return cmd
+}
+
+func (c *cli) recoveryConfirm() *cobra.Command {
+	cmd := c.command("confirm [WORD WORD]", "Type two of the eight words back", cobra.MatchAll(cobra.MaximumNArgs(2), notOne),
+		func(ctx context.Context, s *control.Service, args []string) error {
+			if len(args) == 0 {
+				state, err := s.Identities.Recovery(ctx, control.None{})
+				if err != nil {
+					return err
+				}
+				if args, err = c.recoveryWords(state.Ask); err != nil {
+					return err
+				}
+			}
+			got, err := s.Identities.ConfirmRecovery(ctx, control.RecoveryCheck{Words: args})
+			return show(c, got, err, c.printRecovery)
+		})
+	cmd.Long = "Type two of the eight words back, in the order that recovery status asks for them. At a\nterminal you are asked."
+	return cmd
+}
+
+func notOne(_ *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return usage("two words are needed, or none to be asked for them")
+	}
+	return nil
+}
+
+func (c *cli) recoveryWords(ask []int) (words []string, err error) {
+	if len(ask) == 0 {
+		return nil, &control.Error{Code: "no-recovery", Says: "No recovery file waits for its words.", Next: "Make one: countersign recovery make"}
+	}
+	if c.ask == nil {
+		return nil, usage("give word %d and word %d", ask[0], ask[len(ask)-1])
+	}
+	for _, n := range ask {
+		word, err := c.ask.Line(fmt.Sprintf("Word %d: ", n))
+		if err != nil {
+			return nil, err
+		}
+		words = append(words, word)
+	}
+	return words, nil
+}
+
+func (c *cli) recoveryStatus() *cobra.Command {
+	return c.command("status", "Tell whether the recovery file is made and tested", cobra.NoArgs, func(ctx context.Context, s *control.Service, _ []string) error {
+		got, err := s.Identities.Recovery(ctx, control.None{})
+		return show(c, got, err, c.printRecovery)
+	})
+}
+
+func (c *cli) printRecovery(r control.Recovery) {
+	switch r.State {
+	case "ready":
+		c.say("✓ The recovery file of %s was made and tested.", day(r.Made))
+	case "unconfirmed":
+		c.say("! The recovery file was made but its words were not typed back: countersign recovery confirm")
+		if len(r.Ask) > 0 {
+			c.say("  It asks for word %d and word %d.", r.Ask[0], r.Ask[len(r.Ask)-1])
+		}
+	case "outdated":
+		c.say("! The recovery file of %s lacks your newest key: countersign recovery make", day(r.Made))
+	default:
+		c.say("! There is no recovery file yet: countersign recovery make")
+	}
+	if r.Path != "" {
+		c.fields("  File", r.Path)
+	}
+}

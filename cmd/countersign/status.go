@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"countersign/tray/control"
+)
+
+func (c *cli) statusCommand() *cobra.Command {
+	return c.command("status", "How things stand, and what is still to be done", cobra.NoArgs, func(ctx context.Context, s *control.Service, _ []string) error {
+		got, err := s.Settings.Status(ctx, control.None{})
+		return show(c, got, err, c.printStatus)
+	})
+}
+
+func (c *cli) printStatus(s control.Status) {
+	if s.Address != "" {
+		c.say("%s", named(s.Name, s.Address))
+	}
+	if s.Problem != "" {
+		c.say("! %s", s.Problem)
+	}
+	for _, step := range s.Setup {
+		if !step.Done {
+			c.say("! To do: %s", step.Title)
+			c.para("  ", step.Why)
+			c.para("  ", step.Command)
+		}
+	}
+	c.fields(
+		"Unread", some(s.Unread, "message"), "To confirm", some(s.Waiting, "contact"), "On their way", some(s.Outbox, "message"),
+		"Fetched", moment(s.LastFetch), "Keys", s.Keys, "Version", s.Version,
+	)
+	if s.Demo {
+		c.say("This is the demo: nothing leaves this computer.")
+	}
+}
+
+// some is count, or empty for none.
+func some(n int, what string) string {
+	if n == 0 {
+		return ""
+	}
+	return count(n, what)
+}
