@@ -39,9 +39,10 @@ vault/contacts/form      vault/contacts/keyset ; -
 vault/settings           - ; -
 vault/book               vault/contacts vault/contacts/keyset vault/contacts/form vault/sealed ; -
 vault/journal            vault/sealed ; -
-vault                    vault/keyring vault/sealed platform/keychain mailer/cms ; go-pkcs12 age
+vault                    vault/pkcs12 vault/keyring vault/sealed platform/keychain mailer/cms ; age
+vault/pkcs12             mailer/cms/ber ; go-pkcs12
 vault/keyring            platform/keychain vault/sealed ; -
-vault/discover           vault/trust vault/sealed ; -
+vault/discover           vault/trust vault/sealed mailer/cms ; -
 mailer/policy            mailer/message mailer/cms mailer/smime vault/contacts vault/contacts/keyset vault/contacts/form vault/trust ; x/net/html
 mailer/transport         - ; go-smtp go-imap/v2 go-sasl
 mailer/account           mailer/transport vault vault/sealed ; -
@@ -54,7 +55,7 @@ mailer/server/servertest - ; -
 tray/control             platform/localsock ; -
 tray/web                 tray/control tray/web/door ; -
 tray/web/door            - ; -
-tray/agent               platform platform/localsock platform/keychain mailer mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/settings vault/book vault/journal vault/discover tray/control tray/web ; -
+tray/agent               platform platform/localsock platform/keychain mailer mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/control tray/web ; -
 tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform ; -
 tray/demo/authority      - ; go-pkcs12
 cmd/countersign          tray/control platform platform/localsock ; cobra x/term
@@ -66,6 +67,7 @@ cmd/bench                mailer/cms mailer/message mailer/smime ; -
 const testPlan = `
 mailer/cms   - ; go-pkcs12 mozilla/pkcs7
 mailer/smime - ; go-pkcs12
+vault        - ; go-pkcs12
 `
 
 // modules is every module of others, with the reason why it is here. The short

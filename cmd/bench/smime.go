@@ -90,15 +90,12 @@ func open(dir string, key *rsa.PrivateKey, cert *x509.Certificate) error {
 	if o.Problem != nil {
 		return o.Problem
 	}
-	var failed error
-	o.Payload.Walk(func(p *message.Part) bool {
-		if p.Filename == "" || failed != nil {
-			return true
+	return o.Payload.Walk(func(p *message.Part) error {
+		if p.Filename == "" {
+			return nil
 		}
-		failed = save(p, filepath.Join(dir, "saved"))
-		return true
+		return save(p, filepath.Join(dir, "saved"))
 	})
-	return failed
 }
 
 func save(p *message.Part, path string) error {

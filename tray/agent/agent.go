@@ -46,6 +46,7 @@ type Options struct {
 	Simulation control.Simulation // the demo's telephone, or nil
 	Demo       bool
 	Log        *slog.Logger
+	Work       int              // scrypt's work factor for the recovery file; 0: Work
 	Clock      func() time.Time // nil: time.Now
 	Rand       io.Reader        // nil: crypto/rand
 }
@@ -87,7 +88,7 @@ func Open(ctx context.Context, o Options) (a *Agent, err error) {
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
 	list := keyset.Words()
-	a.vault, err = vault.Open(ctx, o.Dirs.Data, o.Keychain, vault.Options{Clock: a.clock, Rand: o.Rand, Words: list[:]})
+	a.vault, err = vault.Open(ctx, o.Dirs.Data, o.Keychain, vault.Options{Clock: a.clock, Rand: o.Rand, Words: list[:], Work: o.Work})
 	if err != nil {
 		return nil, words(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"countersign/tray/control"
 	"countersign/vault"
+	"countersign/vault/pkcs12"
 	"countersign/vault/trust"
 )
 
@@ -62,7 +63,7 @@ func earlier(a, b time.Time) time.Time {
 
 // ImportPKCS12 reads a PKCS #12 file.
 func (s identities) ImportPKCS12(ctx context.Context, order control.PKCS12Order, file io.Reader) ([]control.Identity, error) {
-	data, err := readSmall(file, vault.MaxPKCS12, "certificate file")
+	data, err := readSmall(file, pkcs12.MaxSize, "certificate file")
 	if err != nil {
 		return nil, err
 	}

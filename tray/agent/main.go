@@ -19,17 +19,19 @@ import (
 	"countersign/platform/keychain"
 )
 
-// fileKeychainWork is scrypt's work factor for a file keychain: about a second.
-const fileKeychainWork = 18
+// Work is scrypt's work factor for what people's passphrases protect, a file
+// keychain and the recovery file: about a second for each try.
+const Work = 18
 
 type flags struct {
 	home, keychain, passphrase string
 	headless                   bool
 }
 
-// Main is the program countersign-agent. It returns the exit code: 0 ended in
-// order, 1 failed, 2 wrong usage.
-func Main() int {
+// Main is the program countersign-agent, making what people's passphrases protect
+// with that work factor: [Work], and less only in tests. It returns the exit code:
+// 0 ended in order, 1 failed, 2 wrong usage.
+func Main(work int) int {
 	var f flags
 	set := flag.NewFlagSet("countersign-agent", flag.ContinueOnError)
 	set.StringVar(&f.home, "home", "", "keep the whole profile in this `folder` (or COUNTERSIGN_HOME)")
@@ -42,14 +44,14 @@ func Main() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, f); err != nil {
+	if err := run(ctx, f, work); err != nil {
 		fmt.Fprintln(os.Stderr, "countersign-agent:", err)
 		return 1
 	}
 	return 0
 }
 
-func run(ctx context.Context, f flags) error {
+func run(ctx context.Context, f flags, work int) error {
 	if err := platform.Harden(); err != nil {
 		return fmt.Errorf("keeping keys out of core dumps: %w", err)
 	}
@@ -68,12 +70,12 @@ func run(ctx context.Context, f flags) error {
 		return err
 	}
 	defer lock.Close()
-	store, err := openKeychain(ctx, f, dirs)
+	store, err := openKeychain(ctx, f, dirs, work)
 	if err != nil {
 		return err
 	}
 	a, err := Open(ctx, Options{
-		Dirs: dirs, Keychain: store, Policy: platform.PolicyPath(), Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Dirs: dirs, Keychain: store, Policy: platform.PolicyPath(), Work: work, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
 		return err
@@ -85,7 +87,7 @@ func run(ctx context.Context, f flags) error {
 	return a.Run(ctx)
 }
 
-func openKeychain(ctx context.Context, f flags, dirs platform.Dirs) (keychain.Store, error) {
+func openKeychain(ctx context.Context, f flags, dirs platform.Dirs, work int) (keychain.Store, error) {
 	switch f.keychain {
 	case "system":
 		ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -100,7 +102,7 @@ func openKeychain(ctx context.Context, f flags, dirs platform.Dirs) (keychain.St
 		if err != nil {
 			return nil, err
 		}
-		return keychain.OpenFile(filepath.Join(dirs.Data, "keychain.age"), passphrase, fileKeychainWork)
+		return keychain.OpenFile(filepath.Join(dirs.Data, "keychain.age"), passphrase, work)
 	}
 	return nil, fmt.Errorf("--keychain is system or file, not %q", f.keychain)
 }

@@ -1,0 +1,316 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"countersign/platform/keychain"
+	"countersign/tray/agent"
+	"countersign/tray/demo"
+	"countersign/tray/demo/authority"
+)
+
+// The people of the stories. Each name is a command: the command line with that
+// person's own home, keychain and agent.
+var people = map[string]struct{ name, address string }{
+	"ada":     {"Dr Ada Osei", "ada.osei@harbour.example"},
+	"bea":     {"Dr Bea Brandt", "bea.brandt@northclinic.example"},
+	"imran":   {"Dr Imran Shah", "imran.shah@northclinic.example"},
+	"mallory": {"Dr Bea Brandt", "bea.brandt@northclinic.example"}, // a valid certificate for her address, and her mailbox
+}
+
+// passphrase opens everybody's file keychain; its work factor is the tests' own.
+const (
+	passphrase   = "only-for-the-stories"
+	keychainWork = 10
+)
+
+func TestMain(m *testing.M) {
+	commands := map[string]func(){
+		"countersign":       func() { os.Exit(Main()) },
+		"countersign-agent": agentMain,
+	}
+	for name := range people {
+		commands[name] = func() { as(name) }
+	}
+	testscript.Main(m, commands)
+}
+
+func agentMain() {
+	for _, arg := range os.Args[1:] {
+		if arg == "--demo" {
+			os.Exit(demo.Main())
+		}
+	}
+	os.Exit(agent.Main(keychainWork))
+}
+
+// as is the command line of one person.
+func as(name string) {
+	work := os.Getenv("WORK")
+	os.Args = append([]string{"countersign",
+		"--home", filepath.Join(work, name), "--keychain", "file", "--passphrase-file", filepath.Join(work, "passphrase"),
+	}, os.Args[1:]...)
+	os.Exit(Main())
+}
+
+// TestStories runs testdata/*.txtar: what people do, with real agents, a real
+// mail server on loopback and a real authority.
+func TestStories(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata",
+		Setup:              raise,
+		RequireUniqueNames: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ends": ends, "await": await, "pick": pick, "post": post, "wire": wire, "revoke": revoke, "ready": ready, "absent": absent,
+		},
+	})
+}
+
+type worldKey struct{}
+
+// world is what stands around the people of one story.
+type world struct {
+	ca     *authority.Authority
+	people map[string]*authority.Person
+	mail   *office
+}
+
+func raise(env *testscript.Env) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	env.Defer(cancel)
+	ca, err := authority.New(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	w := &world{ca: ca, people: map[string]*authority.Person{}}
+	env.Values[worldKey{}] = w
+	if w.mail, err = openOffice(ctx, ca); err != nil {
+		return err
+	}
+	env.Defer(w.mail.close)
+	files := map[string][]byte{"passphrase": []byte(passphrase + "\n"), "root.pem": ca.RootPEM(), "p12password": []byte(authority.Password + "\n"), "mailpassword": []byte(mailPassword + "\n")}
+	for name, who := range people {
+		p, err := ca.Admit(who.name, who.address)
+		if err != nil {
+			return err
+		}
+		w.people[name] = p
+		files[name+".p12"], files[name+".pem"] = p.PKCS12, p.PEM()
+		env.Vars = append(env.Vars, strings.ToUpper(name)+"="+who.address)
+		if err := home(filepath.Join(env.WorkDir, name)); err != nil {
+			return err
+		}
+		env.Defer(func() { stop(env, name) })
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(env.WorkDir, name), data, 0o600); err != nil {
+			return err
+		}
+	}
+	env.Vars = append(env.Vars, "IMAP=localhost:"+strconv.Itoa(w.mail.imap), "SMTP=localhost:"+strconv.Itoa(w.mail.smtp))
+	return nil
+}
+
+// home makes a home with a file keychain that is quick to open.
+func home(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	store, err := keychain.OpenFile(filepath.Join(dir, "keychain.age"), []byte(passphrase), keychainWork)
+	if err != nil {
+		return err
+	}
+	return store.Set(context.Background(), "made-for", []byte("a story"))
+}
+
+// stop ends a person's agent, if there is one.
+func stop(env *testscript.Env, name string) {
+	if _, err := os.Stat(filepath.Join(env.WorkDir, name, "run")); err != nil {
+		return
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return
+	}
+	cmd := exec.Command(exe, "stop")
+	cmd.Args[0] = name
+	_ = cmd.Run()
+}
+
+func theWorld(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
+
+// ends CODE PROGRAM ARG... runs a program that must end with the exit code.
+func ends(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: ends CODE PROGRAM ARG...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	if got := exitCode(ts.Exec(args[1], args[2:]...)); got != want {
+		ts.Fatalf("it ended with %d, not %d", got, want)
+	}
+}
+
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	return -1
+}
+
+// await REGEXP PROGRAM ARG... runs a program again and again, until what it
+// prints matches or twenty seconds have passed.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: await REGEXP PROGRAM ARG...")
+	}
+	want := compile(ts, args[0])
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		err := ts.Exec(args[1], args[2:]...)
+		out := ts.ReadFile("stdout")
+		if err == nil && want.MatchString(out) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("waited in vain for %s", args[0])
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// pick NAME PATH takes a value out of the JSON last printed and puts it into a
+// variable; the path is made of member names and list positions, and a list of
+// words is joined by spaces.
+func pick(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: pick NAME PATH")
+	}
+	var v any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &v))
+	for _, step := range strings.Split(args[1], ".") {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[step]
+		case []any:
+			i, err := strconv.Atoi(step)
+			if err != nil || i >= len(at) {
+				ts.Fatalf("there is no %s in the list", step)
+			}
+			v = at[i]
+		}
+	}
+	if list, ok := v.([]any); ok {
+		v = strings.TrimSpace(fmt.Sprintln(list...))
+	}
+	if v == nil {
+		ts.Fatalf("there is nothing at %s", args[1])
+	}
+	ts.Setenv(args[0], fmt.Sprint(v))
+}
+
+// post FILE FROM TO puts a message into somebody's mailbox as it stands.
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: post FILE FROM TO")
+	}
+	raw := []byte(ts.ReadFile(args[0]))
+	if !bytes.Contains(raw, []byte("\r\n")) {
+		raw = bytes.ReplaceAll(raw, []byte("\n"), []byte("\r\n"))
+	}
+	ts.Check(theWorld(ts).mail.deliver(args[1], []string{args[2]}, raw))
+}
+
+// wire N FILE writes the Nth message that went over the wire (from 0; counted back
+// if negative) to a file. With ! there must be no such message.
+func wire(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: wire N FILE")
+	}
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	raw, err := theWorld(ts).mail.taken(n)
+	if neg && err == nil {
+		ts.Fatalf("something went over the wire")
+	}
+	if neg {
+		return
+	}
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), raw, 0o600))
+}
+
+// revoke NAME puts a person's certificate on the authority's list, an hour ago,
+// with no reason given.
+func revoke(ts *testscript.TestScript, neg bool, args []string) {
+	w := theWorld(ts)
+	ts.Check(w.ca.Revoke(w.people[args[0]].Certificate, time.Now().Add(-time.Hour), 0))
+}
+
+// ready NAME... does the first set-up of each, by the command line.
+func ready(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args {
+		for _, line := range [][]string{
+			{"identity", "import", name + ".p12", "--password-file", "p12password"},
+			{"anchor", "add", "root.pem", "--yes"},
+			{"account", "add", people[name].address, "--imap", ts.Getenv("IMAP"), "--smtp", ts.Getenv("SMTP"),
+				"--password-file", "mailpassword", "--roots", "root.pem", "--yes"},
+			{"settings", "set", "allow-private=yes"},
+		} {
+			ts.Check(ts.Exec(name, line...))
+		}
+		keepRecovery(ts, name)
+	}
+}
+
+// keepRecovery makes the recovery file and types two of its words back.
+func keepRecovery(ts *testscript.TestScript, name string) {
+	ts.Check(ts.Exec(name, "recovery", "make", "--json", "--out", name+".recovery"))
+	var made struct {
+		Words []string
+		Ask   []int
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &made))
+	line := []string{"recovery", "confirm"}
+	for _, n := range made.Ask {
+		line = append(line, made.Words[n-1])
+	}
+	ts.Check(ts.Exec(name, line...))
+}
+
+// absent TEXT FOLDER... fails if the text stands in any file below the folders.
+func absent(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: absent TEXT FOLDER...")
+	}
+	for _, dir := range args[1:] {
+		err := filepath.WalkDir(ts.MkAbs(dir), func(path string, d os.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			if err == nil && bytes.Contains(data, []byte(args[0])) {
+				return fmt.Errorf("%s holds %q", path, args[0])
+			}
+			return err
+		})
+		ts.Check(err)
+	}
+}
