@@ -12,8 +12,8 @@ import (
 )
 
 func main() {
-	if slices.Contains(os.Args[1:], "--demo") {
+	if slices.Contains(os.Args[1:], "--demo") || slices.Contains(os.Args[1:], "-demo") {
 		os.Exit(demo.Main())
 	}
-	os.Exit(agent.Main())
+	os.Exit(agent.Main(agent.Work))
 }
