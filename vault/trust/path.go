@@ -96,7 +96,7 @@ func needs(urls []string, kind NeedKind, anchored bool) []Need {
 	var out []Need
 	for _, s := range urls {
 		u, err := url.Parse(s)
-		if err == nil && len(s) <= maxURLLen && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && len(out) < maxURLs {
+		if err == nil && len(s) <= maxURLLen && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && len(out) < maxURLs {
 			out = append(out, Need{URL: s, Kind: kind, Anchored: anchored})
 		}
 	}

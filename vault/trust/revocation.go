@@ -58,8 +58,11 @@ func (q Question) lookUp(path []*x509.Certificate, i int) finding {
 	if e, ok := list.find(c.SerialNumber); ok {
 		return finding{status: Revoked, at: e.date, from: e.from(), reason: e.reason}
 	}
-	if q.Now.After(list.until().Add(q.Grace)) {
+	switch {
+	case q.Now.After(list.until().Add(q.Grace)):
 		return finding{status: Unknown, needs: want}
+	case q.Now.After(list.until()): // good enough, but a fresher one would be better
+		return finding{status: Trusted, until: list.until(), needs: want}
 	}
 	return finding{status: Trusted, until: list.until()}
 }

@@ -1,0 +1,234 @@
+// Package discover fetches what vault/trust needs to judge a certificate:
+// revocation lists, and certificates of authorities that did not come along. It
+// keeps them in the sealed database until they run out.
+//
+// A certificate is a stranger's paper, and every URL in it is a request to tell
+// the stranger that it was read. Rule I1 decides what is fetched ([Rules]):
+//
+//   - Nothing, for a certificate from inside an envelope that anybody may have
+//     changed.
+//   - By itself, only what a certificate names whose signature chains to an
+//     anchor, and what lies at a host that such a certificate named before or
+//     that policy allows.
+//   - All, for a certificate that the user chose to verify.
+//
+// What was not fetched stays in Verdict.Needs, for a button.
+//
+// Fetching is plain HTTP (RFC 5280, sections 4.2.1.13 and 4.2.2.1) with nothing
+// in the request but the host: no cookies, no User-Agent, no referrer, no
+// conditions by which a server could know us again, no proxy from the
+// environment. The address is checked when the connection is made, after every
+// redirection as well: loopback, private and link-local ones are refused unless
+// the clinic's own authority lives there (Rules.AllowPrivate). Lists are at most
+// 16 MiB, certificates 64 KiB, redirections three, one fetch 15 seconds and one
+// check 30. What failed is not tried again for five minutes.
+package discover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"countersign/vault/sealed"
+	"countersign/vault/trust"
+)
+
+const (
+	maxRounds  = 8 // of asking trust again; most are answered from the cache
+	maxFetches = 8 // in one check
+	checkTime  = 30 * time.Second
+	// pause is how long what failed is left alone, and pauseChosen the same when
+	// the user is waiting for it.
+	pause       = 5 * time.Minute
+	pauseChosen = 15 * time.Second
+)
+
+// Rules say what may be fetched for one question.
+type Rules struct {
+	Nothing      bool     // ask no network: the cache only
+	Chosen       bool     // the user chose to verify this certificate
+	AllowPrivate bool     // servers at private and loopback addresses
+	Hosts        []string // that policy allows whoever names them
+}
+
+// Checker judges certificates with what it can find. It may be used from several
+// goroutines.
+type Checker struct {
+	db    *sealed.DB
+	clock func() time.Time
+
+	mu     sync.Mutex
+	memory map[key]*document     // parsed, so that a large list is read once
+	tried  map[key]time.Time     // when a fetch last brought nothing good
+	flying map[key]chan struct{} // closed when the fetch that runs is done
+}
+
+// key names one document: a URL may stand for a list here and for a certificate
+// there.
+type key struct {
+	url  string
+	kind trust.NeedKind
+}
+
+// Open prepares the cache in db. A nil clock is time.Now.
+func Open(db *sealed.DB, clock func() time.Time) (*Checker, error) {
+	if clock == nil {
+		clock = time.Now
+	}
+	if err := db.Migrate("discover", schema); err != nil {
+		return nil, fmt.Errorf("opening the cache of revocation lists: %w", err)
+	}
+	return &Checker{
+		db: db, clock: clock,
+		memory: make(map[key]*document), tried: make(map[key]time.Time), flying: make(map[key]chan struct{}),
+	}, nil
+}
+
+// Check judges a certificate: it asks trust, looks in the cache for what trust
+// needs, fetches what the rules allow, and asks again. It never fails: what
+// could not be had shows in the verdict.
+func (c *Checker) Check(ctx context.Context, q trust.Question, r Rules) trust.Verdict {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	given := make(map[key]bool) // what the cache had, or nothing
+	asked := make(map[key]bool) // what the network was asked for
+	budget := maxFetches
+	for range maxRounds {
+		v := trust.Check(q)
+		var found []*document
+		var fetching sync.WaitGroup
+		var mu sync.Mutex
+		for _, n := range v.Needs {
+			k := key{n.URL, n.Kind}
+			if !given[k] {
+				given[k] = true
+				d := c.recall(ctx, k)
+				if d != nil {
+					mu.Lock()
+					found = append(found, d)
+					mu.Unlock()
+				}
+				if d.fresh(c.clock()) {
+					continue // if it does not help, the network is asked in the next round
+				}
+			}
+			if asked[k] || budget == 0 || !c.may(ctx, n, r) {
+				continue
+			}
+			asked[k] = true
+			budget--
+			fetching.Go(func() {
+				if d, _ := c.get(ctx, n, r.AllowPrivate); d != nil { // kept or not, it can be used
+					mu.Lock()
+					defer mu.Unlock()
+					found = append(found, d)
+				}
+			})
+		}
+		fetching.Wait()
+		if len(found) == 0 {
+			return v
+		}
+		for _, d := range found {
+			q.Evidence.Certificates = slices.Concat(q.Evidence.Certificates, d.certs)
+			if d.list != nil {
+				q.Evidence.CRLs = slices.Concat(q.Evidence.CRLs, []*trust.CRL{d.list})
+			}
+		}
+	}
+	return trust.Check(q)
+}
+
+// may is rule I1.
+func (c *Checker) may(ctx context.Context, n trust.Need, r Rules) bool {
+	u, err := url.Parse(n.URL)
+	if r.Nothing || err != nil {
+		return false
+	}
+	host := strings.ToLower(u.Hostname())
+	if !r.Chosen && !n.Anchored && !slices.Contains(r.Hosts, host) && !c.vouched(ctx, host) {
+		return false
+	}
+	rest := pause
+	if r.Chosen {
+		rest = pauseChosen
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last, tried := c.tried[key{n.URL, n.Kind}]
+	return !tried || c.clock().Sub(last) >= rest
+}
+
+// get fetches one document and stores it. Who asks for one that is on its way
+// waits for that.
+func (c *Checker) get(ctx context.Context, n trust.Need, private bool) (d *document, err error) {
+	k := key{n.URL, n.Kind}
+	c.mu.Lock()
+	if running, ok := c.flying[k]; ok {
+		c.mu.Unlock()
+		select {
+		case <-running:
+		case <-ctx.Done():
+		}
+		if d := c.recall(ctx, k); d != nil {
+			return d, nil
+		}
+		return nil, errNothing
+	}
+	done := make(chan struct{})
+	c.flying[k] = done
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.flying, k)
+		if delete(c.tried, k); !d.fresh(c.clock()) {
+			c.tried[k] = c.clock()
+		}
+		close(done)
+	}()
+	body, err := fetch(ctx, n, guard(private))
+	if err != nil {
+		return nil, err
+	}
+	if d, err = parse(n.Kind, body, c.clock()); err != nil {
+		return nil, err
+	}
+	if old := c.recall(ctx, k); d.older(old, c.clock()) {
+		return d, nil
+	}
+	c.remember(k, d)
+	return d, c.store(ctx, n, body, d)
+}
+
+var errNothing = errors.New("discover: nothing was brought")
+
+// Prefetch brings up to date what was used in the last month: lists that are
+// twelve hours old or have run out. It is for the background: it fetches only
+// what was fetched before.
+func (c *Checker) Prefetch(ctx context.Context, r Rules) error {
+	if r.Nothing {
+		return nil
+	}
+	due, err := c.due(ctx)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, n := range due {
+		once, cancel := context.WithTimeout(ctx, checkTime)
+		if _, err := c.get(once, n, r.AllowPrivate); err != nil {
+			problems = append(problems, err)
+		}
+		cancel()
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(problems...)
+}
