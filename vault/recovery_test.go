@@ -384,3 +384,15 @@ func TestVectors(t *testing.T) {
 		}
 	}
 }
+
+// copyProfile copies the database of a closed profile.
+func copyProfile(from, to string) error {
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(filepath.Join(from, "countersign.db"))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(to, "countersign.db"), data, 0o600)
+}
