@@ -71,9 +71,8 @@ func (c *cli) printCall(r control.CallResult) {
 		c.say("%s %s", mark, r.Says)
 	}
 	c.printUnknown(r.Unknown)
-	if r.Contact.Next != "" {
-		c.para("  ", r.Contact.Next)
-	}
+	c.para("  ", r.Contact.Label)
+	c.para("  ", r.Contact.Next)
 }
 
 // printUnknown tells which words can't be right, because they are on no list
@@ -107,6 +106,7 @@ type call struct {
 	*cli
 	service *control.Service
 	contact control.Contact
+	script  control.Script // what to say, in the agent's words
 }
 
 func (c *call) guide(ctx context.Context, address string) (err error) {
@@ -119,6 +119,9 @@ func (c *call) guide(ctx context.Context, address string) (err error) {
 	}
 	if c.contact.Test == nil {
 		return &control.Error{Code: "no-test", Says: "No test message is under way with " + c.who() + ".", Next: "Send one first: countersign verify start " + address}
+	}
+	if c.contact.Script != nil {
+		c.script = *c.contact.Script
 	}
 	c.say("Confirming %s", named(c.contact.Name, c.contact.Address))
 	c.say("Type ! for a word if something does not match: a wrong voice, words that they cannot find.")
@@ -135,6 +138,9 @@ func (c *call) guide(ctx context.Context, address string) (err error) {
 		}
 	}
 	c.gap()
+	if c.contact.State == "verified" && c.script.Close != "" {
+		c.speak("Say:", c.script.Close)
+	}
 	c.printContact(c.contact)
 	if c.contact.State != "verified" {
 		return quiet(failed)
@@ -204,8 +210,7 @@ func (c *call) number(ctx context.Context) error {
 func (c *call) code(ctx context.Context) error {
 	for c.contact.Test != nil && c.contact.Test.CodeMatched.IsZero() && c.contact.State != "mismatch" {
 		c.gap()
-		c.say("Call them yourself, and say:")
-		c.say("  “I have sent you a test message. Would you read me the four words in it?”")
+		c.speak("Call them yourself, and say:", c.script.Open, c.script.Code)
 		heard, err := c.hear(4)
 		if err != nil {
 			return err
@@ -222,15 +227,14 @@ func (c *call) code(ctx context.Context) error {
 func (c *call) words(ctx context.Context) error {
 	for c.contact.Test != nil && c.contact.Test.WordsMatched.IsZero() && c.contact.State != "verified" && c.contact.State != "mismatch" {
 		c.gap()
-		c.say("Then say:")
-		c.say("  “And now your own safety words, please. They stand with the test message, and under My safety words.”")
+		c.speak("Then say:", c.script.Words)
 		with, err := c.ask.Line("Do they use Countersign? [Y/n] ")
 		if err != nil {
 			return err
 		}
 		var r control.CallReport
 		if strings.HasPrefix(strings.ToLower(with), "n") {
-			r.Fingerprint, err = c.digits()
+			r.Fingerprint, err = c.digits(ctx)
 		} else {
 			r.Words, err = c.hear(6)
 		}
@@ -242,6 +246,16 @@ func (c *call) words(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// speak prints what to say.
+func (c *call) speak(first string, lines ...string) {
+	c.say("%s", first)
+	for _, l := range lines {
+		if l != "" {
+			c.para("  ", "“"+l+"”")
+		}
+	}
 }
 
 // hear asks for words, one at a time.
@@ -268,13 +282,18 @@ func (c *call) hear(n int) ([]string, error) {
 
 // digits asks for the end of each certificate's fingerprint, and says where
 // the other's mail program shows it.
-func (c *call) digits() ([]string, error) {
-	c.say("Tell them where their mail program shows it:")
-	c.say("  Outlook      File, Options, Trust Center, Trust Center Settings, Email Security, Settings,")
-	c.say("               Choose beside Signing Certificate, view it, Details, Thumbprint: all forty digits")
-	c.say("  Apple Mail   Keychain Access, My Certificates, the one with the address: the last 24 of SHA-256")
-	c.say("  Thunderbird  Account Settings, End-to-End Encryption, Manage S/MIME Certificates, View:")
-	c.say("               the last 24 of SHA-256")
+func (c *call) digits(ctx context.Context) ([]string, error) {
+	programs, err := c.service.Contacts.Programs(ctx, control.None{})
+	if err != nil {
+		return nil, err
+	}
+	c.speak("Say:", c.script.Fingerprints)
+	for _, p := range programs {
+		c.say("In %s it is the %s:", p.Name, p.Shows)
+		for _, step := range p.Steps {
+			c.para("  ", "“"+step+"”")
+		}
+	}
 	prompts := []string{"The digits of their certificate: "}
 	if c.contact.Test.Fingerprints > 1 {
 		prompts = []string{"The digits of their certificate for signing: ", "The digits of their certificate for encryption: "}

@@ -32,9 +32,10 @@ type switchboard struct {
 func newSwitchboard() (*switchboard, *fake) {
 	s := &switchboard{tries: 3, contact: control.Contact{
 		Address: "bea@clinic.example", Name: "Dr Bea Brandt", State: "answered", Level: "care", Label: "Not confirmed yet", Next: "Call them.",
-		Test: &control.Test{Sent: time.Now(), Fingerprints: 1},
+		Test:   &control.Test{Sent: time.Now(), Fingerprints: 1},
+		Script: &control.Script{Open: "This is Ada.", Code: "The four words, please.", Words: "Your safety words, please.", Fingerprints: "Its last digits, please.", Close: "Thank you."},
 	}}
-	f := &fake{do: map[string]func(any) (any, error){
+	f := &fake{answers: map[string]any{"Contacts.Programs": []control.Program{{Name: "Thunderbird", Shows: "last 24 digits of SHA-256", Steps: []string{"Open the menu."}}}}, do: map[string]func(any) (any, error){
 		"Contacts.Show": func(any) (any, error) { return s.copy(), nil },
 		"Contacts.Call": func(q any) (any, error) { return s.call(q.(control.CallReport)), nil },
 	}}
@@ -93,14 +94,14 @@ func TestCallGuide(t *testing.T) {
 		state   string
 		says    []string
 	}{
-		{"all goes well", all(number, beaCode, []string{"y"}, beaWords), done, "verified", []string{"✓ The four words match.", "✓ They match.", "Confirmed by telephone"}},
+		{"all goes well", all(number, beaCode, []string{"y"}, beaWords), done, "verified", []string{"“This is Ada.”", "“The four words, please.”", "✓ The four words match.", "“Your safety words, please.”", "✓ They match.", "“Thank you.”", "Confirmed by telephone"}},
 		{"a source must be chosen", all([]string{"", "7", "letterhead", "123"}, beaCode, []string{""}, beaWords), done, "verified", nil},
 		{"in the same room, no number", all([]string{"4"}, beaCode, []string{""}, beaWords), done, "verified", nil},
 		{"several words at once are not taken", all(number, []string{"river candle"}, beaCode, []string{"", ""}, beaWords), done, "verified", []string{"One word at a time"}},
 		{"a wrong word, then right", all(number, []string{"river", "candle", "stone", "pear"}, beaCode, []string{""}, beaWords), done, "verified", []string{"✗ Those are not the words."}},
 		{"a word on no list", all(number, []string{"river", "xyzzy", "stone", "apple"}, beaCode, []string{""}, beaWords), done, "verified", []string{"Word 2 is not one of the 2,048 words."}},
 		{"three wrong codes", all(number, slices.Repeat([]string{"pear"}, 12)), failed, "answered", nil},
-		{"by fingerprint", all(number, beaCode, []string{"n", beaDigits}), done, "verified", []string{"Thunderbird"}},
+		{"by fingerprint", all(number, beaCode, []string{"n", beaDigits}), done, "verified", []string{"“Its last digits, please.”", "In Thunderbird it is the last 24 digits of SHA-256:", "“Open the menu.”"}},
 		{"something does not match", all(number, []string{"river", "!"}), failed, "mismatch", []string{"✗ Nothing will be sent to them.", "Someone may be between you"}},
 		{"they leave in the middle", all(number, []string{"river"}), failed, "answered", []string{"Stopped."}},
 	}

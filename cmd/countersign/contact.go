@@ -17,7 +17,7 @@ func (c *cli) contactCommand() *cobra.Command {
 		c.contactAdd(), c.contactList(), c.contactShow(), c.contactCheck(),
 		c.aboutContact("invite ADDRESS", "Ask someone, in fixed words, for a signed message", func(s *control.Service) aboutContact { return s.Contacts.Invite }),
 		c.aboutContact("suspend ADDRESS", "Send nothing to someone until they are confirmed anew", func(s *control.Service) aboutContact { return s.Contacts.Suspend }),
-		c.contactRemove())
+		c.contactRemove(), c.contactStartOver())
 }
 
 type aboutContact = func(context.Context, control.ContactQuery) (control.Contact, error)
@@ -92,6 +92,16 @@ func (c *cli) contactRemove() *cobra.Command {
 	})
 }
 
+func (c *cli) contactStartOver() *cobra.Command {
+	cmd := c.command("start-over", "Begin the address book's records anew after they were changed from outside", cobra.NoArgs,
+		func(ctx context.Context, s *control.Service, _ []string) error {
+			_, err := s.Contacts.StartOver(ctx, control.None{})
+			return err
+		})
+	cmd.Long = "Begin the address book's signed records anew, after they were found changed from outside.\nEverybody stays suspended until confirmed anew."
+	return cmd
+}
+
 func (c *cli) contactCheck() *cobra.Command {
 	cmd := c.command("check ADDRESS...", "Tell whether a message could go to these people now", cobra.MinimumNArgs(1),
 		func(ctx context.Context, s *control.Service, args []string) error {
@@ -141,7 +151,8 @@ func (c *cli) printContact(p control.Contact) {
 		c.gap()
 		c.fields(
 			"Test sent", moment(t.Sent), "Good until", moment(t.Expires), "Answered", moment(t.Answered),
-			"Number", t.Number, "From", sourceWords(t.Source), "Code matched", moment(t.CodeMatched), "Words matched", moment(t.WordsMatched),
+			"Number", t.Number, "From", sourceWords(t.Source),
+			"The four words matched", moment(t.CodeMatched), "The safety words matched", moment(t.WordsMatched),
 		)
 	}
 	if p.Incoming != nil {
