@@ -195,7 +195,8 @@ func (l *letter) describe(p *message.Part) imap.BodyStructure {
 		}
 		return m
 	}
-	if kind == "multipart" { // without a part it is none (the library cannot write one)
+	nested := p.Type == "message/rfc822" && len(p.Parts) == 1
+	if kind == "multipart" || p.Type == "message/rfc822" && !nested { // not without a part
 		kind, sub = "application", "octet-stream"
 	}
 	s := &imap.BodyStructureSinglePart{
@@ -206,7 +207,7 @@ func (l *letter) describe(p *message.Part) imap.BodyStructure {
 	switch {
 	case kind == "text":
 		s.Text = &imap.BodyStructureText{NumLines: l.lines(p)}
-	case p.Type == "message/rfc822" && len(p.Parts) == 1:
+	case nested:
 		inside := p.Parts[0]
 		s.MessageRFC822 = &imap.BodyStructureMessageRFC822{Envelope: envelope(inside), BodyStructure: l.describe(inside), NumLines: l.lines(p)}
 	}
