@@ -71,14 +71,15 @@ func (m *Mailer) Contacts(ctx context.Context, text string, limit int) ([]Contac
 
 // Contact returns one person, with current evidence about what is pinned.
 func (m *Mailer) Contact(ctx context.Context, address string) (Contact, error) {
-	if _, err := m.Book.Get(ctx, address); err != nil {
-		return Contact{}, err
-	}
-	r, err := m.recipient(ctx, address)
+	c, err := m.known(ctx, address)
 	if err != nil {
 		return Contact{}, err
 	}
-	c := r.Contact
+	r, err := m.recipient(ctx, c.Address)
+	if err != nil {
+		return Contact{}, err
+	}
+	c = r.Contact
 	v := Contact{Contact: c, Label: c.Label(m.Zone), Next: c.Next(m.Zone), Refusal: policy.Check(r)}
 	if c.Pin != nil {
 		v.Expires = ends(c.Pin.Keys)
@@ -228,11 +229,15 @@ func parseCertificates(data []byte) (certs []*x509.Certificate, err error) {
 
 // RemoveContact takes somebody out of the address book. Their messages stay.
 func (m *Mailer) RemoveContact(ctx context.Context, address string) error {
-	if err := m.Book.Remove(ctx, address); err != nil {
+	c, err := m.known(ctx, address)
+	if err != nil {
 		return err
 	}
-	m.note(ctx, "contact", address, "A contact was removed.")
-	if err := m.mail.Forget(ctx, address); err != nil {
+	if err := m.Book.Remove(ctx, c.Address); err != nil {
+		return err
+	}
+	m.note(ctx, "contact", c.Address, "A contact was removed.")
+	if err := m.mail.Forget(ctx, c.Address); err != nil {
 		return err
 	}
 	return m.Outbox.Retry(ctx)

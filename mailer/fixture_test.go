@@ -3,6 +3,7 @@ package mailer_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -367,3 +368,5 @@ func (m *memory) List(context.Context) (names []string, err error) {
 	}
 	return names, nil
 }
+
+func envelopeTo(p *person) []*x509.Certificate { return []*x509.Certificate{p.who.Certificate} }

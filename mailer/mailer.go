@@ -39,6 +39,7 @@ import (
 	"time"
 
 	"countersign/mailer/body"
+	"countersign/mailer/message"
 	"countersign/mailer/outbox"
 	"countersign/mailer/policy"
 	"countersign/mailer/store"
@@ -92,6 +93,7 @@ type (
 	Query      = store.Query
 	Problem    = store.Problem
 	Attachment = body.File
+	Field      = message.Field
 )
 
 // The folders.

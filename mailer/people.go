@@ -99,6 +99,15 @@ func (m *Mailer) contact(ctx context.Context, address string) (contacts.Contact,
 	return c, err
 }
 
+// known returns somebody in the address book, by their address as typed.
+func (m *Mailer) known(ctx context.Context, typed string) (contacts.Contact, error) {
+	address, err := canonical(typed)
+	if err != nil {
+		return contacts.Contact{}, ErrAddress
+	}
+	return m.Book.Get(ctx, address)
+}
+
 // recipient gathers the state of a contact with current evidence. A contact whose
 // pinned certificate has run out or was withdrawn is suspended on the way (V3).
 func (m *Mailer) recipient(ctx context.Context, address string) (policy.Recipient, error) {

@@ -12,7 +12,7 @@ import (
 
 // Invite sends the fixed invitation: please answer with a signed message.
 func (m *Mailer) Invite(ctx context.Context, address string) (Contact, error) {
-	c, err := m.Book.Get(ctx, address)
+	c, err := m.known(ctx, address)
 	if err != nil {
 		return Contact{}, err
 	}
@@ -77,7 +77,7 @@ type step struct {
 // changes. The contact is stored before the form is accepted: a form that then
 // fails to go out is asked for again, but none goes out that is not known here.
 func (m *Mailer) step(ctx context.Context, address string, sender sending, s step) (Contact, error) {
-	c, err := m.Book.Get(ctx, address)
+	c, err := m.known(ctx, address)
 	if err != nil {
 		return Contact{}, err
 	}
@@ -89,9 +89,9 @@ func (m *Mailer) step(ctx context.Context, address string, sender sending, s ste
 		return Contact{}, err
 	}
 	// The user chose to verify this certificate, so its sources may be asked (I1).
-	evidence := m.judge(ctx, trust.Question{Certificate: keys.Encrypt, Address: address, Usage: trust.Encrypt}, true)
+	evidence := m.judge(ctx, trust.Question{Certificate: keys.Encrypt, Address: c.Address, Usage: trust.Encrypt}, true)
 	var f contacts.Form
-	_, err = m.change(ctx, address, func(c contacts.Contact) (next contacts.Contact, _ *contacts.RecordDraft, err error) {
+	_, err = m.change(ctx, c.Address, func(c contacts.Contact) (next contacts.Contact, _ *contacts.RecordDraft, err error) {
 		if now, err := s.keys(c); err != nil || now.ID() != keys.ID() {
 			return c, nil, ErrMeanwhile
 		}
@@ -125,11 +125,12 @@ type CallResult struct {
 
 // Call records what was heard on a call that the user placed (V1).
 func (m *Mailer) Call(ctx context.Context, address string, r contacts.CallReport) (CallResult, error) {
-	if _, err := m.Book.Get(ctx, address); err != nil {
+	c, err := m.known(ctx, address)
+	if err != nil {
 		return CallResult{}, err
 	}
 	var o contacts.Outcome
-	c, err := m.change(ctx, address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+	c, err = m.change(ctx, c.Address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
 		next, outcome, err := c.RecordCall(m.moment(), r)
 		o = outcome
 		return next, outcome.Record, err
@@ -177,13 +178,14 @@ func (m *Mailer) Suspend(ctx context.Context, address string) (Contact, error) {
 
 func (m *Mailer) standing(ctx context.Context, address, kind, says string,
 	f func(contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error)) (Contact, error) {
-	if _, err := m.Book.Get(ctx, address); err != nil {
+	c, err := m.known(ctx, address)
+	if err != nil {
 		return Contact{}, err
 	}
-	if _, err := m.change(ctx, address, f); err != nil {
+	if _, err := m.change(ctx, c.Address, f); err != nil {
 		return Contact{}, err
 	}
-	m.note(ctx, kind, address, says)
+	m.note(ctx, kind, c.Address, says)
 	return m.Contact(ctx, address)
 }
 

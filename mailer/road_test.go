@@ -1,0 +1,342 @@
+package mailer_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/mailer"
+	"countersign/mailer/outbox"
+	"countersign/mailer/policy"
+	"countersign/mailer/smime"
+	"countersign/mailer/transport"
+	"countersign/vault/contacts"
+)
+
+// stands checks where an accepted message stands.
+func (p *person) stands(id string, want outbox.State) outbox.Message {
+	p.w.Helper()
+	m, err := p.Outbox.Get(p.w.Context(), id)
+	if err != nil {
+		p.w.Fatal(err)
+	}
+	if m.State != want {
+		p.w.Errorf("%s is %s, not %s", id, m.State, want)
+	}
+	return m
+}
+
+// Permission is asked again with the evidence of the moment (O1).
+func TestHeldWhenRevoked(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	ada.verifies(bea)
+	ada.down = &transport.Error{Kind: transport.Unreachable, Says: "mail.harbour.example did not answer."}
+	sent, err := ada.write(mailer.Draft{To: []string{beaAddress}, Subject: "s", Text: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(w.wire)
+	w.post()
+	if m := ada.stands(sent.ID, outbox.Waiting); m.Problem != "mail.harbour.example did not answer." {
+		t.Errorf("%q", m.Problem)
+	}
+	if err := w.ca.Revoke(bea.who.Certificate, w.now, 1); err != nil {
+		t.Fatal(err)
+	}
+	ada.down = nil
+	w.now = w.now.Add(time.Hour)
+	w.post()
+	m := ada.stands(sent.ID, outbox.Held)
+	var why []policy.Refusal
+	if err := json.Unmarshal(m.Refusals, &why); err != nil || len(why) != 1 || why[0].Code != "suspended" || why[0].Address != beaAddress {
+		t.Errorf("%+v, %v", why, err)
+	}
+	if len(w.wire) != before {
+		t.Error("it went out all the same")
+	}
+	c := ada.state(bea, contacts.Suspended)
+	if c.Suspension.Reason != contacts.ByRevoked || c.Refusal == nil {
+		t.Errorf("%+v", c.Suspension)
+	}
+	if err := ada.Outbox.Withdraw(ctx, sent.ID); err != nil {
+		t.Fatal(err)
+	}
+	ada.stands(sent.ID, outbox.Withdrawn)
+}
+
+// A message that provably came before the key was in other hands still counts; the
+// next one does not (I2).
+func TestRevokedAfterwards(t *testing.T) {
+	w := newWorld(t)
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	ada.verifies(bea)
+	w.deliver(adaAddress, w.forge(bea.who, ada, smime.Letter{Subject: "before", Text: "t"}))
+	if m := ada.last(); m.Verdict.Level != policy.Good {
+		t.Fatalf("%+v", m.Verdict)
+	}
+	w.now = w.now.Add(2 * time.Hour)
+	if err := w.ca.Revoke(bea.who.Certificate, w.now.Add(-time.Hour), 1); err != nil {
+		t.Fatal(err)
+	}
+	ada.state(bea, contacts.Suspended)
+	m := ada.last()
+	if m.Verdict.Level != policy.Care || m.ReplyDenied != "" || !strings.Contains(m.Verdict.Label, "withdrawn") {
+		t.Errorf("what came before: %s %q, chain %s", m.Verdict.Level, m.Verdict.Label, m.Verdict.Chain)
+	}
+	w.deliver(adaAddress, w.forge(bea.who, ada, smime.Letter{Subject: "after", Text: "t"}))
+	m = ada.last()
+	if m.Verdict.Level != policy.Stop || m.ReplyDenied == "" || m.Verdict.Chain != "revoked" {
+		t.Errorf("what came after: %s %q, chain %s", m.Verdict.Level, m.Verdict.Label, m.Verdict.Chain)
+	}
+}
+
+// Once opened, a message opens without its private key, and after a restart (K1b).
+func TestContentKeys(t *testing.T) {
+	w := newWorld(t)
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	lose := func(p *person) {
+		t.Helper()
+		if err := p.Vault.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for name := range p.keychain.items {
+			if strings.HasPrefix(name, "key-") {
+				delete(p.keychain.items, name)
+			}
+		}
+		p.open()
+	}
+	for _, p := range []*person{ada, bea} {
+		p.rules.NoContentKeys = p == bea
+		w.deliver(p.address, w.forge(w.admit("x@x.example"), p, smime.Letter{Subject: "kept", Text: "the words"}))
+		if m := p.last(); m.Subject != "kept" || !strings.Contains(m.Text, "the words") {
+			t.Fatalf("%+v", m)
+		}
+		lose(p)
+	}
+	if m := ada.last(); !strings.Contains(m.Text, "the words") || m.Problem != "" {
+		t.Errorf("with its content key: %q, %q", m.Text, m.Problem)
+	}
+	list, err := bea.List(t.Context(), mailer.Query{})
+	if err != nil || len(list) != 1 || list[0].Subject != "kept" {
+		t.Fatalf("the summary: %+v, %v", list, err)
+	}
+	m, err := bea.Read(t.Context(), list[0].ID)
+	if err != nil || m.Text != "" || m.Problem == "" || m.Verdict.Short != "Cannot be opened" {
+		t.Errorf("without: %q, %q, %v", m.Text, m.Problem, err)
+	}
+}
+
+// Where no summaries are kept the list is made anew each time.
+func TestNoSummaries(t *testing.T) {
+	w := newWorld(t)
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	ada.rules.NoSummaries = true
+	ada.verifies(bea)
+	if _, err := ada.write(mailer.Draft{To: []string{beaAddress}, Subject: "Mrs K", Text: "t"}); err != nil {
+		t.Fatal(err)
+	}
+	w.deliver(adaAddress, w.forge(bea.who, ada, smime.Letter{Subject: "Mrs K again", Text: "t"}))
+	for folder, subject := range map[string]string{mailer.Inbox: "Mrs K again", mailer.SentMail: "Mrs K"} {
+		if m := ada.newest(folder); m.Subject != subject || m.Verdict.Level != policy.Good {
+			t.Errorf("%s: %q %+v", folder, m.Subject, m.Verdict)
+		}
+	}
+	found, err := ada.List(t.Context(), mailer.Query{Search: "mrs"})
+	if err != nil || len(found) != 0 {
+		t.Errorf("found without an index: %v, %v", found, err)
+	}
+}
+
+func TestListInPages(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada := w.join("Ada", adaAddress)
+	var ids []string
+	for _, s := range []string{"a", "b", "c"} {
+		ids = append(ids, w.deliver(adaAddress, plain("x@x.example", adaAddress, s, s)))
+	}
+	if n, err := ada.Unread(ctx); n != 3 || err != nil {
+		t.Errorf("%d unread, %v", n, err)
+	}
+	if err := ada.MarkRead(ctx, ids[1], true); err != nil {
+		t.Fatal(err)
+	}
+	first, err := ada.List(ctx, mailer.Query{Limit: 2})
+	if err != nil || len(first) != 2 || first[0].ID != ids[2] || !first[1].Read || first[0].Read {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	second, err := ada.List(ctx, mailer.Query{Limit: 2, Before: first[1].ID})
+	if err != nil || len(second) != 1 || second[0].ID != ids[0] {
+		t.Fatalf("%+v, %v", second, err)
+	}
+	for _, err := range []error{
+		ada.MarkRead(ctx, "none", true), second0(ada.Read(ctx, "none")), second0(ada.Raw(ctx, "none")),
+	} {
+		var p *mailer.Problem
+		if !errors.As(err, &p) || p.Code != "not-found" {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, _, err := ada.Attachment(ctx, ids[0], "1"); !errors.Is(err, mailer.ErrNoAttachment) {
+		t.Errorf("%v", err)
+	}
+}
+
+func second0[T any](_ T, err error) error { return err }
+
+// The very bytes that travelled are kept.
+func TestRaw(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada := w.join("Ada", adaAddress)
+	raw := w.forge(w.admit("x@x.example"), ada, smime.Letter{Subject: "s", Text: "t"})
+	r, err := ada.Raw(ctx, w.deliver(adaAddress, raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, raw) {
+		t.Errorf("%d bytes of %d, %v", len(got), len(raw), err)
+	}
+}
+
+func TestInspect(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada := w.join("Ada", adaAddress)
+	raw := w.forge(w.admit(beaAddress), ada, smime.Letter{Subject: "Mrs K", Text: "EF 45."})
+	i, err := ada.Inspect(ctx, bytes.NewReader(raw), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := i.Verdict
+	if v.Protection != "encrypted-and-signed" || v.Signature != "valid" || v.Chain != "trusted" || v.From != "match" || v.Contact != "unknown" || i.Subject != "Mrs K" || !strings.Contains(i.Text, "EF 45.") {
+		t.Errorf("%+v", i)
+	}
+	var kinds, people []string
+	for _, l := range i.Layers {
+		kinds = append(kinds, l.Kind)
+		people = append(people, l.People...)
+		if len(l.Algorithms) != 2 || l.Problem != "" {
+			t.Errorf("%+v", l)
+		}
+	}
+	if !slices.Equal(kinds, []string{"encrypted", "signed"}) || !slices.Equal(people, []string{"Ada <" + adaAddress + ">", "Bea Brandt <" + beaAddress + ">"}) {
+		t.Errorf("%q %q", kinds, people)
+	}
+	if !slices.ContainsFunc(i.Outer, func(f mailer.Field) bool { return f.Name == "Subject" && f.Value == "[...]" }) {
+		t.Errorf("%+v", i.Outer)
+	}
+	later, err := ada.Inspect(ctx, bytes.NewReader(raw), w.now.AddDate(3, 0, 0))
+	if err != nil || later.Verdict.Chain != "expired" {
+		t.Errorf("in three years: %s, %v", later.Verdict.Chain, err)
+	}
+	if list, err := ada.List(ctx, mailer.Query{}); err != nil || len(list) != 0 {
+		t.Errorf("kept: %v, %v", list, err)
+	}
+	bad, err := ada.Inspect(ctx, strings.NewReader("hello"), time.Time{})
+	if err != nil || bad.Verdict.Protection != "none" {
+		t.Errorf("%+v, %v", bad, err)
+	}
+}
+
+// What was accepted outlives a restart, and so does where everything stands.
+func TestRestart(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	ada.verifies(bea)
+	sent, err := ada.write(mailer.Draft{To: []string{beaAddress}, Subject: "s", Text: "t"}, "a.pdf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := ada.newest(mailer.SentMail)
+	if err := ada.Vault.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ada.open()
+	ada.stands(sent.ID, outbox.Waiting)
+	if after := ada.newest(mailer.SentMail); after.ID != before.ID || len(after.Files) != 1 {
+		t.Errorf("%+v", after)
+	}
+	again, err := ada.SendLetter(ctx, sent.ID)
+	if err != nil || !again.Again {
+		t.Errorf("%+v, %v", again, err)
+	}
+	w.post()
+	ada.stands(sent.ID, outbox.Sent)
+	if m := bea.last(); m.Subject != "s" || len(m.Files) != 1 {
+		t.Errorf("%+v", m)
+	}
+	ada.state(bea, contacts.Verified)
+}
+
+func TestDraftsThatCannotBeSent(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	ada.verifies(bea)
+	var p *mailer.Problem
+	if _, err := ada.SendLetter(ctx, strings.Repeat("a", 26)); !errors.As(err, &p) || p.Code != "not-found" {
+		t.Errorf("%v", err)
+	}
+	ada.rules.MessageMegabytes = 1
+	_, err := ada.write(mailer.Draft{To: []string{beaAddress}, Text: strings.Repeat("word ", 150_000)})
+	refused(t, err, "too-large")
+	if list, err := ada.Drafts.List(ctx); err != nil || len(list) != 1 {
+		t.Errorf("the refused draft is not kept: %d, %v", len(list), err)
+	}
+}
+
+func TestContactsByHand(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	for _, n := range []mailer.NewContact{{Address: "x"}, {Address: beaAddress, Certificates: []byte("x")}, {Address: beaAddress, Certificates: make([]byte, 70_000)}} {
+		if _, err := ada.AddContact(ctx, n); err == nil {
+			t.Errorf("added %q", n.Address)
+		}
+	}
+	if _, err := ada.AddContact(ctx, mailer.NewContact{Address: "carl@x.example", Certificates: bea.who.PEM()}); !errors.Is(err, contacts.ErrOtherAddress) {
+		t.Errorf("her certificate for him: %v", err)
+	}
+	c, err := ada.AddContact(ctx, mailer.NewContact{Address: "Reception <" + strings.ToUpper(beaAddress) + ">", Name: "Reception", Team: true, Certificates: bea.who.Certificate.Raw})
+	if err != nil || !c.Team || c.Name != "Reception" || c.Address != beaAddress || len(c.Candidates) != 1 || !strings.HasPrefix(c.Candidates[0].From, "a file that you added") {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	if found, err := ada.Contacts(ctx, "rec", 0); err != nil || len(found) != 1 {
+		t.Errorf("%v, %v", found, err)
+	}
+	if err := ada.RemoveContact(ctx, beaAddress); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ada.Contact(ctx, beaAddress); err == nil {
+		t.Error("still there")
+	}
+	if err := ada.RemoveContact(ctx, beaAddress); err == nil {
+		t.Error("removed twice")
+	}
+}
+
+func TestSuspendedByHand(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	if _, err := ada.Suspend(ctx, beaAddress); err == nil {
+		t.Error("suspended a stranger")
+	}
+	ada.verifies(bea)
+	w.deliver(adaAddress, w.forge(bea.who, ada, smime.Letter{Subject: "s", Text: "t"}))
+	if _, err := ada.Suspend(ctx, beaAddress); err != nil {
+		t.Fatal(err)
+	}
+	_, err := ada.write(mailer.Draft{To: []string{beaAddress}})
+	refused(t, err, "suspended")
+	if m := ada.last(); m.Verdict.Level != policy.Care || m.Verdict.Short != "Suspended" {
+		t.Errorf("%+v", m.Verdict)
+	}
+	ada.verifies(bea)
+	if m := ada.last(); m.Form != "answer" {
+		t.Errorf("%q", m.Form)
+	}
+}
