@@ -46,6 +46,7 @@ var (
 		"Test somebody there whose certificate is the organisation's."}
 	ErrNotTrusted = &Problem{"not-trusted", "The new certificate is not vouched for by anybody you trust.",
 		"Send a test message to it, then call."}
+	ErrNotLater  = &Problem{"not-later", "That certificate does not last longer than the one you confirmed.", ""}
 	ErrOtherKeys = &Problem{"other-keys", "That certificate has other keys than the ones you confirmed.",
 		"Send a test message to it, then call."}
 )

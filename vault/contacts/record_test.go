@@ -3,6 +3,7 @@ package contacts
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -160,14 +161,21 @@ func TestAudit(t *testing.T) {
 		}
 	}
 
-	_, renewed, err := c.Renew(me.at(), her.own.Keys, trusted(), trusted())
+	later := KeySet{Sign: lasting(her.own.Keys.Sign), Encrypt: her.own.Keys.Encrypt}
+	again, renewed, err := c.Renew(me.at(), later, trusted(), trusted())
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, _, _ := c.Renew(me.at(), her.own.Keys, trusted(), trusted())
 	if got, changed := again.Audit(with(renewed)); changed || got.State != Verified {
 		t.Errorf("a true renewal: %s", got.State)
 	}
+}
+
+// lasting is a certificate that ends later than another for the same key.
+func lasting(c *x509.Certificate) *x509.Certificate {
+	later := *c
+	later.NotAfter, later.Raw = c.NotAfter.AddDate(1, 0, 0), append([]byte("later"), c.Raw...)
+	return &later
 }
 
 // TestEncodingCoversEverything: a field added to a record and forgotten in its

@@ -70,10 +70,11 @@ func (c Contact) Refresh(m Moment, sign, encrypt trust.Verdict) (Contact, *Recor
 	return c, nil
 }
 
-// Renew carries a verification over to new certificates for the same keys (V7).
+// Renew carries a verification over to later certificates for the same keys (V7).
 // The verdicts are those on the new certificates, without
 // trust.Question.Confirmed: each must be trusted and name the address. It also
-// ends a suspension that came of expiry alone.
+// ends a suspension that came of expiry alone. Where no certificate ends later
+// than the pinned one there is nothing to renew: [ErrNotLater].
 func (c Contact) Renew(m Moment, keys KeySet, sign, encrypt trust.Verdict) (Contact, *RecordDraft, error) {
 	renewable := c.State == Verified || c.State == Suspended && c.Suspension.Reason == ByExpiry
 	switch {
@@ -83,6 +84,10 @@ func (c Contact) Renew(m Moment, keys KeySet, sign, encrypt trust.Verdict) (Cont
 		return c, nil, ErrOtherKeys
 	case !sign.Good() || !encrypt.Good():
 		return c, nil, ErrNotTrusted
+	}
+	keys = c.Pin.Keys.Later(keys)
+	if keys.Sign.Equal(c.Pin.Keys.Sign) && keys.Encrypt.Equal(c.Pin.Keys.Encrypt) {
+		return c, nil, ErrNotLater
 	}
 	c = c.clone()
 	c.Pin.Keys, c.Pin.Renewed, c.Suspension = keys, m.now(), nil

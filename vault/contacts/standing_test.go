@@ -61,6 +61,7 @@ func TestRenew(t *testing.T) {
 	certs := func() KeySet {
 		return KeySet{Sign: newCert(t, her.own.Address, x509.KeyUsageDigitalSignature, sign), Encrypt: newCert(t, her.own.Address, x509.KeyUsageKeyAgreement, encrypt)}
 	}
+	earlier := certs()
 	her.own.Keys = certs()
 	c, _ := me.verified(her)
 	next := certs()
@@ -78,6 +79,11 @@ func TestRenew(t *testing.T) {
 	}
 	if _, _, err := c.Renew(me.at(), newKeys(t, her.own.Address), trusted(), trusted()); !errors.Is(err, ErrOtherKeys) {
 		t.Errorf("other keys: %v", err)
+	}
+	for name, keys := range map[string]KeySet{"the same": c.Pin.Keys, "an older one": {Sign: earlier.Sign, Encrypt: earlier.Encrypt}} {
+		if _, _, err := c.Renew(me.at(), keys, trusted(), trusted()); !errors.Is(err, ErrNotLater) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	got, r, err := c.Renew(me.at(), next, trusted(), trusted())
 	if err != nil || got.State != Verified || r.Kind != RecordRenewed || got.Pin.Keys.Sign != next.Sign {

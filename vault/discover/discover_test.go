@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -431,6 +433,31 @@ func TestStopped(t *testing.T) {
 	cancel()
 	v := w.c.Check(ctx, trust.Question{Certificate: w.leaf, Usage: trust.Encrypt, At: w.clock}, Rules{Chosen: true, AllowPrivate: true})
 	w.want(v, trust.Untrusted, map[string]int{"/ca.cer": 0})
+}
+
+// TestCertsOnly: an authority may send its certificates as a CMS message without
+// content or signer (RFC 5280, section 4.2.2.1).
+func TestCertsOnly(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Skip("openssl is not installed: make setup installs it")
+	}
+	w := newWorld(t)
+	in := filepath.Join(t.TempDir(), "in.pem")
+	both := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.ca.Raw}),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.root.Raw})...)
+	if err := os.WriteFile(in, both, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range []string{"DER", "PEM"} {
+		out, err := exec.Command("openssl", "crl2pkcs7", "-nocrl", "-certfile", in, "-outform", form).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := parse(trust.NeedIssuer, out, today)
+		if err != nil || len(d.certs) != 2 || !d.certs[0].Equal(w.ca) {
+			t.Fatalf("%s: %v", form, err)
+		}
+	}
 }
 
 // TestDocuments is what servers send for a certificate.
