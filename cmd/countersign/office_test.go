@@ -2,59 +2,76 @@ package main
 
 import (
 	"bytes"
-	"context"
+	"errors"
 	"fmt"
 	"net"
+	"net/smtp"
 	"regexp"
 	"sync"
+	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"countersign/mailer/server"
+	"countersign/mailer/server/servertest"
 	"countersign/tray/demo/authority"
 )
 
-const mailPassword = "only-for-the-stories"
+// office is the mail server of one story.
+type office interface {
+	smtp() int // ports on localhost
+	imap() int
+	roots() []byte
+	domain(wanted string) string // the domain that it has for an address
+	password(address string) string
+	deliver(from string, to []string, raw []byte) error
+	// taken is the nth message that went through, from 0; counted back if negative.
+	taken(n int) ([]byte, error)
+	close()
+}
 
-// office is the mail server of one story, and what went through it.
-type office struct {
-	smtp, imap int
-	store      *server.Memory
-	srv        *server.Server
+// embedded is our own server.
+type embedded struct {
+	ca    *authority.Authority
+	store *server.Memory
+	srv   *server.Server
 
 	mu     sync.Mutex
 	parcel [][]byte
 }
 
-func openOffice(_ context.Context, ca *authority.Authority) (*office, error) {
+const mailPassword = "only-for-the-stories"
+
+func openEmbedded(ca *authority.Authority) (*embedded, error) {
 	certificate, err := ca.Server()
 	if err != nil {
 		return nil, err
 	}
-	o := &office{store: server.NewMemory()}
+	o := &embedded{ca: ca, store: server.NewMemory()}
 	o.store.Observe = func(_ string, _ []string, raw []byte) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.parcel = append(o.parcel, bytes.Clone(raw))
 	}
 	for _, who := range people {
-		o.store.Add(who.address, mailPassword)
+		o.store.Add(who.local+"@"+who.domain, mailPassword)
 	}
-	if o.srv, err = server.Listen(server.Options{Store: o.store, Certificate: certificate}); err != nil {
-		return nil, err
-	}
-	o.smtp, o.imap = o.srv.SMTP.(*net.TCPAddr).Port, o.srv.IMAP.(*net.TCPAddr).Port
-	return o, nil
+	o.srv, err = server.Listen(server.Options{Store: o.store, Certificate: certificate})
+	return o, err
 }
 
-func (o *office) close() { o.srv.Close() }
+func (o *embedded) smtp() int                   { return o.srv.SMTP.(*net.TCPAddr).Port }
+func (o *embedded) imap() int                   { return o.srv.IMAP.(*net.TCPAddr).Port }
+func (o *embedded) roots() []byte               { return o.ca.RootPEM() }
+func (o *embedded) domain(wanted string) string { return wanted }
+func (o *embedded) password(string) string      { return mailPassword }
+func (o *embedded) close()                      { o.srv.Close() }
 
-func (o *office) deliver(from string, to []string, raw []byte) error {
+func (o *embedded) deliver(from string, to []string, raw []byte) error {
 	return o.store.Deliver(from, to, bytes.NewReader(raw))
 }
 
-// taken is the nth message that went through, from 0; counted back if negative.
-func (o *office) taken(n int) ([]byte, error) {
+func (o *embedded) taken(n int) ([]byte, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if n < 0 {
@@ -64,6 +81,52 @@ func (o *office) taken(n int) ([]byte, error) {
 		return nil, fmt.Errorf("only %d messages went over the wire", len(o.parcel))
 	}
 	return o.parcel[n], nil
+}
+
+// pair is Dovecot and Postfix, which have one domain.
+type pair struct{ *servertest.Pair }
+
+func openPair(t *testing.T) pair {
+	var addresses []string
+	for _, name := range []string{"ada", "bea", "imran"} {
+		addresses = append(addresses, people[name].local+"@mail.test")
+	}
+	return pair{servertest.Start(t, addresses...)}
+}
+
+func (p pair) smtp() int                      { return servertest.Port(p.SMTPAddr) }
+func (p pair) imap() int                      { return servertest.Port(p.IMAPAddr) }
+func (p pair) roots() []byte                  { return []byte(p.CAPEM) }
+func (p pair) domain(string) string           { return p.Domain }
+func (p pair) password(address string) string { return p.Users[address] }
+func (p pair) close()                         {} // with the test
+
+func (p pair) deliver(from string, to []string, raw []byte) error {
+	c, err := smtp.Dial(p.MXAddr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.Mail(from); err != nil {
+		return err
+	}
+	for _, address := range to {
+		if err := c.Rcpt(address); err != nil {
+			return err
+		}
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(raw); err != nil {
+		return err
+	}
+	return errors.Join(w.Close(), c.Quit())
+}
+
+func (p pair) taken(int) ([]byte, error) {
+	return nil, fmt.Errorf("what goes through Postfix is not watched: use mail raw")
 }
 
 func compile(ts *testscript.TestScript, expr string) *regexp.Regexp {

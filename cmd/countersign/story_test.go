@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"countersign/mailer/server/servertest"
 	"countersign/platform/keychain"
 	"countersign/tray/agent"
 	"countersign/tray/demo"
@@ -24,11 +26,11 @@ import (
 
 // The people of the stories. Each name is a command: the command line with that
 // person's own home, keychain and agent.
-var people = map[string]struct{ name, address string }{
-	"ada":     {"Dr Ada Osei", "ada.osei@harbour.example"},
-	"bea":     {"Dr Bea Brandt", "bea.brandt@northclinic.example"},
-	"imran":   {"Dr Imran Shah", "imran.shah@northclinic.example"},
-	"mallory": {"Dr Bea Brandt", "bea.brandt@northclinic.example"}, // a valid certificate for her address, and her mailbox
+var people = map[string]struct{ name, local, domain string }{
+	"ada":     {"Dr Ada Osei", "ada.osei", "harbour.example"},
+	"bea":     {"Dr Bea Brandt", "bea.brandt", "northclinic.example"},
+	"imran":   {"Dr Imran Shah", "imran.shah", "northclinic.example"},
+	"mallory": {"Dr Bea Brandt", "bea.brandt", "northclinic.example"}, // a valid certificate for her address, and her mailbox
 }
 
 // passphrase opens everybody's file keychain; its work factor is the tests' own.
@@ -66,17 +68,34 @@ func as(name string) {
 	os.Exit(Main())
 }
 
-// TestStories runs testdata/*.txtar: what people do, with real agents, a real
+// TestStories runs testdata/*.txtar: what people do, with real agents, our own
 // mail server on loopback and a real authority.
 func TestStories(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                "testdata",
-		Setup:              raise,
+	p := stories(func(ca *authority.Authority) (office, error) { return openEmbedded(ca) })
+	p.Dir = "testdata"
+	testscript.Run(t, p)
+}
+
+// TestPeerStories runs the main path over Dovecot and Postfix, and a story that
+// asks OpenSSL for its opinion.
+func TestPeerStories(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		servertest.Absent(t, "openssl is not installed: make setup installs it")
+	}
+	p := stories(func(*authority.Authority) (office, error) { return openPair(t), nil })
+	p.Files = []string{"testdata/main-path.txtar", "testdata/unsecured.txtar", "testdata/peers/openssl.txtar"}
+	testscript.Run(t, p)
+}
+
+func stories(open func(*authority.Authority) (office, error)) testscript.Params {
+	return testscript.Params{
+		Setup:              func(env *testscript.Env) error { return raise(env, open) },
 		RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ends": ends, "await": await, "pick": pick, "post": post, "wire": wire, "revoke": revoke, "ready": ready, "absent": absent,
+			"ends": ends, "await": await, "pick": pick, "post": post, "wire": wire, "revoke": revoke,
+			"ready": ready, "verified": verified, "absent": absent,
 		},
-	})
+	}
 }
 
 type worldKey struct{}
@@ -85,10 +104,10 @@ type worldKey struct{}
 type world struct {
 	ca     *authority.Authority
 	people map[string]*authority.Person
-	mail   *office
+	mail   office
 }
 
-func raise(env *testscript.Env) error {
+func raise(env *testscript.Env, open func(*authority.Authority) (office, error)) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	env.Defer(cancel)
 	ca, err := authority.New(ctx, time.Now())
@@ -97,19 +116,21 @@ func raise(env *testscript.Env) error {
 	}
 	w := &world{ca: ca, people: map[string]*authority.Person{}}
 	env.Values[worldKey{}] = w
-	if w.mail, err = openOffice(ctx, ca); err != nil {
+	if w.mail, err = open(ca); err != nil {
 		return err
 	}
 	env.Defer(w.mail.close)
-	files := map[string][]byte{"passphrase": []byte(passphrase + "\n"), "root.pem": ca.RootPEM(), "p12password": []byte(authority.Password + "\n"), "mailpassword": []byte(mailPassword + "\n")}
+	files := map[string][]byte{"passphrase": []byte(passphrase + "\n"), "root.pem": ca.RootPEM(), "mail.pem": w.mail.roots(), "issuing.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Issuing.Raw}), "p12password": []byte(authority.Password + "\n")}
 	for name, who := range people {
-		p, err := ca.Admit(who.name, who.address)
+		address := who.local + "@" + w.mail.domain(who.domain)
+		p, err := ca.Admit(who.name, address)
 		if err != nil {
 			return err
 		}
 		w.people[name] = p
-		files[name+".p12"], files[name+".pem"] = p.PKCS12, p.PEM()
-		env.Vars = append(env.Vars, strings.ToUpper(name)+"="+who.address)
+		files[name+".p12"], files[name+".pem"], files[name+".key"] = p.PKCS12, p.PEM(), p.KeyPEM()
+		files[name+".password"] = []byte(w.mail.password(address) + "\n")
+		env.Vars = append(env.Vars, strings.ToUpper(name)+"="+address)
 		if err := home(filepath.Join(env.WorkDir, name)); err != nil {
 			return err
 		}
@@ -120,7 +141,7 @@ func raise(env *testscript.Env) error {
 			return err
 		}
 	}
-	env.Vars = append(env.Vars, "IMAP=localhost:"+strconv.Itoa(w.mail.imap), "SMTP=localhost:"+strconv.Itoa(w.mail.smtp))
+	env.Vars = append(env.Vars, "IMAP=localhost:"+strconv.Itoa(w.mail.imap()), "SMTP=localhost:"+strconv.Itoa(w.mail.smtp()))
 	return nil
 }
 
@@ -270,14 +291,30 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 		for _, line := range [][]string{
 			{"identity", "import", name + ".p12", "--password-file", "p12password"},
 			{"anchor", "add", "root.pem", "--yes"},
-			{"account", "add", people[name].address, "--imap", ts.Getenv("IMAP"), "--smtp", ts.Getenv("SMTP"),
-				"--password-file", "mailpassword", "--roots", "root.pem", "--yes"},
+			{"account", "add", theWorld(ts).people[name].Address, "--imap", ts.Getenv("IMAP"), "--smtp", ts.Getenv("SMTP"),
+				"--password-file", name + ".password", "--roots", "mail.pem", "--yes"},
 			{"settings", "set", "allow-private=yes"},
 		} {
 			ts.Check(ts.Exec(name, line...))
 		}
 		keepRecovery(ts, name)
 	}
+}
+
+// verified NAME OTHER has NAME verify OTHER, by a test and a call.
+func verified(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: verified NAME OTHER")
+	}
+	name, other := args[0], args[1]
+	mine, theirs := theWorld(ts).people[name].Address, theWorld(ts).people[other].Address
+	ts.Check(ts.Exec(name, "contact", "add", theirs, "--name", people[other].name, "--certificate", other+".pem"))
+	ts.Check(ts.Exec(name, "verify", "start", theirs))
+	await(ts, false, []string{`"incoming"`, other, "contact", "show", mine, "--json"})
+	pick(ts, false, []string{"CODE", "incoming.words"})
+	pick(ts, false, []string{"SAFETY", "incoming.mine"})
+	ts.Check(ts.Exec(name, "verify", "call", theirs, "--number", "+44 20 7946 0123", "--source", "directory",
+		"--code", ts.Getenv("CODE"), "--words", ts.Getenv("SAFETY")))
 }
 
 // keepRecovery makes the recovery file and types two of its words back.

@@ -165,6 +165,16 @@ func (p *Person) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate.Raw})
 }
 
+// KeyPEM is the person's private key, which real people never hand out: it is for
+// tests that ask other programs for their opinion.
+func (p *Person) KeyPEM() []byte {
+	der, err := x509.MarshalPKCS8PrivateKey(p.Key)
+	if err != nil {
+		return nil // an RSA key always has this form
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
 // Server issues the mail server's TLS certificate, for localhost only.
 func (a *Authority) Server() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
