@@ -177,7 +177,6 @@ func eachExtension(in cryptobyte.String, each func(asn1.ObjectIdentifier, bool, 
 
 // entry is one withdrawn certificate.
 type entry struct {
-	serial     []byte // the INTEGER's content
 	date       time.Time
 	reason     int
 	invalidity time.Time
@@ -191,7 +190,6 @@ func next(in *cryptobyte.String) (e entry, ok bool) {
 		len(serial) > 1 && (serial[0] == 0 && serial[1] < 0x80 || serial[0] == 0xff && serial[1] >= 0x80) {
 		return e, false
 	}
-	e.serial = serial
 	if e.date, ok = readTime(&body); !ok {
 		return e, false
 	}
@@ -218,9 +216,17 @@ func (l *CRL) scan(version int64) error {
 	return nil
 }
 
+// reasonAlone is what comes before the reason where that is the only extension,
+// as in nearly all entries.
+const reasonAlone = "\x30\x0c\x30\x0a\x06\x03\x55\x1d\x15\x04\x03\x0a\x01"
+
 // parseExtensions reads reason and invalidity date; critical says that there was
 // a critical extension that is not understood.
 func (e *entry) parseExtensions() (critical bool, err error) {
+	if n := len(reasonAlone); len(e.extensions) == n+1 && string(e.extensions[:n]) == reasonAlone {
+		e.reason = int(int8(e.extensions[n]))
+		return false, nil
+	}
 	err = eachExtension(e.extensions, func(id asn1.ObjectIdentifier, c bool, value cryptobyte.String) error {
 		switch {
 		case id.Equal(oidReason):
@@ -244,18 +250,26 @@ func (e *entry) parseExtensions() (critical bool, err error) {
 func (l *CRL) find(serial *big.Int) (entry, bool) {
 	var b cryptobyte.Builder
 	b.AddASN1BigInt(serial)
-	want := b.BytesOrPanic()[2:]
+	var want cryptobyte.String
+	if number := cryptobyte.String(b.BytesOrPanic()); !number.ReadASN1(&want, cbasn1.INTEGER) {
+		return entry{}, false
+	}
 	for in := l.entries; !in.Empty(); {
-		e, ok := next(&in)
-		if !ok {
+		var whole, body, serial cryptobyte.String
+		if !in.ReadASN1Element(&whole, cbasn1.SEQUENCE) {
 			break
 		}
-		if bytes.Equal(e.serial, want) {
-			if len(e.extensions) > 0 {
-				_, _ = e.parseExtensions() // checked by scan
-			}
-			return e, true
+		if inner := whole; !inner.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1(&serial, cbasn1.INTEGER) {
+			break
 		}
+		if !bytes.Equal(serial, want) {
+			continue
+		}
+		e, ok := next(&whole)
+		if ok && len(e.extensions) > 0 {
+			_, _ = e.parseExtensions() // checked by scan
+		}
+		return e, ok
 	}
 	return entry{}, false
 }

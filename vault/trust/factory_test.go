@@ -20,12 +20,12 @@ var today = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 
 // maker makes certificates and lists, as one authority with its key.
 type maker struct {
-	t    *testing.T
+	t    testing.TB
 	cert *x509.Certificate
 	key  crypto.Signer
 }
 
-func newKey(t *testing.T) crypto.Signer {
+func newKey(t testing.TB) crypto.Signer {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -67,7 +67,7 @@ func authority(name string, change ...func(*x509.Certificate)) *x509.Certificate
 }
 
 // root makes an authority that signs itself.
-func root(t *testing.T, name string, change ...func(*x509.Certificate)) maker {
+func root(t testing.TB, name string, change ...func(*x509.Certificate)) maker {
 	t.Helper()
 	m := maker{t: t, key: newKey(t)}
 	c := authority(name, change...)
@@ -93,7 +93,7 @@ func (m maker) below(c *x509.Certificate) maker {
 	return maker{m.t, m.issueKey(c, key.Public()), key}
 }
 
-func sign(t *testing.T, c, parent *x509.Certificate, pub crypto.PublicKey, key crypto.Signer) *x509.Certificate {
+func sign(t testing.TB, c, parent *x509.Certificate, pub crypto.PublicKey, key crypto.Signer) *x509.Certificate {
 	t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, c, parent, pub, key)
 	if err != nil {
