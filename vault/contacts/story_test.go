@@ -385,8 +385,12 @@ func TestRecognised(t *testing.T) {
 	}{
 		{"as it should be", func(*Received, *Own, *time.Time) {}, nil},
 		{"not signed as a whole", func(r *Received, _ *Own, _ *time.Time) { r.Signer = nil }, ErrFormSignature},
-		{"signed by Eve", func(r *Received, _ *Own, _ *time.Time) { r.Signer = eve.own.Keys.Sign }, ErrFormSignature},
+		{"signed by another key of that address", func(r *Received, _ *Own, _ *time.Time) { r.Signer = newKeys(t, me.own.Address).Sign }, ErrFormSignature},
 		{"from Eve", func(r *Received, _ *Own, _ *time.Time) { r.From = eve.own.Address }, ErrFormFrom},
+		{"from me, with Eve's certificate", func(r *Received, _ *Own, _ *time.Time) {
+			keys := eve.own.Keys.Hashes()
+			r.Form.Keys, r.Signer, r.Encryption = &keys, eve.own.Keys.Sign, eve.own.Keys.Encrypt
+		}, ErrFormFrom},
 		{"in clear", func(r *Received, _ *Own, _ *time.Time) { r.Encrypted = false }, ErrFormClear},
 		{"to somebody else", func(_ *Received, o *Own, _ *time.Time) { o.Address = eve.own.Address }, ErrFormTo},
 		{"to another key", func(_ *Received, o *Own, _ *time.Time) { o.Keys.Encrypt = eve.own.Keys.Encrypt }, ErrFormKeys},

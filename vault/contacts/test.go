@@ -13,6 +13,7 @@ import (
 
 	"countersign/vault/contacts/form"
 	"countersign/vault/contacts/keyset"
+	"countersign/vault/trust"
 )
 
 // Test is the test message that the user sent, and how far it has come. It is
@@ -124,7 +125,7 @@ type Received struct {
 // Errors that say why a form is not recognised (V4).
 var (
 	ErrFormSignature = errors.New("contacts: the form is not signed as a whole, or not by the key it names")
-	ErrFormFrom      = errors.New("contacts: the form and its message name different senders")
+	ErrFormFrom      = errors.New("contacts: the form, its message and its signature name different senders")
 	ErrFormTo        = errors.New("contacts: the form is for somebody else")
 	ErrFormKeys      = errors.New("contacts: the form names other keys")
 	ErrFormClear     = errors.New("contacts: the form travelled without encryption")
@@ -134,8 +135,8 @@ var (
 )
 
 // Recognise checks what every form must satisfy: a valid signature over the
-// whole message that matches From, made for this user, in the protection that
-// its kind asks for, with an id for which seen is false. A test or an answer
+// whole message by a certificate that names From, made for this user, in the
+// protection that its kind asks for, with an id for which seen is false. A test or an answer
 // must also name the signer's keys as the sender's and own.Keys as the user's.
 func (r Received) Recognise(own Own, seen func(id string) bool) error {
 	f := r.Form
@@ -144,7 +145,7 @@ func (r Received) Recognise(own Own, seen func(id string) bool) error {
 		return form.ErrMalformed
 	case r.Signer == nil:
 		return ErrFormSignature
-	case f.From != r.From:
+	case f.From != r.From || trust.Binds(r.Signer, r.From) == trust.BoundNone:
 		return ErrFormFrom
 	case f.To != own.Address:
 		return ErrFormTo
