@@ -28,8 +28,8 @@ func (Recovered) GoString() string             { return "[secret]" }
 func (Recovered) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, "[secret]") }
 func (Recovered) MarshalJSON() ([]byte, error) { return []byte(`"[secret]"`), nil }
 
-// maxWork bounds what a file may ask of us: about 16 seconds and 4 GB.
-const maxWork = 22
+// maxWork bounds what a file may ask of us: about 2 seconds and 512 MB.
+const maxWork = 19
 
 // OpenRecovery opens a recovery file with its eight words as typed; list is the
 // same list as [Options].Words, and only the first four letters of a word count.
