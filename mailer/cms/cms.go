@@ -99,7 +99,7 @@ var (
 	ErrTooManyAttributes   = fmt.Errorf("%w: more than %d attributes", ErrLimit, maxAttributes)
 	ErrTooManyRecipients   = fmt.Errorf("%w: more than %d recipients", ErrLimit, maxRecipients)
 	ErrTooManyAlgorithms   = fmt.Errorf("%w: more than %d digest algorithms", ErrLimit, maxAlgorithms)
-	ErrTooLong             = fmt.Errorf("%w: more content than its cipher can protect", ErrLimit)
+	ErrTooLong             = content.ErrTooLong // more content than its cipher can protect
 )
 
 const (

@@ -3,6 +3,7 @@ package cms_test
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -37,7 +38,22 @@ func (p person) signer() cms.Signer { return cms.Signer{Key: p.key, Certificate:
 func (p person) opener() cms.Key {
 	k := cms.Key{Certificate: p.cert}
 	k.Decrypter, _ = p.key.(crypto.Decrypter)
+	switch key := p.key.(type) {
+	case *ecdsa.PrivateKey:
+		k.Exchanger, _ = key.ECDH()
+	case exchanger:
+		k.Exchanger = key.PrivateKey
+	}
 	return k
+}
+
+// exchanger is an X25519 key, which can only agree, where a signing key is asked for.
+type exchanger struct{ *ecdh.PrivateKey }
+
+func (e exchanger) Public() crypto.PublicKey { return e.PublicKey() }
+
+func (exchanger) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("X25519 keys do not sign")
 }
 
 // people are made once: RSA keys take their time.
@@ -59,6 +75,7 @@ var people = sync.OnceValue(func() map[string]person {
 	} {
 		all[name] = certify(name, key)
 	}
+	all["x25519"] = certifyX25519()
 	return all
 })
 
@@ -66,6 +83,21 @@ func must(err error) {
 	if err != nil {
 		panic(err)
 	}
+}
+
+// certifyX25519 makes a certificate for a key that the standard library certifies none
+// for: that of an Ed25519 key with another name. (Its own signature is void then.)
+func certifyX25519() person {
+	key, err := ecdh.X25519().NewPrivateKey(bytes.Repeat([]byte{9}, 32))
+	must(err)
+	ed := certify("x25519", ed25519.NewKeyFromSeed(make([]byte, 32)))
+	der := bytes.Clone(ed.cert.Raw)
+	spki := bytes.Index(der, ed.cert.RawSubjectPublicKeyInfo)
+	der[spki+8] = 110
+	copy(der[spki+12:], key.PublicKey().Bytes())
+	cert, err := x509.ParseCertificate(der)
+	must(err)
+	return person{exchanger{key}, cert}
 }
 
 // certify makes a self-signed certificate. That of the Ed25519 key is the same in

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 
@@ -22,6 +23,9 @@ const (
 	AES256CBC = content.AES256CBC
 	AES192CBC = content.AES192CBC
 	AES128CBC = content.AES128CBC
+	AES256GCM = content.AES256GCM
+	AES192GCM = content.AES192GCM
+	AES128GCM = content.AES128GCM
 )
 
 // EncryptOptions say how to encrypt. The zero value is for an empty content: set Size.
@@ -29,6 +33,10 @@ type EncryptOptions struct {
 	Cipher Cipher
 	// Size is the length of the content in octets, or -1 if it is not known.
 	Size int64
+	// OAEP gives the content key to RSA keys by RSA-OAEP with SHA-256, which not every program reads.
+	OAEP bool
+	// Derive encrypts with a key derived from the content key (RFC 9709), which few programs read.
+	Derive bool
 	// Rand is the source of random numbers; nil is crypto/rand.
 	Rand io.Reader
 }
@@ -47,6 +55,9 @@ func NewEnveloped(w io.Writer, to []*x509.Certificate, o EncryptOptions) (io.Wri
 	if err != nil {
 		return nil, err
 	}
+	if o.Derive {
+		cipher = cipher.Derived()
+	}
 	id, err := cipher.New(o.Rand)
 	if err != nil {
 		return nil, fmt.Errorf("making a content key: %w", err)
@@ -56,42 +67,39 @@ func NewEnveloped(w io.Writer, to []*x509.Certificate, o EncryptOptions) (io.Wri
 	if _, err := io.ReadFull(o.Rand, key); err != nil {
 		return nil, fmt.Errorf("making a content key: %w", err)
 	}
-	e := &encrypting{left: o.Size}
-	if e.around, err = enveloping(id, to, key, o.Rand); err != nil {
+	recipients, err := writeRecipients(to, key, o)
+	if err != nil {
 		return nil, err
 	}
-	if e.around.size = -1; o.Size >= 0 {
-		e.around.size = cipher.Length(o.Size)
-	}
+	e := &encrypting{w: w, left: o.Size, around: enveloping(cipher, id, recipients, o.Size)}
 	if e.Writer, err = cipher.Seal(w, key, id.Params, e.around.segment); err != nil {
 		return nil, err
 	}
-	e.w = w
 	_, err = w.Write(e.around.head())
 	return e, err
 }
 
 // enveloping returns what stands around the content.
-func enveloping(cipher algorithm.Identifier, to []*x509.Certificate, key ContentKey, rand io.Reader) (shell, error) {
-	var recipients [][]byte
-	given := map[string]bool{}
-	for i, cert := range to {
-		if given[string(cert.Raw)] {
-			continue
-		}
-		given[string(cert.Raw)] = true
-		der, err := writeRecipient(cert, key, rand)
-		if err != nil {
-			return shell{}, fmt.Errorf("encrypting to recipient %d: %w", i+1, err)
-		}
-		recipients = append(recipients, der)
+func enveloping(cipher *content.Algorithm, id algorithm.Identifier, recipients [][]byte, size int64) shell {
+	sh := shell{kind: KindEnveloped, size: -1}
+	if size >= 0 {
+		sh.size = cipher.Length(size)
+	}
+	version := int64(0)
+	agrees := func(der []byte) bool { return der[0] != byte(ber.Sequence)|ber.Constructed }
+	if cipher.Authenticated {
+		sh.kind = KindAuthEnveloped
+		sh.after = int64(len(tagField(make([]byte, cipher.TagSize()))))
+	} else if slices.ContainsFunc(recipients, agrees) {
+		version = 2 // RFC 5652, section 6.1
 	}
 	var before, info cryptobyte.Builder
-	before.AddASN1Int64(0)
+	before.AddASN1Int64(version)
 	before.AddBytes(ber.SortedSet(recipients))
 	info.AddASN1ObjectIdentifier(oidData)
-	cipher.Add(&info)
-	return shell{kind: KindEnveloped, before: before.BytesOrPanic(), info: info.BytesOrPanic()}, nil
+	id.Add(&info)
+	sh.before, sh.info = before.BytesOrPanic(), info.BytesOrPanic()
+	return sh
 }
 
 // encrypting counts what is written and completes the message.
@@ -121,9 +129,18 @@ func (e *encrypting) Close() error {
 	if e.err != nil {
 		return e.err
 	}
-	if _, err := e.Writer.Close(nil); err != nil {
+	tag, err := e.Writer.Close(nil)
+	if err != nil {
 		return err
 	}
-	_, err := e.w.Write(e.around.tail(nil))
+	_, err = e.w.Write(e.around.tail(tagField(tag)))
 	return err
+}
+
+// tagField is what stands behind the content of AuthEnvelopedData.
+func tagField(tag []byte) []byte {
+	if tag == nil {
+		return nil
+	}
+	return append(ber.AppendHeader(nil, ber.OctetString, false, int64(len(tag))), tag...)
 }

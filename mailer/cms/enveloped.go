@@ -2,6 +2,7 @@ package cms
 
 import (
 	"crypto"
+	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
@@ -17,7 +18,8 @@ import (
 // Key is a private key that may open envelopes, perhaps on a token, and its certificate.
 type Key struct {
 	Certificate *x509.Certificate
-	Decrypter   crypto.Decrypter
+	Decrypter   crypto.Decrypter  // of an RSA key
+	Exchanger   ecdh.KeyExchanger // of an elliptic curve key
 }
 
 // ContentKey is the secret that one content is encrypted with. However it is

@@ -8,21 +8,24 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 
 	"countersign/mailer/cms"
 	"countersign/mailer/cms/ber"
 )
 
+var ciphers = []cms.Cipher{cms.AES256CBC, cms.AES192CBC, cms.AES128CBC, cms.AES256GCM, cms.AES192GCM, cms.AES128GCM}
+
 func TestEnvelopedRoundTrip(t *testing.T) {
-	for _, cipher := range []cms.Cipher{cms.AES256CBC, cms.AES192CBC, cms.AES128CBC} {
+	for _, cipher := range ciphers {
 		for _, n := range sizes {
 			for _, size := range []int64{int64(n), -1} {
 				t.Run(fmt.Sprint(cipher, n, "/", size), func(t *testing.T) {
 					a, b, content := people()["rsa"], people()["rsa2"], text(n)
 					der := enveloped(t, content, cms.EncryptOptions{Cipher: cipher, Size: size}, a, b, a)
 					e := readEnveloped(t, der, b)
-					if e.Cipher != cipher.String() || e.KeyCipher != "RSA PKCS#1 v1.5" || e.Weak || len(e.Recipients) != 2 || !e.Matched.Equal(b.cert) {
+					if e.Cipher != cipher.String() || e.KeyCipher != "RSA PKCS#1 v1.5" || e.Weak || e.Authenticated != strings.HasSuffix(e.Cipher, "GCM") || len(e.Recipients) != 2 || !e.Matched.Equal(b.cert) {
 						t.Errorf("%+v", e)
 					}
 					for range 2 {
@@ -33,6 +36,54 @@ func TestEnvelopedRoundTrip(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+func TestRecipients(t *testing.T) {
+	content := text(1000)
+	var all []person
+	for who, usual := range map[string]string{
+		"rsa": "RSA PKCS#1 v1.5", "p256": "ECDH SHA-256", "p384": "ECDH SHA-384", "p521": "ECDH SHA-512", "x25519": "ECDH SHA-256",
+	} {
+		for _, cipher := range ciphers {
+			for _, o := range []cms.EncryptOptions{{Cipher: cipher, Size: -1}, {Cipher: cipher, Size: 1000, OAEP: true, Derive: true}} {
+				p := people()[who]
+				e := readEnveloped(t, enveloped(t, content, o, p), p)
+				want := usual
+				if o.OAEP && who == "rsa" {
+					want = "RSA-OAEP SHA-256"
+				}
+				if got := readAll(t, e); !bytes.Equal(got, content) || e.KeyCipher != want || strings.HasSuffix(e.Cipher, "HKDF") != o.Derive {
+					t.Errorf("%s, %v: %d octets, %+v", who, cipher, len(got), e)
+				}
+			}
+		}
+		all = append(all, people()[who])
+	}
+	der := enveloped(t, content, cms.EncryptOptions{Size: -1}, all...)
+	for _, p := range all {
+		if e := readEnveloped(t, der, p); len(e.Recipients) != 5 || !bytes.Equal(readAll(t, e), content) {
+			t.Errorf("%v among all: %+v", p.cert.Subject, e)
+		}
+	}
+}
+
+// A key agreed upon is wrapped with a check of its own, which may be told: it is no padding.
+func TestDamagedAgreement(t *testing.T) {
+	p := people()["p256"]
+	der := enveloped(t, text(100), cms.EncryptOptions{Size: 100}, p)
+	serial := bytes.LastIndex(der, p.cert.SerialNumber.Bytes())
+	for _, at := range []int{8, 20, 40} { // behind the serial number stands the wrapped key
+		changed := bytes.Clone(der)
+		changed[serial+len(p.cert.SerialNumber.Bytes())+at] ^= 1
+		if _, err := cms.ReadEnveloped(source(changed), cms.ReadOptions{Keys: []cms.Key{p.opener()}}); !errors.Is(err, cms.ErrIntegrity) {
+			t.Errorf("octet %d: %v", at, err)
+		}
+	}
+	point := bytes.Index(der, []byte{0x03, 0x42, 0x00, 0x04}) // the ephemeral key
+	der[point+20] ^= 1
+	if _, err := cms.ReadEnveloped(source(der), cms.ReadOptions{Keys: []cms.Key{p.opener()}}); !errors.Is(err, cms.ErrMalformed) {
+		t.Errorf("a point off the curve: %v", err)
 	}
 }
 
@@ -73,10 +124,32 @@ func TestDamagedContent(t *testing.T) {
 	}
 }
 
+// An authenticated content that was changed is not even begun.
+func TestDamagedSealedContent(t *testing.T) {
+	rsa, content := people()["rsa"], text(200_000)
+	for _, size := range []int64{int64(len(content)), -1} {
+		der := enveloped(t, content, cms.EncryptOptions{Size: size, Cipher: cms.AES256GCM}, rsa)
+		end := len(der)
+		if size < 0 {
+			end -= 6 // end-of-contents octets
+		}
+		for _, at := range []int{end - 1, end - 16, end - 40, end - 100_000} {
+			changed := bytes.Clone(der)
+			changed[at] ^= 1
+			e, err := cms.ReadEnveloped(source(changed), cms.ReadOptions{Keys: []cms.Key{rsa.opener()}})
+			if !errors.Is(err, cms.ErrIntegrity) || e == nil || e.ContentKey != nil {
+				t.Errorf("octet %d from the end: %v", end-at, err)
+			}
+		}
+	}
+}
+
 // Of a message that was cut off nobody reads a part and takes it for the whole.
 func TestCutOff(t *testing.T) {
 	p, content := people()["rsa"], text(70_000)
 	for name, der := range map[string][]byte{
+		"sealed DER":    enveloped(t, content, cms.EncryptOptions{Size: int64(len(content)), Cipher: cms.AES128GCM}, p),
+		"sealed BER":    enveloped(t, content, cms.EncryptOptions{Size: -1, Cipher: cms.AES256GCM}, p),
 		"encrypted DER": enveloped(t, content, cms.EncryptOptions{Size: int64(len(content))}, p),
 		"encrypted BER": enveloped(t, content, cms.EncryptOptions{Size: -1}, p),
 		"signed DER":    opaque(t, content, int64(len(content)), cms.SignOptions{}, p),

@@ -47,12 +47,16 @@ func FuzzReadSigned(f *testing.F) {
 // same each time, be it content or an error.
 func FuzzReadEnveloped(f *testing.F) {
 	p, content := people()["rsa"], text(40)
-	key := readEnveloped(f, enveloped(f, content, cms.EncryptOptions{Size: 40, Rand: fixed()}, p), p).ContentKey
-	for _, size := range []int64{40, -1} {
-		f.Add(enveloped(f, content, cms.EncryptOptions{Size: size, Rand: fixed()}, p))
+	var keys []cms.ContentKey
+	for _, cipher := range ciphers {
+		for _, size := range []int64{40, -1} {
+			der := enveloped(f, content, cms.EncryptOptions{Cipher: cipher, Size: size, Rand: fixed()}, p)
+			keys = append(keys, readEnveloped(f, der, p).ContentKey)
+			f.Add(der, byte(len(keys)-1))
+		}
 	}
-	f.Fuzz(func(t *testing.T, der []byte) {
-		e, err := cms.ReadEnveloped(source(der), cms.ReadOptions{ContentKey: key})
+	f.Fuzz(func(t *testing.T, der []byte, key byte) {
+		e, err := cms.ReadEnveloped(source(der), cms.ReadOptions{ContentKey: keys[int(key)%len(keys)]})
 		if err != nil {
 			return
 		}
@@ -61,8 +65,8 @@ func FuzzReadEnveloped(f *testing.F) {
 		if !bytes.Equal(got, again) || (err == nil) != (err2 == nil) {
 			t.Errorf("%q, %v; then %q, %v", got, err, again, err2)
 		}
-		if e.Authenticated && err != nil {
-			t.Errorf("authentic, but %v", err)
+		if e.Authenticated && (err != nil || !bytes.Equal(got, content)) {
+			t.Errorf("authentic, but %q, %v", got, err)
 		}
 	})
 }

@@ -51,11 +51,14 @@ func TestMemory(t *testing.T) {
 			return pour(s, err)
 		}
 	}
-	encrypt := func(o cms.EncryptOptions) made {
-		return func(w io.Writer) error {
+	read := func(o cms.EncryptOptions) func() (cms.Source, error) {
+		encrypted := made(func(w io.Writer) error {
 			o.Rand = fixed()
 			e, err := cms.NewEnveloped(w, certificates(p), o)
 			return pour(e, err)
+		})
+		return func() (cms.Source, error) {
+			return cms.ReadEnveloped(encrypted, cms.ReadOptions{Keys: []cms.Key{p.opener()}})
 		}
 	}
 	for _, c := range []struct {
@@ -75,12 +78,10 @@ func TestMemory(t *testing.T) {
 			must(err)
 			return cms.ReadSigned(source(der), blank(size))
 		}},
-		{"AES-256-CBC in DER", func() (cms.Source, error) {
-			return cms.ReadEnveloped(encrypt(cms.EncryptOptions{Size: size}), cms.ReadOptions{Keys: []cms.Key{p.opener()}})
-		}},
-		{"AES-256-CBC in BER", func() (cms.Source, error) {
-			return cms.ReadEnveloped(encrypt(cms.EncryptOptions{Size: -1}), cms.ReadOptions{Keys: []cms.Key{p.opener()}})
-		}},
+		{"AES-256-CBC in DER", read(cms.EncryptOptions{Size: size})},
+		{"AES-256-CBC in BER", read(cms.EncryptOptions{Size: -1})},
+		{"AES-256-GCM in DER", read(cms.EncryptOptions{Size: size, Cipher: cms.AES256GCM})},
+		{"AES-256-GCM in BER", read(cms.EncryptOptions{Size: -1, Cipher: cms.AES256GCM})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			runtime.GC()

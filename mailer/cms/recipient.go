@@ -1,6 +1,8 @@
 package cms
 
 import (
+	"crypto/ecdh"
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
@@ -22,10 +24,13 @@ func readRecipient(der []byte, keys []Key) ([]Recipient, []candidate) {
 	if !s.ReadAnyASN1(&body, &t) {
 		return []Recipient{{Algorithm: "unreadable"}}, nil
 	}
-	if t == cbasn1.SEQUENCE {
+	switch t {
+	case cbasn1.SEQUENCE:
 		return readKeyTransport(body, keys)
+	case context(1):
+		return readKeyAgreement(body, keys)
 	}
-	return []Recipient{{Algorithm: "unknown"}}, nil
+	return []Recipient{{Algorithm: "unknown"}}, nil // by password, or by a key shared before
 }
 
 // readKeyTransport reads a KeyTransRecipientInfo.
@@ -59,18 +64,44 @@ func (id identifier) recipient(algorithm string) Recipient {
 	return Recipient{Issuer: id.issuer, Serial: id.serial, KeyID: id.keyID, Algorithm: algorithm}
 }
 
-// writeRecipient returns the RecipientInfo that gives key to the holder of c.
-func writeRecipient(c *x509.Certificate, key ContentKey, rand io.Reader) ([]byte, error) {
-	switch pub := c.PublicKey.(type) {
-	case *rsa.PublicKey:
-		return writeKeyTransport(c, pub, key, rand)
-	default:
-		return nil, fmt.Errorf("%w: encrypting to this kind of key", ErrUnsupported)
+// writeRecipients gives key to the holders of the certificates, once each.
+func writeRecipients(to []*x509.Certificate, key ContentKey, o EncryptOptions) (recipients [][]byte, err error) {
+	given := map[string]bool{}
+	for i, cert := range to {
+		if given[string(cert.Raw)] {
+			continue
+		}
+		given[string(cert.Raw)] = true
+		der, err := writeRecipient(cert, key, o)
+		if err != nil {
+			return nil, fmt.Errorf("encrypting to recipient %d: %w", i+1, err)
+		}
+		recipients = append(recipients, der)
 	}
+	return recipients, nil
 }
 
-func writeKeyTransport(c *x509.Certificate, pub *rsa.PublicKey, key ContentKey, rand io.Reader) ([]byte, error) {
-	a, encrypted, err := algorithm.TransportTo(pub, key, rand)
+// writeRecipient returns the RecipientInfo that gives key to the holder of c.
+func writeRecipient(c *x509.Certificate, key ContentKey, o EncryptOptions) ([]byte, error) {
+	certified := c.PublicKey
+	if certified == nil { // x509 knows X25519 keys, but not in certificates
+		certified, _ = x509.ParsePKIXPublicKey(c.RawSubjectPublicKeyInfo)
+	}
+	switch pub := certified.(type) {
+	case *rsa.PublicKey:
+		return writeKeyTransport(c, pub, key, o)
+	case *ecdsa.PublicKey:
+		if point, err := pub.ECDH(); err == nil {
+			return writeKeyAgreement(c, point, key)
+		}
+	case *ecdh.PublicKey:
+		return writeKeyAgreement(c, pub, key)
+	}
+	return nil, fmt.Errorf("%w: encrypting to this kind of key", ErrUnsupported)
+}
+
+func writeKeyTransport(c *x509.Certificate, pub *rsa.PublicKey, key ContentKey, o EncryptOptions) ([]byte, error) {
+	a, encrypted, err := algorithm.TransportTo(pub, key, o.OAEP, o.Rand)
 	if err != nil {
 		return nil, err
 	}

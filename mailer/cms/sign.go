@@ -30,6 +30,8 @@ type Signer struct {
 type SignOptions struct {
 	// Hash digests the content; 0 is SHA-256. (Ed25519 keys always use SHA-512: RFC 8419.)
 	Hash crypto.Hash
+	// PSS makes RSA keys sign with RSA-PSS, which not every program reads.
+	PSS bool
 	// Time is the signing time claimed, in whole seconds; the zero time is not written.
 	Time time.Time
 	// Certificates are enclosed beside those of the signers.
@@ -77,7 +79,7 @@ func newSigning(signers []Signer, o SignOptions) (*signing, error) {
 		if !ok || !pub.Equal(one.Certificate.PublicKey) {
 			return nil, errors.New("cms: the signer's key and certificate do not belong together")
 		}
-		m, err := algorithm.Choose(one.Certificate, o.Hash)
+		m, err := algorithm.Choose(one.Certificate, o.Hash, o.PSS)
 		if err != nil {
 			return nil, fmt.Errorf("preparing to sign: %w", err)
 		}

@@ -308,7 +308,7 @@ func sum(from io.Reader, wanted []crypto.Hash) (sums, error) {
 
 // any is one of the digests there are, the cheapest first.
 func (s sums) any() crypto.Hash {
-	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA1, crypto.SHA384} {
+	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA224, crypto.SHA1, crypto.SHA384} {
 		if s.of[h] != nil {
 			return h
 		}

@@ -106,6 +106,28 @@ func TestThunderbird(t *testing.T) {
 	}
 }
 
+// TestNSSInterop opens what OpenSSL made for NSS's tests.
+func TestNSSInterop(t *testing.T) {
+	for _, folder := range []string{"nss-interop", "thunderbird-interop"} {
+		keys := []cms.Key{nssKey(t, folder+"/Fran.p12"), nssKey(t, folder+"/Fran-ec.p12")}
+		for _, path := range vectors(t, folder+"/*.env") {
+			t.Run(path, func(t *testing.T) {
+				der := vector(t, path)
+				if _, body, mime := bytes.Cut(der, []byte("\n\n")); mime && der[0] == 'M' {
+					der = unbase64(t, body)
+				}
+				e, err := cms.ReadEnveloped(source(der), cms.ReadOptions{Keys: keys})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := readAll(t, e); string(got) != "This is a test message to Fran.\n" || e.Weak != (e.Cipher == "3DES-CBC") {
+					t.Errorf("%s, %s: %q", e.Cipher, e.KeyCipher, got)
+				}
+			})
+		}
+	}
+}
+
 // layers opens a message to the bottom and says what it found.
 func layers(t *testing.T, entity []byte, keys []cms.Key) []string {
 	entity = bytes.ReplaceAll(entity, []byte("\r\n"), []byte("\n")) // some have no carriage returns

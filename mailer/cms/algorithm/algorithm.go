@@ -5,7 +5,8 @@
 // and may live on a token. Digests and signatures are the standard library's.
 //
 // RFC 5754 (SHA-2 with RSA and ECDSA), RFC 4056 (RSA-PSS), RFC 8419 (Ed25519),
-// RFC 3370 and RFC 3218 (RSA key transport).
+// RFC 3370, RFC 3218, RFC 3560 and RFC 8017 (RSA key
+// transport), RFC 5753, RFC 8418 and RFC 3394 (key agreement).
 package algorithm
 
 import (
@@ -25,6 +26,9 @@ var (
 	ErrWeak = errors.New("cms: too weak")
 	// ErrSignature says that the key did not make the signature.
 	ErrSignature = errors.New("cms: the signature is not valid")
+	// ErrIntegrity says that encrypted content or its wrapped key was damaged or
+	// changed, or that the key is another one.
+	ErrIntegrity = errors.New("cms: the content was damaged or changed")
 )
 
 func malformed(what string) error { return fmt.Errorf("%w: %s", ErrMalformed, what) }

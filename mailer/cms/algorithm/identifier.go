@@ -16,17 +16,19 @@ import (
 var (
 	oidMD5    = asn1.ObjectIdentifier{1, 2, 840, 113549, 2, 5}
 	oidSHA1   = asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}
+	oidSHA224 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 4}
 	oidSHA256 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}
 	oidSHA384 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 2}
 	oidSHA512 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3}
 )
 
-// hashes are the digests known, by name; SHA-1 only to say that it is weak.
+// hashes are the digests known; SHA-1 and SHA-224 are for reading only.
 var hashes = []struct {
 	oid  asn1.ObjectIdentifier
 	hash crypto.Hash
 }{
-	{oidSHA256, crypto.SHA256}, {oidSHA384, crypto.SHA384}, {oidSHA512, crypto.SHA512}, {oidSHA1, crypto.SHA1},
+	{oidSHA256, crypto.SHA256}, {oidSHA384, crypto.SHA384}, {oidSHA512, crypto.SHA512},
+	{oidSHA224, crypto.SHA224}, {oidSHA1, crypto.SHA1},
 }
 
 // An Identifier is an AlgorithmIdentifier. Parameters are DER, empty when absent.
@@ -106,7 +108,7 @@ func (a Identifier) UnknownDigest() error {
 // Digest names h with absent parameters (RFC 5754, section 2).
 func Digest(h crypto.Hash) (Identifier, error) {
 	for _, known := range hashes {
-		if known.hash == h && h != crypto.SHA1 {
+		if known.hash == h && h != crypto.SHA1 && h != crypto.SHA224 {
 			return Identifier{OID: known.oid}, nil
 		}
 	}

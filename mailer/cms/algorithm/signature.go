@@ -14,11 +14,13 @@ import (
 )
 
 var (
-	oidRSA     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
-	oidMGF1    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}
-	oidPSS     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
-	oidECKey   = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
-	oidEd25519 = asn1.ObjectIdentifier{1, 3, 101, 112}
+	oidRSA       = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
+	oidOAEP      = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 7}
+	oidMGF1      = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}
+	oidSpecified = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 9}
+	oidPSS       = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
+	oidECKey     = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
+	oidEd25519   = asn1.ObjectIdentifier{1, 3, 101, 112}
 )
 
 // signatures are the signature algorithms whose name says the digest as well.
@@ -30,10 +32,12 @@ var signatures = []struct {
 	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, oidRSA, crypto.SHA256},
 	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 12}, oidRSA, crypto.SHA384},
 	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 13}, oidRSA, crypto.SHA512},
+	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 14}, oidRSA, crypto.SHA224},
 	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 5}, oidRSA, crypto.SHA1},
 	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}, oidECKey, crypto.SHA256},
 	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 3}, oidECKey, crypto.SHA384},
 	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 4}, oidECKey, crypto.SHA512},
+	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 1}, oidECKey, crypto.SHA224},
 	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 1}, oidECKey, crypto.SHA1},
 }
 
@@ -116,28 +120,49 @@ func (a Identifier) misfit(key string) error {
 func (a Identifier) pss(h crypto.Hash) (salt int, err error) {
 	var (
 		s            = cryptobyte.String(a.Params)
-		seq, field   cryptobyte.String
-		has          bool
+		seq          cryptobyte.String
 		digest, mask = Identifier{OID: oidSHA1}, Identifier{OID: oidSHA1}
+		trailer      = 1
+		ok           = s.ReadASN1(&seq, cbasn1.SEQUENCE) && s.Empty()
 	)
-	context := func(n uint8) cbasn1.Tag { return cbasn1.Tag(n).ContextSpecific().Constructed() }
-	ok := s.ReadASN1(&seq, cbasn1.SEQUENCE) && s.Empty()
-	if ok = ok && seq.ReadOptionalASN1(&field, &has, context(0)); ok && has {
-		digest, ok = Read(&field)
-	}
-	if ok = ok && seq.ReadOptionalASN1(&field, &has, context(1)); ok && has {
-		mask, ok = readMGF1(&field)
-	}
-	ok = ok && seq.ReadOptionalASN1Integer(&salt, context(2), 20)
-	trailer := 1
-	ok = ok && seq.ReadOptionalASN1Integer(&trailer, context(3), 1) && seq.Empty()
+	ok = ok && optional(&seq, 0, func(field *cryptobyte.String) (ok bool) {
+		digest, ok = Read(field)
+		return ok
+	})
+	ok = ok && optional(&seq, 1, func(field *cryptobyte.String) (ok bool) {
+		mask, ok = readMGF1(field)
+		return ok
+	})
+	salt = 20
+	ok = ok && optional(&seq, 2, func(field *cryptobyte.String) bool { return field.ReadASN1Integer(&salt) })
+	ok = ok && optional(&seq, 3, func(field *cryptobyte.String) bool { return field.ReadASN1Integer(&trailer) })
 	switch {
-	case !ok || salt < 0 || salt > maxRSA/8:
+	case !ok || !seq.Empty() || salt < 0 || salt > maxRSA/8:
 		return 0, malformed("no RSA-PSS parameters")
 	case digest.Hash() != h || mask.Hash() != h || trailer != 1:
 		return 0, fmt.Errorf("%w: RSA-PSS with different hashes", ErrUnsupported)
 	}
 	return salt, nil
+}
+
+// hashParams returns the parameters that RSA-PSS and RSA-OAEP have in common,
+// with one hash throughout; a salt is written if its length is not 0.
+func hashParams(h crypto.Hash, salt int) []byte {
+	digest, _ := Digest(h)
+	digest.Params = null // RFC 4055, section 2.1
+	tagged := func(b *cryptobyte.Builder, n uint8, f func(*cryptobyte.Builder)) {
+		b.AddASN1(cbasn1.Tag(n).ContextSpecific().Constructed(), f)
+	}
+	var mask, params cryptobyte.Builder
+	digest.Add(&mask)
+	params.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		tagged(b, 0, digest.Add)
+		tagged(b, 1, Identifier{OID: oidMGF1, Params: mask.BytesOrPanic()}.Add)
+		if salt > 0 {
+			tagged(b, 2, func(b *cryptobyte.Builder) { b.AddASN1Int64(int64(salt)) })
+		}
+	})
+	return params.BytesOrPanic()
 }
 
 // readMGF1 reads a mask generation function and returns its digest algorithm.
@@ -169,8 +194,9 @@ type Method struct {
 	Size      int // of the signature in octets; 0 when it varies
 }
 
-// Choose finds the method for the certified key and the digest wished for.
-func Choose(c *x509.Certificate, h crypto.Hash) (Method, error) {
+// Choose finds the method for the certified key and the digest wished for. RSA
+// keys sign with PSS padding if it is wished for.
+func Choose(c *x509.Certificate, h crypto.Hash, pss bool) (Method, error) {
 	m := Method{Hash: h, Options: h}
 	key := oidRSA
 	switch pub := c.PublicKey.(type) {
@@ -179,6 +205,10 @@ func Choose(c *x509.Certificate, h crypto.Hash) (Method, error) {
 			return m, fmt.Errorf("%w: an RSA key of %d bits", ErrWeak, pub.N.BitLen())
 		}
 		m.Algorithm.Params, m.Size = null, pub.Size() // RFC 5754, section 3.2
+		if pss && h.Available() {
+			m.Algorithm = Identifier{OID: oidPSS, Params: hashParams(h, h.Size())}
+			m.Options = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: h}
+		}
 	case *ecdsa.PublicKey:
 		key = oidECKey
 	case ed25519.PublicKey: // RFC 8419, section 3
@@ -187,8 +217,10 @@ func Choose(c *x509.Certificate, h crypto.Hash) (Method, error) {
 		return m, fmt.Errorf("%w: signing with this kind of key", ErrUnsupported)
 	}
 	for _, s := range signatures {
-		if s.key.Equal(key) && s.hash == h && h != crypto.SHA1 {
-			m.Algorithm.OID = s.oid
+		if s.key.Equal(key) && s.hash == h && h != crypto.SHA1 && h != crypto.SHA224 {
+			if m.Algorithm.OID == nil {
+				m.Algorithm.OID = s.oid
+			}
 			return m, nil
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"countersign/mailer/cms/algorithm"
+	"countersign/mailer/cms/ber"
 )
 
 // A group of test cases of Project Wycheproof, as far as it is used here.
@@ -22,7 +23,7 @@ type group struct {
 	PublicKeyDer    string
 	PrivateKeyPkcs8 string
 	Sha, MgfSha     string
-	SLen            int
+	SLen, KeySize   int
 	Tests           []struct {
 		TcID                               int `json:"tcId"`
 		Comment, Msg, Ct, Sig, Key, Result string
@@ -123,6 +124,81 @@ func TestTransport(t *testing.T) {
 					t.Errorf("%s %d (%s, %s): fits %v", file, test.TcID, test.Comment, test.Result, fits)
 				}
 			}
+		}
+	}
+}
+
+// The AES key wrap keeps keys of the sizes there are, and finds any damage to them.
+func TestKeyWrap(t *testing.T) {
+	for _, g := range wycheproof(t, "aes_wrap") {
+		for _, test := range g.Tests {
+			kek, want, wrapped := unhex(test.Key), unhex(test.Msg), unhex(test.Ct)
+			got, err := algorithm.UnwrapKey(kek, wrapped)
+			if test.Result == "invalid" && err == nil || test.Result == "valid" && (err != nil || !bytes.Equal(got, want)) {
+				t.Errorf("%d (%s, %s): %x, %v", test.TcID, test.Comment, test.Result, got, err)
+			}
+			if test.Result == "valid" {
+				if got, err := algorithm.WrapKey(kek, want); err != nil || !bytes.Equal(got, wrapped) {
+					t.Errorf("%d (%s): wrapped %x, %v", test.TcID, test.Comment, got, err)
+				}
+			}
+		}
+	}
+}
+
+// The parameters of RSA-OAEP decide: every digest, mask and label.
+func TestOAEP(t *testing.T) {
+	digests := map[string]string{
+		"SHA-1": "06052b0e03021a", "SHA-224": "0609608648016503040204", "SHA-256": "0609608648016503040201",
+		"SHA-384": "0609608648016503040202", "SHA-512": "0609608648016503040203",
+	}
+	field := func(n byte, parts ...[]byte) []byte {
+		return ber.Nest(ber.Context+ber.Tag(n), ber.Nest(ber.Sequence, parts...))
+	}
+	seen := 0
+	for _, file := range []string{
+		"rsa_oaep_2048_sha1_mgf1sha1", "rsa_oaep_2048_sha256_mgf1sha1", "rsa_oaep_2048_sha256_mgf1sha256",
+		"rsa_oaep_2048_sha384_mgf1sha384", "rsa_oaep_2048_sha512_mgf1sha512", "rsa_oaep_3072_sha256_mgf1sha256", "rsa_oaep_misc",
+	} {
+		for _, g := range wycheproof(t, file) {
+			digest, mask := unhex(digests[g.Sha]), unhex(digests[g.MgfSha])
+			if g.KeySize > 3072 {
+				continue // they take most of the time and say nothing new about parameters
+			}
+			if digest == nil || mask == nil {
+				t.Fatalf("%s: %s, %s", file, g.Sha, g.MgfSha)
+			}
+			key, err := x509.ParsePKCS8PrivateKey(unhex(g.PrivateKeyPkcs8))
+			must(t, err)
+			for _, test := range g.Tests {
+				label := unhex(test.Label)
+				params := ber.Nest(ber.Sequence,
+					field(0, digest),
+					field(1, unhex("06092a864886f70d010108"), ber.Nest(ber.Sequence, mask)),
+					field(2, unhex("06092a864886f70d010109"), append(ber.AppendHeader(nil, ber.OctetString, false, int64(len(label))), label...)))
+				name, transport := algorithm.Identifier{OID: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 7}, Params: params}.Transport()
+				if transport == nil {
+					t.Fatalf("%s %d: %s", file, test.TcID, name)
+				}
+				want := unhex(test.Msg)
+				size := max(len(want), 1)
+				got, err := transport(key.(crypto.Decrypter), unhex(test.Ct), size, rand.Reader)
+				if err != nil || len(got) != size {
+					t.Errorf("%s %d (%s): %d octets, %v", file, test.TcID, test.Comment, len(got), err)
+				}
+				if test.Result == "valid" && len(want) > 0 && !bytes.Equal(got, want) || test.Result == "invalid" && len(want) > 8 && bytes.Equal(got, want) {
+					t.Errorf("%s %d (%s, %s): %x", file, test.TcID, test.Comment, test.Result, got)
+				}
+				seen++
+			}
+		}
+	}
+	if seen < 300 {
+		t.Errorf("only %d cases", seen)
+	}
+	for _, params := range []string{"", "0500", "3000ff", "3003a00102", "3004a1020500", "300da00b300906072a864886f70d01"} {
+		if name, transport := (algorithm.Identifier{OID: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 7}, Params: unhex(params)}).Transport(); transport != nil {
+			t.Errorf("parameters %q: %s", params, name)
 		}
 	}
 }

@@ -7,12 +7,12 @@
 // padding; that is looked at after everything else, in constant time, and answered
 // by the same ErrIntegrity as any other damage.
 //
-// RFC 3565 (AES-CBC).
+// RFC 3565 (AES-CBC), RFC 5084 (AES-GCM), RFC 8103 (ChaCha20-Poly1305), RFC 9709
+// (derived keys).
 package content
 
 import (
 	"encoding/asn1"
-	"errors"
 	"fmt"
 	"io"
 
@@ -21,7 +21,10 @@ import (
 )
 
 // ErrIntegrity says that content was damaged or changed, or that the key is another one.
-var ErrIntegrity = errors.New("cms: the content was damaged or changed")
+var ErrIntegrity = algorithm.ErrIntegrity
+
+// ErrTooLong says that there is more content than its cipher can protect.
+var ErrTooLong = fmt.Errorf("%w: more content than its cipher can protect", ber.ErrLimit)
 
 // Segment is how much content is handled at once, in octets.
 const Segment = 64 << 10
@@ -34,6 +37,9 @@ const (
 	AES256CBC Cipher = iota
 	AES192CBC
 	AES128CBC
+	AES256GCM
+	AES192GCM
+	AES128GCM
 )
 
 // String is the name that an Algorithm of the cipher has.
@@ -57,12 +63,19 @@ type Algorithm struct {
 	oid    asn1.ObjectIdentifier
 	start  func(key, params []byte, encrypt bool) (mode, error)
 	params func(rand io.Reader) ([]byte, error) // new ones
+	most   int64                                // octets of content; 0 is any number
 }
 
 var algorithms = []*Algorithm{
 	{cipher: AES256CBC, oid: aes(42), Name: "AES-256-CBC", KeySize: 32, start: startAESCBC, params: newIV},
 	{cipher: AES192CBC, oid: aes(22), Name: "AES-192-CBC", KeySize: 24, start: startAESCBC, params: newIV},
 	{cipher: AES128CBC, oid: aes(2), Name: "AES-128-CBC", KeySize: 16, start: startAESCBC, params: newIV},
+	{cipher: AES256GCM, oid: aes(46), Name: "AES-256-GCM", KeySize: 32, Authenticated: true, start: startGCM, params: newGCM, most: gcmMost},
+	{cipher: AES192GCM, oid: aes(26), Name: "AES-192-GCM", KeySize: 24, Authenticated: true, start: startGCM, params: newGCM, most: gcmMost},
+	{cipher: AES128GCM, oid: aes(6), Name: "AES-128-GCM", KeySize: 16, Authenticated: true, start: startGCM, params: newGCM, most: gcmMost},
+	{cipher: -1, oid: oidTripleDES, Name: "3DES-CBC", KeySize: 24, Weak: true, start: startTripleDES},
+	{cipher: -1, oid: oidDES, Name: "DES-CBC", KeySize: 8, Weak: true, start: startDES},
+	{cipher: -1, oid: oidRC2, Name: "RC2-CBC", KeySize: 16, Weak: true, start: startRC2},
 }
 
 // aes is an object identifier under NIST's arc for AES.
@@ -72,6 +85,9 @@ func aes(n int) asn1.ObjectIdentifier {
 
 // Find returns the algorithm that id names.
 func Find(id algorithm.Identifier) (*Algorithm, error) {
+	if id.OID.Equal(oidDerived) {
+		return findDerived(id.Params)
+	}
 	for _, known := range algorithms {
 		if known.oid.Equal(id.OID) {
 			return known, nil
@@ -100,6 +116,14 @@ func (a *Algorithm) New(rand io.Reader) (algorithm.Identifier, error) {
 func (a *Algorithm) Valid(params []byte) error {
 	_, err := a.start(make([]byte, a.KeySize), params, false)
 	return err
+}
+
+// TagSize is the length of the tag that is written: 0 where there is none.
+func (a *Algorithm) TagSize() int {
+	if a.Authenticated {
+		return gcmTag
+	}
+	return 0
 }
 
 // Length is that of n octets of content when they are encrypted.

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"io"
+	"math"
 )
 
 // An End is what must be found at the end of a content.
@@ -21,7 +22,7 @@ func (a *Algorithm) Open(ciphertext io.Reader, key, params []byte, end End) (*Re
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{ciphertext: ciphertext, mode: m, end: end}, nil
+	return &Reader{ciphertext: a.bounded(ciphertext), mode: m, end: end}, nil
 }
 
 // Check reads ciphertext to its end and gives nothing away but nil, if it fits
@@ -38,7 +39,7 @@ func (a *Algorithm) Check(ciphertext io.Reader, key, params []byte, end End) err
 	}
 	buf := make([]byte, Segment)
 	for {
-		n, err := io.ReadFull(ciphertext, buf)
+		n, err := io.ReadFull(r.ciphertext, buf)
 		r.mode.absorb(buf[:n])
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			break
@@ -51,6 +52,24 @@ func (a *Algorithm) Check(ciphertext io.Reader, key, params []byte, end End) err
 		return ErrIntegrity
 	}
 	return nil
+}
+
+// bounded lets as much ciphertext pass as the cipher can protect.
+func (a *Algorithm) bounded(r io.Reader) io.Reader {
+	if a.most == 0 {
+		return r
+	}
+	return io.MultiReader(io.LimitReader(r, a.most), &excess{r})
+}
+
+// excess is what follows: nothing, or too much.
+type excess struct{ io.Reader }
+
+func (e *excess) Read(p []byte) (int, error) {
+	if n, err := e.Reader.Read(p); n == 0 {
+		return n, err
+	}
+	return 0, ErrTooLong
 }
 
 // A Reader is a content being decrypted.
@@ -141,6 +160,7 @@ type Writer struct {
 	w    io.Writer
 	head func(n int) []byte
 	mode mode
+	left int64  // octets that may yet be written
 	rest []byte // less than a block, not yet encrypted
 	out  []byte // encrypted
 	err  error
@@ -152,12 +172,19 @@ func (a *Algorithm) Seal(w io.Writer, key, params []byte, head func(n int) []byt
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{w: w, head: head, mode: m}, nil
+	left := a.most
+	if left == 0 {
+		left = math.MaxInt64
+	}
+	return &Writer{w: w, head: head, mode: m, left: left}, nil
 }
 
 // Write implements io.Writer.
 func (w *Writer) Write(p []byte) (n int, err error) {
 	size := w.mode.blockSize()
+	if w.left -= int64(len(p)); w.left < 0 && w.err == nil {
+		w.err = ErrTooLong
+	}
 	if w.out == nil && w.err == nil {
 		w.out = make([]byte, 0, Segment+size) // a block more for what seal adds
 	}

@@ -1,0 +1,6 @@
+package algorithm
+
+var (
+	WrapKey   = wrapKey
+	UnwrapKey = unwrapKey
+)
