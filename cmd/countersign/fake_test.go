@@ -255,6 +255,10 @@ func (f fakeIdentities) ConfirmRecovery(_ context.Context, q control.RecoveryChe
 	return give[control.Recovery](f.fake, "Identities.ConfirmRecovery", q, nil)
 }
 
+func (f fakeIdentities) Backup(_ context.Context, q control.BackupOrder) (control.None, error) {
+	return give[control.None](f.fake, "Identities.Backup", q, nil)
+}
+
 type fakeAnchors struct{ *fake }
 
 func (f fakeAnchors) List(_ context.Context, q control.None) ([]control.Anchor, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,7 @@ import (
 )
 
 func (c *cli) recoveryCommand() *cobra.Command {
-	return c.group("recovery", "The file that gives you back your keys", c.recoveryConfirm(), c.recoveryMake(), c.recoveryStatus())
+	return c.group("recovery", "The file that gives you back your keys", c.recoveryBackup(), c.recoveryConfirm(), c.recoveryMake(), c.recoveryStatus())
 }
 
 func (c *cli) recoveryMake() *cobra.Command {
@@ -40,6 +41,22 @@ func (c *cli) recoveryMake() *cobra.Command {
 		})
 	cmd.Long = "Make the recovery file, and the eight words that open it. Without it a lost computer is\nlost mail. It counts once two of its words were typed back."
 	cmd.Flags().StringVar(&out, "out", "", "the `file` to write; it must not exist")
+	return cmd
+}
+
+func (c *cli) recoveryBackup() *cobra.Command {
+	cmd := c.command("backup FILE", "Copy the database, still encrypted, to a new file", cobra.ExactArgs(1),
+		func(ctx context.Context, s *control.Service, args []string) error {
+			path, err := filepath.Abs(args[0])
+			if err != nil {
+				return errorf("finding the file: %w", err)
+			}
+			got, err := s.Identities.Backup(ctx, control.BackupOrder{Path: path})
+			return show(c, got, err, func(control.None) {
+				c.say("%s holds your mail and contacts as they are now. Only your recovery file opens it.", path)
+			})
+		})
+	cmd.Long = "Copy the database, still encrypted, to a new file. On a new machine the copy and the\nrecovery file bring everything back: countersign-agent --restore FILE --database COPY"
 	return cmd
 }
 

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -124,4 +126,18 @@ func (s identities) ConfirmRecovery(ctx context.Context, check control.RecoveryC
 		return control.Recovery{}, err
 	}
 	return s.Recovery(ctx, control.None{})
+}
+
+// Backup writes a copy of the database, still encrypted.
+func (s identities) Backup(ctx context.Context, o control.BackupOrder) (control.None, error) {
+	if !filepath.IsAbs(o.Path) {
+		return control.None{}, &control.Error{Code: control.CodeInvalid, Says: "The copy needs a whole path."}
+	}
+	if _, err := os.Lstat(o.Path); err == nil {
+		return control.None{}, &control.Error{Code: "exists", Says: "There is a file of that name already.", Next: "Choose another name."}
+	}
+	if err := s.vault.DB().Backup(ctx, o.Path); err != nil {
+		return control.None{}, err
+	}
+	return control.None{}, s.note(ctx, "recovery", "", "The database was copied to a file, still encrypted.")
 }

@@ -25,6 +25,7 @@ const Work = 18
 
 type flags struct {
 	home, keychain, passphrase string
+	restore, database          string
 	headless                   bool
 }
 
@@ -38,6 +39,8 @@ func Main(work int) int {
 	set.StringVar(&f.keychain, "keychain", "system", "where private keys are kept: `system or file`")
 	set.StringVar(&f.passphrase, "passphrase-file", "", "the `file` that holds the file keychain's passphrase; - reads a line from standard input")
 	set.BoolVar(&f.headless, "headless", false, "open no browser")
+	set.StringVar(&f.restore, "restore", "", "bring a profile back from this recovery `file`, and end; its eight words come by standard input")
+	set.StringVar(&f.database, "database", "", "with --restore: the `file` that holds a copy of the database")
 	set.Bool("demo", false, "run on an embedded mail server with a colleague to write to")
 	if err := set.Parse(os.Args[1:]); err != nil {
 		return 2
@@ -74,6 +77,9 @@ func run(ctx context.Context, f flags, work int) error {
 	if err != nil {
 		return err
 	}
+	if f.restore != "" {
+		return restore(ctx, f, dirs, store)
+	}
 	a, err := Open(ctx, Options{
 		Dirs: dirs, Keychain: store, Policy: platform.PolicyPath(), Work: work, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
@@ -87,6 +93,7 @@ func run(ctx context.Context, f flags, work int) error {
 	return a.Run(ctx)
 }
 
+// openKeychain opens the place of the private keys.
 func openKeychain(ctx context.Context, f flags, dirs platform.Dirs, work int) (keychain.Store, error) {
 	switch f.keychain {
 	case "system":
@@ -98,6 +105,9 @@ func openKeychain(ctx context.Context, f flags, dirs platform.Dirs, work int) (k
 		}
 		return store, nil
 	case "file":
+		if f.restore != "" && f.passphrase == "-" {
+			return nil, errors.New("with --restore standard input is for the eight words: put the passphrase into a file")
+		}
 		passphrase, err := readPassphrase(f.passphrase)
 		if err != nil {
 			return nil, err

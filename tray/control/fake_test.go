@@ -193,6 +193,10 @@ func (f fakeIdentities) ConfirmRecovery(ctx context.Context, q control.RecoveryC
 	return answer[control.Recovery](ctx, f.fake, "Identities.ConfirmRecovery", q, nil)
 }
 
+func (f fakeIdentities) Backup(ctx context.Context, q control.BackupOrder) (control.None, error) {
+	return answer[control.None](ctx, f.fake, "Identities.Backup", q, nil)
+}
+
 type fakeAnchors struct{ *fake }
 
 func (f fakeAnchors) List(ctx context.Context, q control.None) ([]control.Anchor, error) {

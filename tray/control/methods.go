@@ -158,6 +158,10 @@ func (i identitiesClient) ConfirmRecovery(ctx context.Context, q RecoveryCheck) 
 	return ask(ctx, i.client, identitiesConfirmRecovery, q)
 }
 
+func (i identitiesClient) Backup(ctx context.Context, q BackupOrder) (None, error) {
+	return ask(ctx, i.client, identitiesBackup, q)
+}
+
 type anchorsClient struct{ *client }
 
 func (a anchorsClient) List(ctx context.Context, q None) ([]Anchor, error) {

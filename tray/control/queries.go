@@ -24,6 +24,9 @@ type (
 	CheckQuery struct {
 		Addresses []string `json:"addresses"`
 	}
+	BackupOrder struct {
+		Path string `json:"path"` // absolute; there must be no such file
+	}
 	DraftQuery struct {
 		ID string `json:"id"`
 	}

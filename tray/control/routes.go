@@ -45,6 +45,7 @@ const (
 	identitiesRecovery        route[None, Recovery]          = "identities/recovery"
 	identitiesMakeRecovery    route[None, RecoveryFile]      = "identities/make-recovery"
 	identitiesConfirmRecovery route[RecoveryCheck, Recovery] = "identities/confirm-recovery"
+	identitiesBackup          route[BackupOrder, None]       = "identities/backup"
 
 	anchorsList    route[None, []Anchor]        = "anchors/list"
 	anchorsPreview route[None, []Anchor]        = "anchors/preview" // takes a file

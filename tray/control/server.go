@@ -111,6 +111,7 @@ func keysAndPlaces(mux *http.ServeMux, s *Service) {
 		call(mux, identitiesRecovery, i.Recovery)
 		call(mux, identitiesMakeRecovery, i.MakeRecovery)
 		call(mux, identitiesConfirmRecovery, i.ConfirmRecovery)
+		call(mux, identitiesBackup, i.Backup)
 	}
 	if a := s.Anchors; a != nil {
 		call(mux, anchorsList, a.List)

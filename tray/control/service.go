@@ -109,6 +109,9 @@ type Identities interface {
 	// ConfirmRecovery takes two of the words back, opens the file once as a
 	// test and records it as made.
 	ConfirmRecovery(context.Context, RecoveryCheck) (Recovery, error)
+	// Backup writes a copy of the database, still encrypted, to a new file. With
+	// the recovery file it brings everything back on another machine.
+	Backup(context.Context, BackupOrder) (None, error)
 }
 
 // Anchors is the authorities that the user or the administrator trusts.

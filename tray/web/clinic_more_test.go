@@ -125,6 +125,10 @@ func (c clinicIdentities) ConfirmRecovery(_ context.Context, q control.RecoveryC
 	return control.Recovery{}, c.note("Identities.ConfirmRecovery", q)
 }
 
+func (c clinicIdentities) Backup(context.Context, control.BackupOrder) (control.None, error) {
+	return control.None{}, c.note("Identities.Backup", nil)
+}
+
 func (c clinicAnchors) List(context.Context, control.None) ([]control.Anchor, error) {
 	return c.anchors, c.note("Anchors.List", nil)
 }
