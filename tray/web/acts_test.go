@@ -237,6 +237,13 @@ func TestNumberBeginsEmpty(t *testing.T) {
 	g.wants(body, `href="tel:&#43;4402079460188`)
 }
 
+// TestSkipLinkStaysOnThePage: with a base, a fragment alone would lead to it.
+func TestSkipLinkStaysOnThePage(t *testing.T) {
+	g := open(t, false)
+	_, body := g.get("inbox?before=m1")
+	g.wants(body, `class="skip" href="`+g.page.Base()+`inbox?before=m1#main"`)
+}
+
 func TestRefusalsAreShownAsTheyCame(t *testing.T) {
 	g := open(t, false)
 	f := control.Refusal{Person: "Dr Imran Shah <imran.shah@northclinic.example>", Address: "imran.shah@northclinic.example", Reason: "He is not confirmed yet.", Next: "A short call is missing.", Command: "countersign verify call", Link: "/verify", Button: "Go on with the call"}

@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net/url"
 	"strings"
@@ -64,8 +63,7 @@ func (v *visit) someone() (someone, error) {
 	}
 	s := someone{ID: v.path("id"), Known: true}
 	s.Contact, err = v.p.svc.Contacts.Show(v.ctx(), control.ContactQuery{Address: address})
-	var told *control.Error
-	if errors.As(err, &told) && told.Code == control.CodeNotFound {
+	if isNotFound(err) {
 		s.Known, s.Address, err = false, address, nil
 	}
 	return s, err

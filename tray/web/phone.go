@@ -1,6 +1,7 @@
 package web
 
 import (
+	"io/fs"
 	"strings"
 
 	"countersign/tray/control"
@@ -34,7 +35,10 @@ func (v *visit) phoneAct() error {
 	if sim == nil {
 		return v.nowhere()
 	}
-	back := strings.TrimLeft(v.form("back"), "/\\")
+	back := v.form("back")
+	if !fs.ValidPath(back) || strings.ContainsFunc(back, odd) {
+		back = "inbox"
+	}
 	switch v.path("act") {
 	case "dial":
 		said, err := sim.Dial(v.ctx(), control.DialOrder{Number: strings.TrimSpace(v.form("number"))})
@@ -54,6 +58,11 @@ func (v *visit) phoneAct() error {
 		return v.nowhere()
 	}
 	return v.goTo(back)
+}
+
+// odd tells what is in none of our paths and might lead a browser elsewhere.
+func odd(r rune) bool {
+	return !(r == '/' || r == '-' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9')
 }
 
 func (v *visit) hear(lines []string) {

@@ -46,6 +46,10 @@ func TestWrite(t *testing.T) {
 	if resp.Header.Get("Location") != g.page.Base()+"outbox" || g.clinic.last("Mail.Send") != (control.DraftQuery{ID: id}) || g.clinic.uploads[id+"/late.pdf"] != "x" {
 		t.Errorf("sent: %v, %v", resp.Header.Get("Location"), g.clinic.last("Mail.Send"))
 	}
+	g.clinic.fail["Mail.DiscardDraft"] = &control.Error{Code: control.CodeNotFound}
+	if body := g.follow(g.upload("write/neverkept", "to", "", "do", "discard")); !strings.Contains(body, "The draft is gone.") {
+		t.Error("a draft that was never kept cannot be discarded")
+	}
 	if resp, _ = g.upload("write/"+id, "to", "", "do", "discard"); resp.Header.Get("Location") != g.page.Base()+"drafts" || g.clinic.last("Mail.DiscardDraft") != (control.DraftQuery{ID: id}) {
 		t.Errorf("discarded: %v", resp.Header.Get("Location"))
 	}
@@ -216,8 +220,14 @@ func TestPhoneOnlyInTheDemo(t *testing.T) {
 		t.Errorf("%d", resp.StatusCode)
 	}
 	g = open(t, true)
-	body := g.follow(g.post("phone/dial", "number", "020 7946 0188", "back", "//evil.example/"))
+	body := g.follow(g.post("phone/dial", "number", "020 7946 0188", "back", "inbox"))
 	g.wants(body, "Simulation")
+	for _, back := range []string{"//evil.example", "/evil.example", `\\evil.example`, "\t/evil.example", "https://evil.example", "../evil", ""} {
+		if resp, _ := g.post("phone/dial", "number", "1", "back", back); resp.Header.Get("Location") != g.page.Base()+"inbox" {
+			t.Errorf("%q leads to %q", back, resp.Header.Get("Location"))
+		}
+	}
+	g.post("phone/dial", "number", "020 7946 0188", "back", "inbox")
 	_, body = g.get("inbox")
 	g.wants(body, "Imran Shah speaking.", "Hang up")
 	g.post("phone/hang-up", "back", "inbox")

@@ -129,19 +129,18 @@ func noteOf(err error) note {
 	return note{Level: "stop", Says: "That did not work.", Next: "Nothing was changed. Try again, and look at the activity record if it goes on."}
 }
 
+func isNotFound(err error) bool {
+	var told *control.Error
+	return errors.As(err, &told) && told.Code == control.CodeNotFound
+}
+
 // fail shows an error as a page of its own.
 func (v *visit) fail(err error) {
 	status := http.StatusInternalServerError
-	var refused *control.Refused
-	var told *control.Error
-	switch {
-	case errors.As(err, &refused):
-		status = http.StatusForbidden
-	case errors.As(err, &told) && told.Code == control.CodeNotFound:
+	if isNotFound(err) {
 		status = http.StatusNotFound
 	}
-	n := noteOf(err)
-	v.write(status, "error", "", n)
+	v.write(status, "error", "", noteOf(err))
 }
 
 // show renders a page.
@@ -193,7 +192,8 @@ func (f frame) Todo() []control.Step {
 }
 
 func (v *visit) write(status int, name, nav string, content any) {
-	f := frame{Base: v.p.Base(), Here: v.p.Base() + v.r.URL.Path[1:], Token: v.who.Session.Token, Nav: nav, Page: content}
+	here := url.URL{Path: v.p.Base() + v.r.URL.Path[1:], RawQuery: v.r.URL.RawQuery}
+	f := frame{Base: v.p.Base(), Here: here.String(), Token: v.who.Session.Token, Nav: nav, Page: content}
 	var err error
 	if f.Status, err = v.p.svc.Settings.Status(v.ctx(), control.None{}); err != nil {
 		f.Status.Problem = noteOf(err).Says

@@ -128,6 +128,9 @@ func (v *visit) keep() error {
 	switch q := (control.DraftQuery{ID: v.path("id")}); fields.Get("do") {
 	case "discard":
 		_, err := v.p.svc.Mail.DiscardDraft(v.ctx(), q)
+		if isNotFound(err) { // nothing was written yet
+			err = nil
+		}
 		return v.done("drafts", err, "The draft is gone.")
 	case "send":
 		if _, err := v.p.svc.Mail.Send(v.ctx(), q); err != nil {
