@@ -27,6 +27,8 @@ func Check(q Question) Verdict {
 	switch {
 	case q.At.IsZero():
 		v.Reason = "There is no time for which to check this certificate."
+	case len(c.UnhandledCriticalExtensions) > 0: // RFC 5280, section 4.2
+		v.Reason = "This certificate sets conditions that this program does not know."
 	case !strong(c):
 		v.Reason = "The key of this certificate is of a kind or size that is not safe to use."
 	case !q.Usage.keyUsage(c):

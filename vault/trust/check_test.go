@@ -79,7 +79,7 @@ func TestPath(t *testing.T) {
 		}, Untrusted, "made by Weak Issuing"},
 		{"critical extension that nobody knows", leaf(func(c *x509.Certificate) {
 			c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
-		}), Untrusted, ""},
+		}), Untrusted, "conditions that this program does not know"},
 		{"no certificate", func() (*x509.Certificate, []*x509.Certificate) { return nil, nil }, Untrusted, "There is no certificate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -245,6 +245,12 @@ func TestConfirmed(t *testing.T) {
 	q.Certificate = stranger.issue(template(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature }))
 	if v := Check(q); v.Status != Untrusted {
 		t.Errorf("not made for encryption: %s", v.Status)
+	}
+	q.Certificate = stranger.issue(template(func(c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
+	}))
+	if v := Check(q); v.Status != Untrusted {
+		t.Errorf("on conditions that nobody knows: %s", v.Status)
 	}
 	q.Certificate = stranger.issue(template(listed))
 	v := Check(q)
