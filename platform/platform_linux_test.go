@@ -115,39 +115,6 @@ func roleDial(args []string) error {
 	return err
 }
 
-func listen(t *testing.T, address string) net.Listener {
-	t.Helper()
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Skipf("this machine does not offer %s: %v", address, err)
-	}
-	t.Cleanup(func() { l.Close() })
-	return l
-}
-
-func TestPeerIsMe(t *testing.T) {
-	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
-		t.Run(address, func(t *testing.T) {
-			l := listen(t, address)
-			client, err := net.Dial("tcp", l.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.Close()
-			server, err := l.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer server.Close()
-			for name, conn := range map[string]net.Conn{"client": server, "server": client} {
-				if me, err := platform.PeerIsMe(conn); err != nil || !me {
-					t.Errorf("the %s is me: %v, %v", name, me, err)
-				}
-			}
-		})
-	}
-}
-
 // An IPv4 address reached through an IPv6 socket stands in the other table.
 func TestPeerOnAMappedAddress(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
@@ -190,34 +157,6 @@ func TestPeerIsSomebodyElse(t *testing.T) {
 	}
 	if err != nil || me {
 		t.Errorf("a stranger is me: %v, %v", me, err)
-	}
-}
-
-func TestPeerThatHasGone(t *testing.T) {
-	l := listen(t, "127.0.0.1:0")
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	client.(*net.TCPConn).SetLinger(0)
-	client.Close()
-	io.Copy(io.Discard, server) // until it is gone
-	if me, err := platform.PeerIsMe(server); err != nil || me {
-		t.Errorf("nobody is me: %v, %v", me, err)
-	}
-}
-
-func TestPeerElsewhere(t *testing.T) {
-	a, b := net.Pipe()
-	defer a.Close()
-	defer b.Close()
-	if _, err := platform.PeerIsMe(a); err == nil {
-		t.Error("a pipe has an owner")
 	}
 }
 

@@ -2,6 +2,8 @@ package platform_test
 
 import (
 	"errors"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +32,11 @@ func TestFindDirs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := (platform.Dirs{Data: test.want, Run: filepath.Join(test.want, "run")}); dirs != want {
+			data, err := filepath.Abs(test.want) // Windows puts a drive before it
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := (platform.Dirs{Data: data, Run: filepath.Join(data, "run")}); dirs != want {
 				t.Errorf("got %v, want %v", dirs, want)
 			}
 		})
@@ -102,4 +108,69 @@ func TestLock(t *testing.T) {
 		t.Fatalf("after the first ended: %v", err)
 	}
 	again.Close()
+}
+
+func listen(t *testing.T, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Skipf("this machine does not offer %s: %v", address, err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func TestPeerIsMe(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		t.Run(address, func(t *testing.T) {
+			l := listen(t, address)
+			client, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			server, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer server.Close()
+			for name, conn := range map[string]net.Conn{"client": server, "server": client} {
+				me, err := platform.PeerIsMe(conn)
+				if errors.Is(err, errors.ErrUnsupported) {
+					t.Skip("macOS does not tell")
+				}
+				if err != nil || !me {
+					t.Errorf("the %s is me: %v, %v", name, me, err)
+				}
+			}
+		})
+	}
+}
+
+func TestPeerThatHasGone(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	client.(*net.TCPConn).SetLinger(0)
+	client.Close()
+	io.Copy(io.Discard, server) // until it is gone
+	if me, err := platform.PeerIsMe(server); me {
+		t.Errorf("nobody is me: %v, %v", me, err)
+	}
+}
+
+func TestPeerElsewhere(t *testing.T) {
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	if _, err := platform.PeerIsMe(a); err == nil {
+		t.Error("a pipe has an owner")
+	}
 }

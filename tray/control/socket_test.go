@@ -8,15 +8,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 
+	"countersign/platform/localsock"
 	"countersign/tray/control"
 )
 
@@ -44,7 +43,7 @@ func TestSocketRefuses(t *testing.T) {
 		called = true
 		return []control.Summary{}, nil
 	}
-	dial := serve(t, socketPath(t), f.service())
+	dial := serve(t, f.service())
 	list := func(header, body string) string {
 		return fmt.Sprintf("POST /v1/mail/list HTTP/1.1\nHost: countersign\n%sContent-Length: %d\n\n%s", header, len(body), body)
 	}
@@ -88,7 +87,7 @@ func TestSocketRefuses(t *testing.T) {
 
 func TestStatusCodes(t *testing.T) {
 	f := &fake{}
-	dial := serve(t, socketPath(t), f.service())
+	dial := serve(t, f.service())
 	for _, test := range []struct {
 		err    error
 		status int
@@ -167,7 +166,8 @@ func TestNotRunning(t *testing.T) {
 }
 
 func TestAgentThatVanishes(t *testing.T) {
-	l, err := net.Listen("unix", socketPath(t))
+	dir := folder(t)
+	l, err := localsock.Listen(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,8 +182,7 @@ func TestAgentThatVanishes(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	s := control.Dial(func(context.Context) (net.Conn, error) { return net.Dial("unix", l.Addr().String()) })
-	_, err = s.Mail.Send(t.Context(), control.DraftQuery{})
+	_, err = control.At(dir).Mail.Send(t.Context(), control.DraftQuery{})
 	if err == nil || errors.Is(err, control.ErrNotRunning) || strings.Contains(err.Error(), "http") {
 		t.Errorf("got %v", err)
 	}
@@ -202,7 +201,7 @@ func TestPartsThatAreNotThere(t *testing.T) {
 
 // A watcher goes on over a restart of the agent: nothing missed, nothing twice.
 func TestWatchSurvivesARestart(t *testing.T) {
-	path := socketPath(t)
+	dir := folder(t)
 	f := &fake{}
 	last := control.Cursor(3)
 	f.watch = func(ctx context.Context, after control.Cursor, each func(control.Event) error) error {
@@ -215,7 +214,7 @@ func TestWatchSurvivesARestart(t *testing.T) {
 		return ctx.Err()
 	}
 	start := func() (stop func()) {
-		l, err := net.Listen("unix", path)
+		l, err := localsock.Listen(dir)
 		if err != nil {
 			t.Error(err)
 			return func() {}
@@ -231,16 +230,9 @@ func TestWatchSurvivesARestart(t *testing.T) {
 		}
 	}
 	stop := start()
-	s := control.Dial(func(context.Context) (net.Conn, error) {
-		conn, err := net.Dial("unix", path)
-		if err != nil {
-			return nil, control.ErrNotRunning
-		}
-		return conn, nil
-	})
 	var got []control.Cursor
 	enough := errors.New("enough")
-	err := s.Events.Watch(t.Context(), 0, func(e control.Event) error {
+	err := control.At(dir).Events.Watch(t.Context(), 0, func(e control.Event) error {
 		got = append(got, e.Cursor)
 		switch e.Cursor {
 		case 3:
@@ -260,7 +252,8 @@ func TestWatchSurvivesARestart(t *testing.T) {
 
 // Stopping answers the call that asked for it, and lets watchers go.
 func TestServeStopsInOrder(t *testing.T) {
-	l, err := net.Listen("unix", socketPath(t))
+	dir := folder(t)
+	l, err := localsock.Listen(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,24 +273,23 @@ func TestServeStopsInOrder(t *testing.T) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- control.Serve(ctx, l, f.service()) }()
-	dial := func(context.Context) (net.Conn, error) { return net.Dial("unix", l.Addr().String()) }
 
-	watcher, err := dial(ctx)
+	watcher, err := localsock.Dial(ctx, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer watcher.Close()
 	io.WriteString(watcher, "GET /v1/events/watch HTTP/1.1\r\nHost: countersign\r\nLast-Event-ID: 0\r\n\r\n")
 	<-watching
-	if _, err := control.Dial(dial).Settings.Stop(t.Context(), control.None{}); err != nil {
+	if _, err := control.At(dir).Settings.Stop(t.Context(), control.None{}); err != nil {
 		t.Errorf("Stop: %v", err)
 	}
 	<-watched
 	if err := <-served; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
-	if _, err := os.Stat(l.Addr().String()); err == nil {
-		t.Error("the socket is still there")
+	if _, err := localsock.Dial(t.Context(), dir); !errors.Is(err, localsock.ErrNobody) {
+		t.Errorf("somebody still listens: %v", err)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"iter"
 	"net"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"countersign/platform/localsock"
 	"countersign/tray/control"
 )
 
@@ -37,23 +37,25 @@ func both(t *testing.T, test func(t *testing.T, f *fake, s *control.Service)) {
 
 // dialled serves s on a socket and returns the client's end of it.
 func dialled(t *testing.T, s *control.Service) *control.Service {
-	return control.Dial(serve(t, socketPath(t), s))
+	return control.Dial(serve(t, s))
 }
 
-func socketPath(t *testing.T) string {
-	dir, err := os.MkdirTemp("", "control") // t.TempDir may be too long for a socket
+// folder returns a private folder for a socket.
+func folder(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "control") // t.TempDir is open to others
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return filepath.Join(dir, "s")
+	return dir
 }
 
 type dialer = func(context.Context) (net.Conn, error)
 
-func serve(t *testing.T, path string, s *control.Service) dialer {
+func serve(t *testing.T, s *control.Service) dialer {
 	t.Helper()
-	l, err := net.Listen("unix", path)
+	dir := folder(t)
+	l, err := localsock.Listen(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,9 +68,7 @@ func serve(t *testing.T, path string, s *control.Service) dialer {
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	return func(ctx context.Context) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}
+	return func(ctx context.Context) (net.Conn, error) { return localsock.Dial(ctx, dir) }
 }
 
 // A method is one method of one part of the service.
