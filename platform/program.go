@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 )
 
 // Program is another program to start.
 type Program struct {
-	Path   string
+	Path   string   // absolute
 	Args   []string
 	Input  []byte   // its standard input, at most 4 KiB: a way to hand over a secret that no argument list shows
 	Output *os.File // where its output and errors go; nil: nowhere
@@ -22,6 +23,7 @@ func (p Program) Start() (<-chan error, error) {
 	}
 	cmd := exec.Command(p.Path, p.Args...)
 	cmd.SysProcAttr = detached()
+	cmd.Dir = string(filepath.Separator) // so that it keeps no folder, and no stick, from going away
 	if p.Output != nil {
 		cmd.Stdout, cmd.Stderr = p.Output, p.Output
 	}

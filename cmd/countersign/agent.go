@@ -56,7 +56,7 @@ func (c *cli) start(ctx context.Context, dirs platform.Dirs) (net.Conn, error) {
 	if err := dirs.Make(); err != nil {
 		return nil, err
 	}
-	log, err := os.OpenFile(filepath.Join(dirs.Run, startLog), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	log, err := os.OpenFile(filepath.Join(dirs.Run, startLog), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, errorf("starting the agent: %w", err)
 	}

@@ -102,7 +102,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by policy.`,
 	flags := root.PersistentFlags()
 	flags.BoolVar(&c.json, "json", false, "print JSON")
 	flags.StringVar(&c.home, "home", "", "keep the whole profile in this `folder` (or COUNTERSIGN_HOME)")
-	flags.StringVar(&c.keychain, "keychain", "", "where private keys are `kept`: system, or file")
+	flags.StringVar(&c.keychain, "keychain", "", "the `place` of private keys: system, or file")
 	flags.StringVar(&c.passphraseFile, "passphrase-file", "", "the `file` that holds the file keychain's passphrase")
 	complete(root, "keychain", "system", "file")
 	root.AddCommand(
