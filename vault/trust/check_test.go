@@ -302,3 +302,33 @@ func TestNamesAreKeptShort(t *testing.T) {
 		t.Fatalf("%q", got)
 	}
 }
+
+// TestOwnIssuerDecides: where the issuer says "withdrawn" on one path, another
+// certificate of the same issuer, which may not sign lists, does not hide it.
+func TestOwnIssuerDecides(t *testing.T) {
+	a, b := root(t, "Root A"), root(t, "Root B")
+	key := newKey(t)
+	may := maker{t, a.issueKey(authority("Issuing"), key.Public()), key}
+	mayNot := b.issueKey(authority("Issuing", func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign }), key.Public())
+	leaf := may.issue(template(listed))
+	for _, order := range [][]*x509.Certificate{{may.cert, mayNot}, {mayNot, may.cert}} {
+		v := Check(Question{Certificate: leaf, Usage: Encrypt, At: today, Anchors: anchors(a.cert, b.cert), Enclosed: order,
+			Evidence: Evidence{CRLs: []*CRL{may.list(withdrawn(leaf, today.AddDate(0, 0, -1), 1))}}})
+		if v.Status != Revoked {
+			t.Errorf("%s, %s", v.Status, v.Reason)
+		}
+	}
+}
+
+// TestNoTime: without a time nothing is judged by the machine's own.
+func TestNoTime(t *testing.T) {
+	top := root(t, "Root", func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Unix(0, 0), today.AddDate(1000, 0, 0) })
+	leaf := top.issue(template(func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Unix(0, 0), today.AddDate(1000, 0, 0) }))
+	q := Question{Certificate: leaf, Usage: Sign, Anchors: anchors(top.cert)}
+	if v := Check(q); v.Status != Untrusted || v.Reason == "" {
+		t.Errorf("%s, %q", v.Status, v.Reason)
+	}
+	if paths, _ := q.paths(leaf, time.Time{}, true); len(paths) > 0 {
+		t.Error("a path was found at no time")
+	}
+}
