@@ -9,7 +9,7 @@ import (
 
 // Program is another program to start.
 type Program struct {
-	Path   string   // absolute
+	Path   string // absolute
 	Args   []string
 	Input  []byte   // its standard input, at most 4 KiB: a way to hand over a secret that no argument list shows
 	Output *os.File // where its output and errors go; nil: nowhere
