@@ -11,6 +11,7 @@ import (
 
 	"countersign/mailer/cms"
 	"countersign/mailer/outbox"
+	"countersign/mailer/people"
 	"countersign/mailer/policy"
 	"countersign/mailer/smime"
 	"countersign/mailer/store"
@@ -25,7 +26,7 @@ type outgoing struct {
 }
 
 // seal fixes the bytes of every envelope of a plan.
-func (m *Mailer) seal(ctx context.Context, l smime.Letter, plan policy.Plan, s sending) (out outgoing, err error) {
+func (m *Mailer) seal(ctx context.Context, l smime.Letter, plan policy.Plan, s people.Sender) (out outgoing, err error) {
 	for _, e := range plan.Envelopes {
 		stored, err := json.Marshal(e)
 		if err != nil {
@@ -46,21 +47,21 @@ func (m *Mailer) seal(ctx context.Context, l smime.Letter, plan policy.Plan, s s
 }
 
 // ownCopy seals the letter to the sender alone, for the folder of sent mail.
-func (m *Mailer) ownCopy(ctx context.Context, l smime.Letter, s sending) (sealed.Blob, error) {
+func (m *Mailer) ownCopy(ctx context.Context, l smime.Letter, s people.Sender) (sealed.Blob, error) {
 	return m.write(ctx, s, func(w io.Writer, k smime.Keys) error {
 		return smime.Seal(w, l, k, []*x509.Certificate{s.Keys.Encrypt}, m.Rand)
 	})
 }
 
 // write streams what a sealing function makes into a blob.
-func (m *Mailer) write(ctx context.Context, s sending, seal func(io.Writer, smime.Keys) error) (sealed.Blob, error) {
-	key, err := m.Vault.Signer(ctx, s.identity.ID)
+func (m *Mailer) write(ctx context.Context, s people.Sender, seal func(io.Writer, smime.Keys) error) (sealed.Blob, error) {
+	key, err := m.Vault.Signer(ctx, s.Identity.ID)
 	if err != nil {
 		return sealed.Blob{}, err
 	}
 	keys := smime.Keys{
-		Signer:     cms.Signer{Key: key, Certificate: s.identity.Signing},
-		Encryption: s.identity.Encryption, Chain: s.identity.Chain,
+		Signer:     cms.Signer{Key: key, Certificate: s.Identity.Signing},
+		Encryption: s.Identity.Encryption, Chain: s.Identity.Chain,
 	}
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(seal(w, keys)) }()
@@ -89,15 +90,11 @@ func (m *Mailer) drop(tx *sql.Tx, out outgoing) error {
 // accept commits a letter: its envelopes, the sender's own copy, and the end of the
 // draft, all or nothing.
 func (m *Mailer) accept(ctx context.Context, d Draft, l smime.Letter, to addressees, out outgoing) (Sent, error) {
-	r := store.Message{Folder: SentMail, Blob: out.copy.ID, Digest: out.copy.SHA256, Received: m.Clock(), Read: true}
+	r := store.Message{ID: d.ID, Folder: SentMail, Blob: out.copy.ID, Digest: out.copy.SHA256, Received: m.Clock(), Read: true}
 	var err error
-	if r.ID, err = m.newID(); err != nil {
-		return Sent{}, m.abandon(ctx, out, err)
-	}
 	if r.Line, err = m.line(ctx, sentSummary(l, to)); err != nil {
 		return Sent{}, m.abandon(ctx, out, err)
 	}
-	m.sign(&r)
 	fresh := false
 	err = m.DB.Update(ctx, func(tx *sql.Tx) error {
 		fresh, err = m.Outbox.Accept(ctx, tx, outbox.Acceptance{ID: d.ID, MessageID: l.MessageID, Subject: l.Subject, Envelopes: out.envelopes})
@@ -110,7 +107,7 @@ func (m *Mailer) accept(ctx context.Context, d Draft, l smime.Letter, to address
 		if err := m.mail.File(ctx, tx, r); err != nil {
 			return err
 		}
-		return m.Drafts.Remove(ctx, tx, d.ID)
+		return m.Drafts.Take(ctx, tx, d)
 	})
 	if err != nil {
 		return Sent{}, m.abandon(ctx, out, err)
@@ -119,7 +116,7 @@ func (m *Mailer) accept(ctx context.Context, d Draft, l smime.Letter, to address
 		return m.accepted(ctx, d.ID)
 	}
 	m.Outbox.Wake()
-	m.note(ctx, "sent", strings.Join(to.all(), ", "), "A letter was accepted for sending.")
+	m.Note(ctx, "sent", strings.Join(to.all(), ", "), "A letter was accepted for sending.")
 	return Sent{ID: d.ID, MessageID: l.MessageID, To: to.all()}, nil
 }
 
@@ -134,7 +131,7 @@ func (m *Mailer) acceptForm(ctx context.Context, f contacts.Form, l smime.Letter
 		return m.abandon(ctx, out, err)
 	}
 	m.Outbox.Wake()
-	m.note(ctx, string(f.Kind), f.To, "A fixed message was accepted for sending.")
+	m.Note(ctx, string(f.Kind), f.To, "A fixed message was accepted for sending.")
 	return nil
 }
 

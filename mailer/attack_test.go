@@ -193,8 +193,8 @@ func TestReplayedTest(t *testing.T) {
 	// The same signature in a new envelope.
 	w.deliver(beaAddress, rewrap(t, raw, bea, bea))
 	m := bea.last()
-	if m.Form != "" || m.Test != nil || m.ID == id {
-		t.Errorf("recognised twice: %q", m.Form)
+	if m.Form != "" || m.Test != nil || m.ID == id || !strings.Contains(strings.Join(m.Verdict.Reasons, " "), "does not count as one") {
+		t.Errorf("recognised twice: %q %q", m.Form, m.Verdict.Reasons)
 	}
 	bea.state(ada, contacts.HasCertificate)
 	if c, _ := bea.Contact(ctx, adaAddress); c.Incoming != nil {
@@ -205,6 +205,41 @@ func TestReplayedTest(t *testing.T) {
 	w.deliver(carl.address, rewrap(t, raw, bea, carl))
 	if m := carl.last(); m.Form != "" || m.Test != nil {
 		t.Errorf("recognised by somebody else: %q", m.Form)
+	}
+}
+
+// A test in another's name, signed by a certificate that is valid, but not for the
+// address.
+func TestForgedTest(t *testing.T) {
+	w := newWorld(t)
+	bea := w.join("Bea", beaAddress)
+	mallory := w.admit("mallory@evil.example")
+	own := contacts.KeySet{Sign: mallory.Certificate, Encrypt: mallory.Certificate}
+	c, err := contacts.New(beaAddress, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	moment := contacts.Moment{Now: w.now, CodeKey: make([]byte, 32)}
+	if c, err = c.AddCandidate(moment, contacts.KeySet{Sign: bea.who.Certificate, Encrypt: bea.who.Certificate}, contacts.FromFile); err != nil {
+		t.Fatal(err)
+	}
+	_, f, err := c.SendTest(moment, contacts.Own{Address: adaAddress, Keys: own}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := f.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := smime.Letter{Subject: f.Subject(), OuterSubject: f.Subject(), Text: f.Text(), Attachments: []smime.Attachment{{Type: smime.FormType, Content: message.Bytes(data)}}}
+	for _, as := range []string{adaAddress, mallory.Address} {
+		w.deliver(beaAddress, w.forge(&authority.Person{Address: as, Key: mallory.Key, Certificate: mallory.Certificate}, bea, l))
+		if m := bea.last(); m.Form != "" || m.Test != nil {
+			t.Errorf("recognised as from %s", as)
+		}
+	}
+	if _, err := bea.Contact(t.Context(), adaAddress); err == nil {
+		t.Error("the forged test made a contact")
 	}
 }
 

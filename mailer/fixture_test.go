@@ -16,6 +16,7 @@ import (
 
 	"countersign/mailer"
 	"countersign/mailer/outbox"
+	"countersign/mailer/people"
 	"countersign/mailer/smime"
 	"countersign/mailer/transport"
 	"countersign/platform/keychain"
@@ -129,15 +130,14 @@ func (p *person) open() {
 	jr, err := journal.Open(ctx, db, v.Place("journal"), clock)
 	must(err)
 	box := &outbox.Box{DB: db, Clock: clock, Submit: p.submit}
-	p.Mailer = &mailer.Mailer{
-		DB: db, Vault: v, Book: bk, Journal: jr, Outbox: box, Drafts: &mailer.Drafts{DB: db, Clock: clock},
-		Check: p.w.check, Clock: clock,
+	p.Mailer = &mailer.Mailer{DB: db, Outbox: box, Drafts: &mailer.Drafts{DB: db, Clock: clock}, People: &people.People{
+		Vault: v, Book: bk, Journal: jr, Check: p.w.check, Clock: clock,
 		Settings: func(context.Context) (settings.Preferences, settings.Policy, error) {
 			return p.prefs, p.rules, p.broken
 		},
 		HasAccount: func(context.Context, string) bool { return true },
 		Emit:       func(_ context.Context, e mailer.Event) { p.events = append(p.events, e) },
-	}
+	}}
 	box.Again = p.Mailer.Again
 	must(p.Mailer.Open())
 	must(box.Open(ctx))

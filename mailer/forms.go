@@ -6,8 +6,8 @@ import (
 	"errors"
 	"slices"
 
+	"countersign/mailer/people"
 	"countersign/mailer/policy"
-	"countersign/vault"
 	"countersign/vault/book"
 	"countersign/vault/contacts"
 	"countersign/vault/contacts/form"
@@ -35,15 +35,20 @@ func (m *Mailer) follow(ctx context.Context, l *look, digest [32]byte) error {
 	if err := m.harvest(ctx, l); err != nil {
 		return err
 	}
-	if l.facts.Contact, err = m.contact(ctx, l.from); err != nil {
+	if l.facts.Contact, err = m.Lookup(ctx, l.from); err != nil {
 		return err
 	}
-	reasons := l.verdict.Reasons
 	l.verdict = policy.Judge(l.opened, l.facts)
-	if !recognised && l.body.Form != nil { // why it does not count
-		l.verdict.Reasons = append(l.verdict.Reasons, reasons[len(reasons)-1])
-	}
+	l.doubtForm()
 	return nil
+}
+
+// doubtForm says of a message that carries a form which does not count, that it does
+// not: its words ask to be obeyed.
+func (l *look) doubtForm() {
+	if l.body.Form != nil && l.form == "" {
+		l.verdict.Reasons = append(l.verdict.Reasons, "It looks like one of the fixed messages of a verification, but does not count as one. Read out nothing from it.")
+	}
 }
 
 // recognise follows a fixed form, if the message is one by the rules of V4.
@@ -51,12 +56,12 @@ func (m *Mailer) recognise(ctx context.Context, l *look, digest [32]byte) (bool,
 	if l.body.Form == nil {
 		return false, nil
 	}
-	own, err := m.ownFor(ctx, l.body.Form.To)
+	own, err := m.OwnAt(ctx, l.body.Form.To)
 	if err != nil {
 		return false, err
 	}
 	received := contacts.Received{Form: *l.body.Form, From: l.from, Encrypted: l.encrypted()}
-	if l.signer != nil {
+	if l.signer != nil && l.verdict.From == "match" { // a signature in another's name is none
 		received.Signer = l.signer.Certificate
 		received.Encryption = l.prefers(true)
 	}
@@ -70,26 +75,25 @@ func (m *Mailer) recognise(ctx context.Context, l *look, digest [32]byte) (bool,
 		l.form = l.body.Form.Kind
 		return err == nil, err
 	}
-	l.verdict.Reasons = append(l.verdict.Reasons, "It carries one of the fixed messages of a verification, but does not count as one.")
 	return false, nil
 }
 
 // receive hands a form to the state machine of its sender.
 func (m *Mailer) receive(ctx context.Context, r contacts.Received, own contacts.Own, seen func(string) bool) error {
 	var says, kind string
-	c, err := m.change(ctx, r.From, func(c contacts.Contact) (next contacts.Contact, _ *contacts.RecordDraft, err error) {
+	c, err := m.Change(ctx, r.From, func(c contacts.Contact) (next contacts.Contact, _ *contacts.RecordDraft, err error) {
 		switch r.Form.Kind {
 		case contacts.TestForm:
 			kind, says = "test-received", "A test message arrived."
-			next, err = c.ReceiveTest(m.moment(), r, own, seen)
+			next, err = c.ReceiveTest(m.Moment(), r, own, seen)
 		case contacts.AnswerForm:
 			kind, says = "answer-received", "The test message was answered."
-			if next, err = c.ReceiveAnswer(m.moment(), r, own, seen); next.Voided != c.Voided && next.Voided != "" {
+			if next, err = c.ReceiveAnswer(m.Moment(), r, own, seen); next.Voided != c.Voided && next.Voided != "" {
 				says = next.Voided.String()
 			}
 		default:
 			if err = r.Recognise(own, seen); err == nil {
-				err = errUnchanged
+				err = people.ErrUnchanged
 			}
 		}
 		return next, nil, err
@@ -97,9 +101,9 @@ func (m *Mailer) receive(ctx context.Context, r contacts.Received, own contacts.
 	if err != nil || kind == "" {
 		return err
 	}
-	m.note(ctx, kind, r.From, says)
+	m.Note(ctx, kind, r.From, says)
 	if r.Form.Kind == contacts.TestForm {
-		m.emit(ctx, "contact", r.From, c.Who()+" sent you a test message: answer it, and wait for the call.")
+		m.Tell(ctx, "contact", r.From, c.Who()+" sent you a test message: answer it, and wait for the call.")
 	}
 	return nil
 }
@@ -121,6 +125,7 @@ func (m *Mailer) recall(ctx context.Context, l *look, digest [32]byte) error {
 	if known && first == digest {
 		l.form = l.body.Form.Kind
 	}
+	l.doubtForm()
 	return err
 }
 
@@ -135,11 +140,11 @@ func (m *Mailer) bearOnTest(ctx context.Context, l *look) error {
 	if l.signer != nil && l.verdict.From == "match" {
 		reply.Signer, reply.Encryption = l.signer.Certificate, l.prefers(false)
 	}
-	_, err := m.change(ctx, l.from, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+	_, err := m.Change(ctx, l.from, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
 		if c.Test == nil {
-			return c, nil, errUnchanged
+			return c, nil, people.ErrUnchanged
 		}
-		return c.ReceiveReply(m.moment(), reply), nil, nil
+		return c.ReceiveReply(m.Moment(), reply), nil, nil
 	})
 	return err
 }
@@ -168,29 +173,21 @@ func (m *Mailer) harvest(ctx context.Context, l *look) error {
 		return nil
 	}
 	keys := contacts.KeySet{Sign: l.signer.Certificate, Encrypt: l.prefers(true)}
-	sign := m.judge(ctx, trust.Question{Certificate: keys.Sign, Address: l.from, Usage: trust.Sign}, false)
-	encrypt := m.judge(ctx, trust.Question{Certificate: keys.Encrypt, Address: l.from, Usage: trust.Encrypt}, false)
-	_, err = m.change(ctx, l.from, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
-		next, err := c.AddCandidate(m.moment(), keys, contacts.FromMessage)
+	sign := m.Judge(ctx, trust.Question{Certificate: keys.Sign, Address: l.from, Usage: trust.Sign}, false)
+	encrypt := m.Judge(ctx, trust.Question{Certificate: keys.Encrypt, Address: l.from, Usage: trust.Encrypt}, false)
+	_, err = m.Change(ctx, l.from, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+		next, err := c.AddCandidate(m.Moment(), keys, contacts.FromMessage)
 		if err != nil {
-			return c, nil, errUnchanged
+			return c, nil, people.ErrUnchanged
 		}
-		if renewed, draft, err := next.Renew(m.moment(), keys, sign, encrypt); err == nil && !renewed.Pin.Keys.Sign.Equal(c.Pin.Keys.Sign) {
-			return renewed, draft, nil
+		if pin := c.Pin; pin == nil || pin.Keys.ID() != keys.ID() || pin.Keys.Sign.Equal(keys.Sign) && pin.Keys.Encrypt.Equal(keys.Encrypt) {
+			return next, nil, nil
 		}
-		return next, nil, nil
+		renewed, draft, err := next.Renew(m.Moment(), keys, sign, encrypt)
+		if err != nil {
+			return next, nil, nil
+		}
+		return renewed, draft, nil
 	})
 	return err
-}
-
-// ownFor is the user's side of a verification at one of their addresses.
-func (m *Mailer) ownFor(ctx context.Context, address string) (contacts.Own, error) {
-	all, err := m.Vault.Identities(ctx)
-	i := slices.IndexFunc(all, func(i vault.Identity) bool {
-		return !i.Retired && i.Address == address && i.Signing != nil && i.Encryption != nil
-	})
-	if err != nil || i < 0 {
-		return contacts.Own{Address: address}, err
-	}
-	return contacts.Own{Address: address, Keys: contacts.KeySet{Sign: all[i].Signing, Encrypt: all[i].Encryption}}, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"countersign/mailer/body"
 	"countersign/mailer/message"
+	"countersign/mailer/people"
 	"countersign/mailer/policy"
 	"countersign/mailer/smime"
 	"countersign/mailer/store"
@@ -42,9 +43,9 @@ func addressed(d Draft) (a addressees, err error) {
 			if strings.TrimSpace(typed) == "" {
 				continue
 			}
-			address, err := canonical(typed)
+			address, err := people.Canonical(typed)
 			if err != nil {
-				refusals = append(refusals, badAddress(typed))
+				refusals = append(refusals, policy.BadAddress(typed))
 				continue
 			}
 			*list.to = append(*list.to, address)
@@ -67,9 +68,9 @@ func travels(d Draft) int64 {
 }
 
 // compose makes the letter that a draft describes.
-func (m *Mailer) compose(ctx context.Context, d Draft, to addressees, s sending) (smime.Letter, error) {
+func (m *Mailer) compose(ctx context.Context, d Draft, to addressees, s people.Sender) (smime.Letter, error) {
 	l := smime.Letter{
-		From: message.Address{Name: s.identity.Name, Addr: s.Address}, To: bare(to.To), Cc: bare(to.Cc),
+		From: message.Address{Name: s.Identity.Name, Addr: s.Address}, To: bare(to.To), Cc: bare(to.Cc),
 		Subject: policy.CleanLine(d.Subject), Date: m.Clock().UTC().Truncate(time.Second), Text: d.Text,
 	}
 	var err error
@@ -87,7 +88,7 @@ func (m *Mailer) compose(ctx context.Context, d Draft, to addressees, s sending)
 	return l, nil
 }
 
-func (m *Mailer) composeForm(f contacts.Form, s sending) (smime.Letter, error) {
+func (m *Mailer) composeForm(f contacts.Form, s people.Sender) (smime.Letter, error) {
 	data, err := f.Marshal()
 	if err != nil {
 		return smime.Letter{}, err

@@ -2,7 +2,6 @@ package mailer
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"countersign/mailer/body"
@@ -50,17 +49,17 @@ func (m *Mailer) look(ctx context.Context, src message.Source, r store.Message, 
 // facts gathers what policy needs to know to judge a message.
 func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at time.Time) (f policy.Facts, err error) {
 	f.Zone = m.Zone
-	if f.Mine, f.OwnKeys, err = m.mine(ctx); err != nil {
+	if f.Mine, f.OwnKeys, err = m.All(ctx); err != nil {
 		return f, err
 	}
-	if len(r.Receipt) > 0 && m.provable(r) {
+	if r.Proved {
 		f.Received, f.Then = r.Received, r.Confirmed
 	}
 	if at.IsZero() {
 		at = f.Received
 	}
 	from := policy.From(o)
-	person, err := m.recipient(ctx, from)
+	person, err := m.Recipient(ctx, from)
 	if err != nil {
 		return f, err
 	}
@@ -78,7 +77,7 @@ func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at
 		}
 		pin := f.Contact.Pin
 		confirmed := pin != nil && pin.Keys.Sign.Equal(s.Certificate)
-		f.Signers = append(f.Signers, m.judge(ctx, trust.Question{
+		f.Signers = append(f.Signers, m.Judge(ctx, trust.Question{
 			Certificate: s.Certificate, Address: from, Usage: trust.Sign, Enclosed: signed.Certificates, At: at, Confirmed: confirmed,
 		}, confirmed))
 	}
@@ -87,7 +86,8 @@ func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at
 
 // confirmedKey is the key by which the message counts as from a verified contact.
 func (l *look) confirmedKey() (h contacts.Hash) {
-	if pin := l.facts.Contact.Pin; pin != nil && l.signer != nil && l.verdict.Level != policy.Stop && pin.Signs(contacts.KeySet{Sign: l.signer.Certificate}) {
+	c := l.facts.Contact
+	if l.signer != nil && c.State == contacts.Verified && l.verdict.Level != policy.Stop && c.Pin.Signs(contacts.KeySet{Sign: l.signer.Certificate}) {
 		h = keyset.SPKI(l.signer.Certificate)
 	}
 	return h
@@ -96,46 +96,4 @@ func (l *look) confirmedKey() (h contacts.Hash) {
 // encrypted says that the root layer is an envelope that opened.
 func (l *look) encrypted() bool {
 	return len(l.opened.Layers) > 0 && l.opened.Layers[0].Kind == smime.Encrypted && l.opened.Payload != nil
-}
-
-// Layer is one cryptographic layer of a message, outermost first.
-type Layer struct {
-	Kind       string
-	Form       string
-	Algorithms []string
-	People     []string // signers, or the recipient that we are, as certificates name them
-	Problem    string
-}
-
-func (l *look) layers() []Layer {
-	var list []Layer
-	for _, layer := range l.opened.Layers {
-		v := Layer{Kind: string(layer.Kind), Form: layer.Form, Problem: policy.Problem(layer.Err)}
-		if e := layer.Enveloped; e != nil {
-			v.Algorithms = present(e.Cipher, e.KeyCipher)
-			if e.Matched != nil {
-				v.People = append(v.People, policy.Named(e.Matched))
-			}
-		}
-		if s := layer.Signed; s != nil {
-			for _, signer := range s.Signers {
-				v.Algorithms = append(v.Algorithms, present(signer.Algorithm, signer.Hash)...)
-				v.People = append(v.People, policy.Named(signer.Certificate))
-				if v.Problem == "" {
-					v.Problem = policy.Problem(signer.Err)
-				}
-			}
-		}
-		list = append(list, v)
-	}
-	return list
-}
-
-func present(words ...string) (list []string) {
-	for _, w := range words {
-		if strings.TrimSpace(w) != "" {
-			list = append(list, w)
-		}
-	}
-	return list
 }

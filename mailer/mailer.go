@@ -6,7 +6,7 @@
 // certificates checked, policy plans the envelopes or refuses, smime seals each
 // of them, and one transaction accepts them all, keeps the sender's own copy
 // (encrypted to the sender alone) and removes the draft. Fixed forms take the same
-// road by [Mailer.SendForm], with policy's other plan; they leave no copy (V5).
+// road by sendForm, with policy's other plan; they leave no copy (V5).
 // [Mailer.Again] is asked before each submission.
 //
 // # In (read.go)
@@ -20,11 +20,11 @@
 // receipt, our own clock's time with the digest and the key that was confirmed
 // then, is signed with the record key (I2).
 //
-// # People (people.go, verify.go, contacts.go)
+// # People
 //
-// What policy needs to know of people is gathered in one place, whatever the
-// road. Verification joins the contacts' state machine, their records, the fixed
-// forms and the journal.
+// What is known of people, and how they change, is mailer/people; the steps of a
+// verification that send a form are here (verify.go), and so is what an arriving
+// message means for them (forms.go).
 //
 // Decisions are policy's, words about people are its and contacts'. Nothing here
 // is shown without the verdict beside it.
@@ -35,54 +35,25 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
-	"sync"
-	"time"
 
 	"countersign/mailer/body"
 	"countersign/mailer/message"
 	"countersign/mailer/outbox"
+	"countersign/mailer/people"
 	"countersign/mailer/policy"
 	"countersign/mailer/store"
-	"countersign/vault"
-	"countersign/vault/book"
-	"countersign/vault/journal"
 	"countersign/vault/sealed"
-	"countersign/vault/settings"
-	"countersign/vault/trust"
 )
 
 // Mailer joins the rooms. Its fields are set by whoever opens it and not changed
 // afterwards.
 type Mailer struct {
-	DB      *sealed.DB
-	Vault   *vault.Vault
-	Book    *book.Book
-	Journal *journal.Journal
-	Drafts  *Drafts
-	Outbox  *outbox.Box
+	*people.People
+	DB     *sealed.DB
+	Drafts *Drafts
+	Outbox *outbox.Box
 
-	// Check judges a certificate; fetch allows it to ask the network about a
-	// certificate that the user chose (I1).
-	Check func(ctx context.Context, q trust.Question, fetch bool) trust.Verdict
-	// Settings returns what the user prefers and the administrator allows. An
-	// error (the policy file is ill-formed) stops all sending.
-	Settings func(context.Context) (settings.Preferences, settings.Policy, error)
-	// HasAccount tells whether there is an account to send with for an address.
-	HasAccount func(ctx context.Context, address string) bool
-	// Emit tells what happened. Its words may stand in a notification.
-	Emit func(context.Context, Event)
-
-	Clock func() time.Time
-	Rand  io.Reader      // nil: crypto/rand
-	Zone  *time.Location // in which days are told; nil: UTC
-
-	mail  store.Mail
-	words struct { // the user's own safety words, slow to make
-		sync.Mutex
-		address string
-		id      [32]byte
-		six     []string
-	}
+	mail store.Mail
 }
 
 // What other rooms call by this room's name.
@@ -94,6 +65,16 @@ type (
 	Problem    = store.Problem
 	Attachment = body.File
 	Field      = message.Field
+	Layer      = policy.Layer
+	Event      = people.Event
+	Contact    = people.Contact
+	NewContact = people.NewContact
+	Incoming   = people.Incoming
+	Candidate  = people.Candidate
+	CallResult = people.CallResult
+	OwnWords   = people.OwnWords
+
+	RecipientState = people.RecipientState
 )
 
 // The folders.
@@ -101,13 +82,6 @@ const (
 	Inbox    = "inbox"
 	SentMail = "sent"
 )
-
-// Event is one thing that happened.
-type Event struct {
-	Kind string // mail | unsecured | contact | outbox
-	ID   string // of the message, or the address of the contact
-	Says string // no subject, no body
-}
 
 // Refused is the error of what policy does not allow. Nothing was done.
 type Refused struct {
@@ -123,23 +97,28 @@ func (r *Refused) Error() string {
 
 // Open makes the tables that are missing.
 func (m *Mailer) Open() error {
-	m.mail = store.Mail{DB: m.DB}
-	if err := m.Drafts.Migrate(); err != nil {
+	m.mail, m.Issuers, m.Moved = store.Mail{DB: m.DB, Key: m.Vault.RecordKey()}, store.Issuers{DB: m.DB}, m.moved
+	for _, migrate := range []func() error{m.Drafts.Migrate, m.mail.Migrate, m.Issuers.Migrate} {
+		if err := migrate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moved follows a contact into another state: what its messages' summaries say has
+// changed, and perhaps what is held in the outbox may go.
+func (m *Mailer) moved(ctx context.Context, address string) error {
+	if err := m.mail.Forget(ctx, address); err != nil {
 		return err
 	}
-	return m.mail.Migrate()
+	return m.Outbox.Retry(ctx)
 }
 
 // Changed tells the faces that an accepted message stands elsewhere. It is for the
 // outbox to call.
 func (m *Mailer) Changed(id string) {
-	m.emit(context.Background(), "outbox", id, "A message that you sent has moved on.")
-}
-
-func (m *Mailer) emit(ctx context.Context, kind, id, says string) {
-	if m.Emit != nil {
-		m.Emit(ctx, Event{kind, id, says})
-	}
+	m.Tell(context.Background(), "outbox", id, "A message that you sent has moved on.")
 }
 
 func (m *Mailer) random() io.Reader {

@@ -2,7 +2,6 @@ package mailer
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -60,29 +59,21 @@ func (m *Mailer) file(ctx context.Context, l *look, blob sealed.Blob, digest [32
 	if err != nil {
 		return "", err
 	}
-	r := store.Message{
+	a := store.Arrival{Account: account, At: at, Message: store.Message{
 		ID: id, Folder: Inbox, Blob: blob.ID, Digest: digest, Received: m.Clock(), Confirmed: l.confirmedKey(), Key: m.contentKey(ctx, l),
+	}}
+	if l.form != "" {
+		a.Form = l.body.Form.ID
 	}
-	if r.Line, err = m.line(ctx, l.summary()); err != nil {
+	if a.Line, err = m.line(ctx, l.summary()); err != nil {
 		return "", err
 	}
-	m.sign(&r)
-	return id, m.DB.Update(ctx, func(tx *sql.Tx) error {
-		if err := m.mail.File(ctx, tx, r); err != nil {
-			return err
-		}
-		if l.form != "" {
-			if err := m.mail.NoteForm(ctx, tx, l.body.Form.ID, digest); err != nil {
-				return err
-			}
-		}
-		return m.mail.Reached(ctx, tx, account, at)
-	})
+	return id, m.mail.Arrive(ctx, a)
 }
 
 // contentKey is the key to keep beside a message, unless policy forbids it (K1b).
 func (m *Mailer) contentKey(ctx context.Context, l *look) cms.ContentKey {
-	if _, rules, _ := m.Settings(ctx); rules.NoContentKeys {
+	if _, rules, err := m.Settings(ctx); err != nil || rules.NoContentKeys {
 		return nil
 	}
 	return l.opened.ContentKey
@@ -92,13 +83,13 @@ func (m *Mailer) contentKey(ctx context.Context, l *look) cms.ContentKey {
 func (m *Mailer) announce(ctx context.Context, id string, l *look) {
 	switch {
 	case l.form != "":
-		m.emit(ctx, "mail", id, "A message that belongs to a verification has arrived.")
+		m.Tell(ctx, "mail", id, "A message that belongs to a verification has arrived.")
 	case l.verdict.Protection == "none":
-		m.emit(ctx, "unsecured", id, "An unsecured message has arrived.")
+		m.Tell(ctx, "unsecured", id, "An unsecured message has arrived.")
 	case l.verdict.Level == policy.Good:
-		m.emit(ctx, "mail", id, "A message from "+l.facts.Contact.Who()+" has arrived.")
+		m.Tell(ctx, "mail", id, "A message from "+l.facts.Contact.Who()+" has arrived.")
 	default:
-		m.emit(ctx, "mail", id, "A message has arrived: "+l.verdict.Short+".")
+		m.Tell(ctx, "mail", id, "A message has arrived: "+l.verdict.Short+".")
 	}
 }
 
@@ -165,7 +156,9 @@ func (m *Mailer) Read(ctx context.Context, id string) (Message, error) {
 	}
 	complete(&msg.Summary, r)
 	if in := l.facts.Contact.Incoming; l.form == contacts.TestForm && in != nil && in.ID == l.body.Form.ID {
-		msg.Test = m.incoming(ctx, l.facts.Contact)
+		if msg.Test, err = m.Incoming(ctx, l.facts.Contact); err != nil {
+			return Message{}, err
+		}
 	}
 	return msg, m.renew(ctx, r, msg.Summary, m.contentKey(ctx, l))
 }
@@ -174,7 +167,7 @@ func (l *look) message() Message {
 	msg := Message{
 		Summary: l.summary(), MessageID: policy.CleanLine(l.opened.Header.Get("Message-ID")),
 		Text: l.body.Text, Sanitised: l.body.Sanitised, Files: l.body.Files,
-		Unprotected: l.verdict.Uncovered, ReplyDenied: l.verdict.Denied, Layers: l.layers(),
+		Unprotected: l.verdict.Uncovered, ReplyDenied: l.verdict.Denied, Layers: policy.Layers(l.opened),
 	}
 	if l.opened.Payload == nil {
 		msg.Problem = policy.Problem(l.opened.Problem)

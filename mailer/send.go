@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"countersign/mailer/outbox"
+	"countersign/mailer/people"
 	"countersign/mailer/policy"
 	"countersign/vault/contacts"
 	"countersign/vault/trust"
@@ -34,11 +35,11 @@ func (m *Mailer) SendLetter(ctx context.Context, draft string) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
-	sender, err := m.sender(ctx)
+	sender, err := m.Sender(ctx)
 	if err != nil {
 		return Sent{}, err
 	}
-	people, err := m.recipients(ctx, to.all())
+	people, err := m.Gather(ctx, to.all())
 	if err != nil {
 		return Sent{}, err
 	}
@@ -60,8 +61,8 @@ func (m *Mailer) SendLetter(ctx context.Context, draft string) (Sent, error) {
 	return m.accept(ctx, d, letter, to, out)
 }
 
-// SendForm accepts a fixed form, to the key set given. It leaves no copy (V5).
-func (m *Mailer) SendForm(ctx context.Context, f contacts.Form, keys contacts.KeySet, evidence trust.Verdict, s sending) error {
+// sendForm accepts a fixed form, to the key set given. It leaves no copy (V5).
+func (m *Mailer) sendForm(ctx context.Context, f contacts.Form, keys contacts.KeySet, evidence trust.Verdict, s people.Sender) error {
 	plan, refusals := policy.PlanForm(f, keys, evidence, s.Sender)
 	if len(refusals) > 0 {
 		return &Refused{refusals}
@@ -79,7 +80,7 @@ func (m *Mailer) SendForm(ctx context.Context, f contacts.Form, keys contacts.Ke
 
 // Again answers the outbox, which asks it immediately before each submission.
 func (m *Mailer) Again(ctx context.Context, waiting []outbox.Envelope) (json.RawMessage, error) {
-	sender, err := m.sender(ctx)
+	sender, err := m.Sender(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (m *Mailer) Again(ctx context.Context, waiting []outbox.Envelope) (json.Raw
 		if err := json.Unmarshal(w.Plan, &e); err != nil {
 			return nil, err
 		}
-		people, err := m.recipients(ctx, e.To)
+		people, err := m.Gather(ctx, e.To)
 		if err != nil {
 			return nil, err
 		}

@@ -3,10 +3,7 @@ package mailer
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"database/sql"
 	"encoding/base32"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -80,14 +77,18 @@ func (m *Mailer) summary(ctx context.Context, r store.Message) (s Summary, err e
 	return s, m.renew(ctx, r, s, m.contentKey(ctx, l))
 }
 
-// renew stores a summary that was made anew, unless it says nothing new.
+// renew stores a summary that was made anew, and the content key, unless both are
+// there. What the sender's own copy says of itself does not change.
 func (m *Mailer) renew(ctx context.Context, r store.Message, s Summary, key cms.ContentKey) error {
-	if r.Summary != nil && r.Folder == SentMail {
-		return nil
-	}
 	line, err := m.line(ctx, s)
-	if err != nil || bytes.Equal(line.Summary, r.Summary) && (len(r.Key) > 0 || len(key) == 0) {
+	if err != nil {
 		return err
+	}
+	if r.Summary != nil && r.Folder == SentMail {
+		line = r.Line
+	}
+	if bytes.Equal(line.Summary, r.Summary) && (len(r.Key) > 0 || len(key) == 0) {
+		return nil
 	}
 	return m.mail.SetLine(ctx, r.ID, line, key)
 }
@@ -96,9 +97,9 @@ func (m *Mailer) renew(ctx context.Context, r store.Message, s Summary, key cms.
 // policy or the user keeps none. What is not signed by its From is found by that
 // address only (O3).
 func (m *Mailer) line(ctx context.Context, s Summary) (l store.Line, err error) {
-	prefs, rules, _ := m.Settings(ctx)
-	if !rules.Limit(prefs).KeepSummaries {
-		return l, nil
+	prefs, rules, err := m.Settings(ctx)
+	if err != nil || !rules.Limit(prefs).KeepSummaries {
+		return store.Line{}, nil
 	}
 	l.Peer, l.Search = s.From, s.From
 	if s.Verdict.Denied == "" {
@@ -107,22 +108,6 @@ func (m *Mailer) line(ctx context.Context, s Summary) (l store.Line, err error) 
 	l.Search = strings.ToLower(l.Search)
 	l.Summary, err = json.Marshal(s)
 	return l, err
-}
-
-// statement is what the record key signs of a message's receipt (I2): that this
-// message was here at this time by our own clock, and which key was the confirmed
-// one then.
-func statement(r store.Message) []byte {
-	b := append([]byte("countersign receipt 1\x00"), r.Digest[:]...)
-	b = binary.BigEndian.AppendUint64(b, uint64(r.Received.UnixMilli()))
-	return append(b, r.Confirmed[:]...)
-}
-
-func (m *Mailer) sign(r *store.Message) { r.Receipt = m.Vault.RecordKey().Sign(statement(*r)) }
-
-// provable says that the receipt is as the record key signed it.
-func (m *Mailer) provable(r store.Message) bool {
-	return ed25519.Verify(m.Vault.RecordKey().Public(), statement(r), r.Receipt)
 }
 
 // newID draws 128 bits as 26 letters and digits.
@@ -150,5 +135,5 @@ func (m *Mailer) Position(ctx context.Context, account string) (transport.Positi
 // Reached notes how far an account's mailbox was read, beyond the last message that
 // was delivered.
 func (m *Mailer) Reached(ctx context.Context, account string, at transport.Position) error {
-	return m.DB.Update(ctx, func(tx *sql.Tx) error { return m.mail.Reached(ctx, tx, account, at) })
+	return m.mail.Reached(ctx, account, at)
 }

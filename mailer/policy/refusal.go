@@ -165,3 +165,11 @@ func tooLarge(limit int64) Refusal {
 		Next:   "Take out an attachment, or send it in parts.", Link: "/drafts", Button: "Open the draft",
 	}
 }
+
+// BadAddress refuses something typed that is no address.
+func BadAddress(typed string) Refusal {
+	return Refusal{
+		Person: CleanLine(typed), Code: "bad-address", Reason: "This is not an e-mail address.", Next: "Check the spelling.",
+		Link: "/drafts", Button: "Open the draft",
+	}
+}

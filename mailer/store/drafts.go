@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -52,10 +53,11 @@ type Drafts struct {
 
 // What can be wrong with a draft.
 var (
-	ErrNoDraft   = &Problem{"not-found", "There is no such draft. It may have been sent already.", "Look in the outbox, or write it again."}
-	ErrDraftName = &Problem{"invalid", "A draft is named by 26 letters and digits.", ""}
-	ErrDraftSize = &Problem{"too-large", "This is too long for one message.", "Shorten the text, or send it in parts."}
-	ErrTooLarge  = &Problem{"too-large", "This file is larger than what may be sent.", "Send it in parts, or in another way that you agree on."}
+	ErrNoDraft      = &Problem{"not-found", "There is no such draft. It may have been sent already.", "Look in the outbox, or write it again."}
+	ErrDraftName    = &Problem{"invalid", "A draft is named by 26 letters and digits.", ""}
+	ErrDraftChanged = &Problem{"draft-changed", "The draft was changed while it was being sent, so nothing was sent.", "Look at it again, then send it."}
+	ErrDraftSize    = &Problem{"too-large", "This is too long for one message.", "Shorten the text, or send it in parts."}
+	ErrTooLarge     = &Problem{"too-large", "This file is larger than what may be sent.", "Send it in parts, or in another way that you agree on."}
 )
 
 var draftName = regexp.MustCompile(`^[a-z2-7]{26}$`)
@@ -251,6 +253,24 @@ func (d *Drafts) Discard(ctx context.Context, id string) error {
 		return fmt.Errorf("discarding a draft: %w", err)
 	}
 	return nil
+}
+
+// Take removes a draft within the transaction that accepts it, if it is still as it
+// was read: what was written since would be lost otherwise.
+func (d *Drafts) Take(ctx context.Context, tx *sql.Tx, w Draft) error {
+	var saved int64
+	err := tx.QueryRowContext(ctx, `SELECT saved FROM draft WHERE id = ?`, w.ID).Scan(&saved)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	list, filesErr := files(ctx, tx, w.ID)
+	if filesErr != nil {
+		return filesErr
+	}
+	if err != nil || saved != w.Saved.UnixMilli() || !slices.Equal(list, w.Files) {
+		return ErrDraftChanged
+	}
+	return d.Remove(ctx, tx, w.ID)
 }
 
 // Remove is Discard within the transaction that accepts the message.

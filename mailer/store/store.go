@@ -6,21 +6,26 @@
 // in the transaction that also notes how far the mailbox was read; what was not
 // filed by then is swept away. A row holds besides what lets the message be shown
 // again without a key operation: its content key, and a summary whose form is the
-// caller's own. Messages with the same digest are one message (SECURITY I3).
-//
-// Beside it lie the certificates of authorities that a path to an anchor went
-// through: the next message or file may come without them.
+// caller's own. Messages with the same digest are one message (SECURITY I3). The
+// receipt (digest, time, and the key that was confirmed then) and the summary are
+// signed with the record key: one that was edited does not count (I2).
 //
 // # Drafts
 //
 // What is being written, with its files, lies in the same database and nowhere
 // else. It goes in the transaction that accepts the message.
+//
+// # Issuers
+//
+// The certificates of authorities that a path to an anchor went through lie here as
+// well: the next message or file may come without them.
 package store
 
 import (
 	"context"
-	"crypto/x509"
+	"crypto/ed25519"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"strings"
 	"time"
@@ -56,15 +61,18 @@ CREATE TABLE mail_position (
 CREATE TABLE mail_form (
 	id TEXT PRIMARY KEY,
 	digest BLOB NOT NULL
-) STRICT;
-CREATE TABLE mail_issuer (
-	seq INTEGER PRIMARY KEY AUTOINCREMENT,
-	der BLOB NOT NULL UNIQUE
 ) STRICT;`
+
+// Key signs what must not be edited, and checks it: the record key.
+type Key interface {
+	Sign(message []byte) []byte
+	Public() ed25519.PublicKey
+}
 
 // Mail is the stored messages.
 type Mail struct {
-	DB *sealed.DB
+	DB  *sealed.DB
+	Key Key
 }
 
 // Migrate makes the tables that are missing.
@@ -77,7 +85,7 @@ type Message struct {
 	Digest     [32]byte  // of its CMS; of all its bytes where there is none
 	Received   time.Time // by our own clock, to the millisecond
 	Confirmed  [32]byte  // SPKI of the key that was the confirmed one then, or zero
-	Receipt    []byte    // signature by the record key over the three above (I2)
+	Proved     bool      // the receipt is as it was signed: Digest, Received and Confirmed hold (I2)
 	Key        []byte    // its content key (K1b), or nil
 	Read       bool
 	Line
@@ -86,7 +94,7 @@ type Message struct {
 // Line is what a list shows of a message.
 type Line struct {
 	Peer    string // the address whom the summary speaks of
-	Summary []byte // nil: to be made anew
+	Summary []byte // nil: to be made anew; so is one that was edited from outside
 	Search  string // lower case: what the message is found by
 }
 
@@ -95,14 +103,65 @@ var ErrNoMessage = &Problem{"not-found", "There is no such message.", "Look at t
 
 const columns = `id, folder, blob, digest, received, confirmed, receipt, content_key, read, peer, summary, search`
 
-func scan(from func(...any) error) (r Message, err error) {
+func (m Mail) scan(from func(...any) error) (r Message, err error) {
 	var ms int64
-	var digest, confirmed []byte
-	err = from(&r.ID, &r.Folder, &r.Blob, &digest, &ms, &confirmed, &r.Receipt, &r.Key, &r.Read, &r.Peer, &r.Summary, &r.Search)
+	var digest, confirmed, receipt, line []byte
+	err = from(&r.ID, &r.Folder, &r.Blob, &digest, &ms, &confirmed, &receipt, &r.Key, &r.Read, &r.Peer, &line, &r.Search)
 	copy(r.Digest[:], digest)
 	copy(r.Confirmed[:], confirmed)
 	r.Received = time.UnixMilli(ms).UTC()
+	r.Proved = ed25519.Verify(m.Key.Public(), r.receipt(), receipt)
+	if len(line) > ed25519.SignatureSize {
+		signature, summary := line[:ed25519.SignatureSize], line[ed25519.SignatureSize:]
+		if ed25519.Verify(m.Key.Public(), signedLine(r.ID, summary), signature) {
+			r.Summary = summary
+		}
+	}
 	return r, err
+}
+
+// receipt is what is signed of a message's arrival (I2): that this message was here
+// at this time by our own clock, and which key was the confirmed one then.
+func (r Message) receipt() []byte {
+	b := append([]byte("countersign receipt 1\x00"), r.Digest[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(r.Received.UnixMilli()))
+	return append(b, r.Confirmed[:]...)
+}
+
+// signedLine is what is signed of a summary, since a list shows it as it is.
+func signedLine(id string, summary []byte) []byte {
+	return append([]byte("countersign summary 1\x00"+id+"\x00"), summary...)
+}
+
+// seal gives the stored form of a summary.
+func (m Mail) seal(id string, summary []byte) []byte {
+	if summary == nil {
+		return nil
+	}
+	return append(m.Key.Sign(signedLine(id, summary)), summary...)
+}
+
+// Arrival is what is filed with a message in one transaction.
+type Arrival struct {
+	Message
+	Form    string // the identifier of the fixed form in it, if it was recognised
+	Account string
+	At      transport.Position
+}
+
+// Arrive makes a message count, and notes with it how far the mailbox was read.
+func (m Mail) Arrive(ctx context.Context, a Arrival) error {
+	return m.DB.Update(ctx, func(tx *sql.Tx) error {
+		if err := m.File(ctx, tx, a.Message); err != nil {
+			return err
+		}
+		if a.Form != "" {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO mail_form VALUES (?, ?) ON CONFLICT DO NOTHING`, a.Form, a.Digest[:]); err != nil {
+				return err
+			}
+		}
+		return reach(ctx, tx, a.Account, a.At)
+	})
 }
 
 // File makes a message count, within a transaction. Its blob is kept.
@@ -111,7 +170,8 @@ func (m Mail) File(ctx context.Context, tx *sql.Tx, r Message) error {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO mail (`+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, r.Folder, r.Blob, r.Digest[:], r.Received.UnixMilli(), r.Confirmed[:], r.Receipt, r.Key, r.Read, r.Peer, r.Summary, r.Search)
+		r.ID, r.Folder, r.Blob, r.Digest[:], r.Received.UnixMilli(), r.Confirmed[:], m.Key.Sign(r.receipt()), r.Key, r.Read, r.Peer,
+		m.seal(r.ID, r.Summary), r.Search)
 	return err
 }
 
@@ -125,7 +185,7 @@ func (m Mail) Same(ctx context.Context, folder string, digest [32]byte) (Message
 
 func (m Mail) find(ctx context.Context, where string, args ...any) (r Message, err error) {
 	err = m.DB.View(ctx, func(tx *sql.Tx) error {
-		r, err = scan(tx.QueryRowContext(ctx, `SELECT `+columns+` FROM mail WHERE `+where, args...).Scan)
+		r, err = m.scan(tx.QueryRowContext(ctx, `SELECT `+columns+` FROM mail WHERE `+where, args...).Scan)
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -162,7 +222,7 @@ func (m Mail) List(ctx context.Context, q Query) (list []Message, err error) {
 		}
 		defer found.Close()
 		for found.Next() {
-			r, err := scan(found.Scan)
+			r, err := m.scan(found.Scan)
 			if err != nil {
 				return err
 			}
@@ -176,7 +236,7 @@ func (m Mail) List(ctx context.Context, q Query) (list []Message, err error) {
 // SetLine stores a line that was made anew, and a content key if there is one.
 func (m Mail) SetLine(ctx context.Context, id string, l Line, key []byte) error {
 	return m.exec(ctx, `UPDATE mail SET peer = ?, summary = ?, search = ?, content_key = coalesce(?, content_key) WHERE id = ?`,
-		l.Peer, l.Summary, l.Search, key, id)
+		l.Peer, m.seal(id, l.Summary), l.Search, key, id)
 }
 
 // Forget drops the summaries that speak of an address.
@@ -224,17 +284,15 @@ func (m Mail) Position(ctx context.Context, account string) (at transport.Positi
 	return at, err
 }
 
-// Reached notes within a transaction how far an account's mailbox was read.
-func (m Mail) Reached(ctx context.Context, tx *sql.Tx, account string, at transport.Position) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO mail_position VALUES (?, ?, ?) ON CONFLICT (account)
-		DO UPDATE SET validity = excluded.validity, uid = excluded.uid`, account, at.Validity, at.UID)
-	return err
+// Reached notes how far an account's mailbox was read, beyond the last message that
+// arrived.
+func (m Mail) Reached(ctx context.Context, account string, at transport.Position) error {
+	return m.DB.Update(ctx, func(tx *sql.Tx) error { return reach(ctx, tx, account, at) })
 }
 
-// NoteForm records within a transaction that a fixed form came in the message with
-// that digest.
-func (m Mail) NoteForm(ctx context.Context, tx *sql.Tx, id string, digest [32]byte) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO mail_form VALUES (?, ?) ON CONFLICT DO NOTHING`, id, digest[:])
+func reach(ctx context.Context, tx *sql.Tx, account string, at transport.Position) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO mail_position VALUES (?, ?, ?) ON CONFLICT (account)
+		DO UPDATE SET validity = excluded.validity, uid = excluded.uid`, account, at.Validity, at.UID)
 	return err
 }
 
@@ -249,43 +307,4 @@ func (m Mail) Form(ctx context.Context, id string) (digest [32]byte, known bool,
 	}
 	copy(digest[:], b)
 	return digest, err == nil, err
-}
-
-// maxIssuers is how many authorities' certificates are remembered, the latest.
-const maxIssuers = 200
-
-// Issuers returns the certificates of authorities that were remembered. They are
-// evidence, never anchors.
-func (m Mail) Issuers(ctx context.Context) (list []*x509.Certificate, err error) {
-	err = m.DB.View(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `SELECT der FROM mail_issuer`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var der []byte
-			if err := rows.Scan(&der); err != nil {
-				return err
-			}
-			c, err := x509.ParseCertificate(der)
-			if err != nil {
-				return err
-			}
-			list = append(list, c)
-		}
-		return rows.Err()
-	})
-	return list, err
-}
-
-// AddIssuer remembers the certificate of an authority.
-func (m Mail) AddIssuer(ctx context.Context, c *x509.Certificate) error {
-	return m.DB.Update(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO mail_issuer (der) VALUES (?) ON CONFLICT DO NOTHING`, c.Raw); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM mail_issuer WHERE seq <= (SELECT max(seq) FROM mail_issuer) - ?`, maxIssuers)
-		return err
-	})
 }

@@ -1,4 +1,4 @@
-package mailer
+package people
 
 import (
 	"context"
@@ -14,8 +14,7 @@ import (
 	"countersign/vault/trust"
 )
 
-// Contact is one person or team, as faces show them. While they are not verified it
-// holds nothing that would be read out on a call (V5).
+// Contact is one person or team, as faces show them.
 type Contact struct {
 	contacts.Contact
 	Label      string    // the state in words
@@ -50,17 +49,17 @@ type Candidate struct {
 
 // Contacts finds people by the beginnings of words of their name or address; with
 // an empty text it lists all.
-func (m *Mailer) Contacts(ctx context.Context, text string, limit int) ([]Contact, error) {
+func (p *People) Contacts(ctx context.Context, text string, limit int) ([]Contact, error) {
 	if limit <= 0 || limit > 1000 {
 		limit = 1000
 	}
-	found, err := m.Book.Search(ctx, text, limit)
+	found, err := p.Book.Search(ctx, text, limit)
 	if err != nil {
 		return nil, err
 	}
 	list := make([]Contact, 0, len(found))
 	for _, c := range found {
-		shown, err := m.Contact(ctx, c.Address)
+		shown, err := p.show(ctx, c.Address)
 		if err != nil {
 			return nil, err
 		}
@@ -69,41 +68,47 @@ func (m *Mailer) Contacts(ctx context.Context, text string, limit int) ([]Contac
 	return list, nil
 }
 
-// Contact returns one person, with current evidence about what is pinned.
-func (m *Mailer) Contact(ctx context.Context, address string) (Contact, error) {
-	c, err := m.known(ctx, address)
+// Contact returns one person, with current evidence about everything that is known.
+func (p *People) Contact(ctx context.Context, typed string) (Contact, error) {
+	c, err := p.Known(ctx, typed)
 	if err != nil {
 		return Contact{}, err
 	}
-	r, err := m.recipient(ctx, c.Address)
+	v, err := p.show(ctx, c.Address)
+	for _, k := range v.Contact.Candidates {
+		v.Candidates = append(v.Candidates, p.candidate(ctx, v.Contact, k))
+	}
+	return v, err
+}
+
+func (p *People) show(ctx context.Context, address string) (Contact, error) {
+	r, err := p.Recipient(ctx, address)
 	if err != nil {
 		return Contact{}, err
 	}
-	c = r.Contact
-	v := Contact{Contact: c, Label: c.Label(m.Zone), Next: c.Next(m.Zone), Refusal: policy.Check(r)}
+	c := r.Contact
+	v := Contact{Contact: c, Label: c.Label(p.Zone), Next: c.Next(p.Zone), Refusal: policy.Check(r)}
 	if c.Pin != nil {
 		v.Expires = ends(c.Pin.Keys)
 	}
 	if c.Incoming != nil {
-		v.Incoming = m.incoming(ctx, c)
+		v.Incoming, err = p.Incoming(ctx, c)
 	}
-	for _, k := range c.Candidates {
-		v.Candidates = append(v.Candidates, m.candidate(ctx, c, k))
-	}
-	return v, nil
+	return v, err
 }
 
-func (m *Mailer) incoming(ctx context.Context, c contacts.Contact) *Incoming {
-	in := &Incoming{From: c.Address, Words: c.Incoming.Code, Expires: c.Incoming.Expires, Answered: c.Incoming.Answered, Advice: c.Advice()}
-	if sender, err := m.sender(ctx); err == nil && sender.Keys.Complete() {
-		in.Mine = m.ownWords(sender.own())
-	}
-	return in
+// Incoming explains the test that a contact sent.
+func (p *People) Incoming(ctx context.Context, c contacts.Contact) (*Incoming, error) {
+	in := c.Incoming
+	own, _, err := p.own(ctx, "")
+	return &Incoming{
+		From: c.Address, Words: in.Code, Mine: p.ownWords(own), Expires: in.Expires, Answered: in.Answered, Advice: c.Advice(),
+	}, err
 }
 
-func (m *Mailer) candidate(ctx context.Context, c contacts.Contact, k contacts.Candidate) Candidate {
+func (p *People) candidate(ctx context.Context, c contacts.Contact, k contacts.Candidate) Candidate {
 	v := Candidate{
-		ID: k.ID, Expires: ends(k.Keys), Seen: k.Seen, From: origin(k, m.Zone),
+		ID: k.ID, Expires: ends(k.Keys), Seen: k.Seen, From: origin(k, p.Zone),
 		Pinned: c.Pin != nil && c.Pin.Keys.ID() == k.Keys.ID(),
 	}
 	cert, usage := k.Keys.Sign, trust.Sign
@@ -116,7 +121,7 @@ func (m *Mailer) candidate(ctx context.Context, c contacts.Contact, k contacts.C
 		v.Usage, cert, usage = "encryption", k.Keys.Encrypt, trust.Encrypt
 	}
 	v.Issuer = policy.CleanLine(cert.Issuer.CommonName)
-	v.Chain = string(m.judge(ctx, trust.Question{Certificate: cert, Address: c.Address, Usage: usage}, false).Status)
+	v.Chain = string(p.Judge(ctx, trust.Question{Certificate: cert, Address: c.Address, Usage: usage}, false).Status)
 	return v
 }
 
@@ -162,8 +167,8 @@ type NewContact struct {
 
 // AddContact makes a contact, or gives an existing one a new name or a certificate
 // to consider. It never verifies.
-func (m *Mailer) AddContact(ctx context.Context, n NewContact) (Contact, error) {
-	address, err := canonical(n.Address)
+func (p *People) AddContact(ctx context.Context, n NewContact) (Contact, error) {
+	address, err := Canonical(n.Address)
 	if err != nil {
 		return Contact{}, ErrAddress
 	}
@@ -172,18 +177,18 @@ func (m *Mailer) AddContact(ctx context.Context, n NewContact) (Contact, error) 
 		return Contact{}, err
 	}
 	for _, c := range certs { // what came along with them is remembered on the way
-		m.judge(ctx, trust.Question{Certificate: c, Address: address, Usage: trust.Sign, Enclosed: certs}, false)
+		p.Judge(ctx, trust.Question{Certificate: c, Address: address, Usage: trust.Sign, Enclosed: certs}, false)
 	}
-	_, err = m.Book.Get(ctx, address)
+	_, err = p.Book.Get(ctx, address)
 	fresh := errors.Is(err, book.ErrUnknown)
-	_, err = m.change(ctx, address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+	_, err = p.Change(ctx, address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
 		if name := policy.CleanLine(n.Name); name != "" {
 			c.Name = name
 		}
 		c.Team = c.Team || n.Team
 		for _, keys := range keyset.Pair(certs) {
 			var err error
-			if c, err = c.AddCandidate(m.moment(), keys, contacts.FromFile); err != nil {
+			if c, err = c.AddCandidate(p.Moment(), keys, contacts.FromFile); err != nil {
 				return c, nil, err
 			}
 		}
@@ -193,9 +198,9 @@ func (m *Mailer) AddContact(ctx context.Context, n NewContact) (Contact, error) 
 		return Contact{}, err
 	}
 	if fresh {
-		m.note(ctx, "contact", address, "A contact was added.")
+		p.Note(ctx, "contact", address, "A contact was added.")
 	}
-	return m.Contact(ctx, address)
+	return p.Contact(ctx, address)
 }
 
 func parseCertificates(data []byte) (certs []*x509.Certificate, err error) {
@@ -228,17 +233,17 @@ func parseCertificates(data []byte) (certs []*x509.Certificate, err error) {
 }
 
 // RemoveContact takes somebody out of the address book. Their messages stay.
-func (m *Mailer) RemoveContact(ctx context.Context, address string) error {
-	c, err := m.known(ctx, address)
+func (p *People) RemoveContact(ctx context.Context, address string) error {
+	c, err := p.Known(ctx, address)
 	if err != nil {
 		return err
 	}
-	if err := m.Book.Remove(ctx, c.Address); err != nil {
+	if err := p.Book.Remove(ctx, c.Address); err != nil {
 		return err
 	}
-	m.note(ctx, "contact", c.Address, "A contact was removed.")
-	if err := m.mail.Forget(ctx, c.Address); err != nil {
-		return err
+	p.Note(ctx, "contact", c.Address, "A contact was removed.")
+	if p.Moved == nil {
+		return nil
 	}
-	return m.Outbox.Retry(ctx)
+	return p.Moved(ctx, c.Address)
 }

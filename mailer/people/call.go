@@ -1,0 +1,119 @@
+package people
+
+import (
+	"context"
+
+	"countersign/vault/contacts"
+	"countersign/vault/contacts/keyset"
+)
+
+// CallResult says what matched on a call, in words.
+type CallResult struct {
+	Contact Contact
+	Matched bool   // everything in this report matched
+	Says    string // never which word was wrong
+	Unknown []int  // positions that are not on the list: these cost no try
+}
+
+// Call records what was heard on a call that the user placed (V1).
+func (p *People) Call(ctx context.Context, address string, r contacts.CallReport) (CallResult, error) {
+	c, err := p.Known(ctx, address)
+	if err != nil {
+		return CallResult{}, err
+	}
+	var o contacts.Outcome
+	c, err = p.Change(ctx, c.Address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+		next, outcome, err := c.RecordCall(p.Moment(), r)
+		o = outcome
+		return next, outcome.Record, err
+	})
+	if err != nil {
+		return CallResult{}, err
+	}
+	p.noteCall(ctx, c, o)
+	shown, err := p.Contact(ctx, address)
+	return CallResult{Contact: shown, Matched: o.Matched, Says: o.Says, Unknown: append(o.UnknownCode, o.UnknownWords...)}, err
+}
+
+func (p *People) noteCall(ctx context.Context, c contacts.Contact, o contacts.Outcome) {
+	if o.OtherNumber {
+		p.Note(ctx, "number", c.Address, "Another telephone number was used than at the verification before.")
+	}
+	switch {
+	case o.Verified:
+		p.Note(ctx, "verified", c.Address, c.Label(p.Zone)+".")
+	case o.Mismatch:
+		p.Note(ctx, "mismatch", c.Address, "The words heard on a call did not match.")
+	case !o.Matched:
+		p.Note(ctx, "call", c.Address, "Something heard on a call did not match.")
+	default:
+		p.Note(ctx, "call", c.Address, "What was heard on a call matched so far.")
+	}
+}
+
+// Misheard leaves the state mismatch; a fresh test follows (V5).
+func (p *People) Misheard(ctx context.Context, address string) (Contact, error) {
+	return p.standing(ctx, address, "misheard", "The user says that the words were misheard.",
+		func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+			next, err := c.Misheard()
+			return next, nil, err
+		})
+}
+
+// Suspend stops sending to a verified contact until verified anew.
+func (p *People) Suspend(ctx context.Context, address string) (Contact, error) {
+	return p.standing(ctx, address, "suspended", "The user stopped sending to this person.",
+		func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+			return c.Suspend(p.Moment(), contacts.ByUser)
+		})
+}
+
+func (p *People) standing(ctx context.Context, address, kind, says string, f Transition) (Contact, error) {
+	c, err := p.Known(ctx, address)
+	if err != nil {
+		return Contact{}, err
+	}
+	if _, err := p.Change(ctx, c.Address, f); err != nil {
+		return Contact{}, err
+	}
+	p.Note(ctx, kind, c.Address, says)
+	return p.Contact(ctx, address)
+}
+
+// ErrNoIdentity says that the user has no certificate yet, so no safety words.
+var ErrNoIdentity = &Problem{Code: "no-identity", Says: "You have no certificate of your own yet.", Next: "Add the one that your authority gave you."}
+
+// OwnWords is what the user reads out when somebody verifies them.
+type OwnWords struct {
+	Address      string
+	Words        []string
+	Fingerprints []string // for callers without Countersign, signing first
+}
+
+// Mine returns what the user reads out when somebody verifies them.
+func (p *People) Mine(ctx context.Context) (OwnWords, error) {
+	own, _, err := p.own(ctx, "")
+	if err != nil {
+		return OwnWords{}, err
+	}
+	if !own.Keys.Complete() {
+		return OwnWords{}, ErrNoIdentity
+	}
+	w := OwnWords{Address: own.Address, Words: p.ownWords(own)}
+	for _, cert := range own.Keys.Certificates() {
+		w.Fingerprints = append(w.Fingerprints, keyset.Fingerprint(cert))
+	}
+	return w, nil
+}
+
+// ownWords returns the safety words of one of the user's key sets. They are slow to
+// make on purpose, so the last ones are remembered.
+func (p *People) ownWords(own contacts.Own) []string {
+	p.words.Lock()
+	defer p.words.Unlock()
+	if id := own.Keys.ID(); p.words.address != own.Address || p.words.id != id {
+		words := keyset.SafetyWords(own.Address, own.Keys)
+		p.words.address, p.words.id, p.words.six = own.Address, id, words[:]
+	}
+	return p.words.six
+}

@@ -1,0 +1,216 @@
+package people
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"slices"
+	"time"
+
+	"countersign/mailer/message"
+	"countersign/mailer/policy"
+	"countersign/vault"
+	"countersign/vault/book"
+	"countersign/vault/contacts"
+	"countersign/vault/contacts/keyset"
+	"countersign/vault/trust"
+)
+
+// Sender is the user's own side: what policy judges, and the identity behind it.
+type Sender struct {
+	policy.Sender
+	Identity vault.Identity
+}
+
+// Own is the user as a contact sees them.
+func (s Sender) Own() contacts.Own { return contacts.Own{Address: s.Address, Keys: s.Keys} }
+
+// Sender gathers the state of the user's own side.
+func (p *People) Sender(ctx context.Context) (s Sender, err error) {
+	_, rules, err := p.Settings(ctx)
+	s.PolicyFile, s.Limit = err, rules.MessageBytes()
+	own, identity, err := p.own(ctx, "")
+	if err != nil || !own.Keys.Complete() {
+		return s, err
+	}
+	s.Identity, s.Address, s.Keys = identity, own.Address, own.Keys
+	s.Sign, s.Encrypt = p.Own(ctx, identity, trust.Sign), p.Own(ctx, identity, trust.Encrypt)
+	recovery, err := p.Vault.Recovery(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Recovery = recovery.State == vault.RecoveryReady
+	s.Account = p.HasAccount(ctx, s.Address)
+	return s, nil
+}
+
+// own is the identity in use for an address, or for any where none is given. Its
+// keys are incomplete where there is none.
+func (p *People) own(ctx context.Context, address string) (contacts.Own, vault.Identity, error) {
+	all, err := p.Vault.Identities(ctx)
+	i := slices.IndexFunc(all, func(i vault.Identity) bool {
+		return !i.Retired && i.Signing != nil && i.Encryption != nil && (address == "" || i.Address == address)
+	})
+	if err != nil || i < 0 {
+		return contacts.Own{Address: address}, vault.Identity{}, err
+	}
+	keys := contacts.KeySet{Sign: all[i].Signing, Encrypt: all[i].Encryption}
+	return contacts.Own{Address: all[i].Address, Keys: keys}, all[i], nil
+}
+
+// OwnAt is the user's side of a verification at one of their addresses.
+func (p *People) OwnAt(ctx context.Context, address string) (contacts.Own, error) {
+	own, _, err := p.own(ctx, address)
+	return own, err
+}
+
+// Own judges one certificate of the user's own, as a contact's is judged (K2).
+func (p *People) Own(ctx context.Context, i vault.Identity, u trust.Usage) trust.Verdict {
+	cert := i.Signing
+	if u == trust.Encrypt {
+		cert = i.Encryption
+	}
+	return p.Judge(ctx, trust.Question{Certificate: cert, Address: i.Address, Usage: u, Enclosed: i.Chain}, true)
+}
+
+// All returns the user's own addresses, and the SPKI of their signing keys, old ones
+// too.
+func (p *People) All(ctx context.Context) (addresses []string, keys []contacts.Hash, err error) {
+	all, err := p.Vault.Identities(ctx)
+	for _, i := range all {
+		if !slices.Contains(addresses, i.Address) {
+			addresses = append(addresses, i.Address)
+		}
+		if i.Signing != nil {
+			keys = append(keys, keyset.SPKI(i.Signing))
+		}
+	}
+	return addresses, keys, err
+}
+
+// Judge completes a question with what holds for all of them and has it answered.
+func (p *People) Judge(ctx context.Context, q trust.Question, chosen bool) trust.Verdict {
+	if q.Certificate == nil {
+		return trust.Verdict{Status: trust.Untrusted, Bound: trust.BoundNone}
+	}
+	// Errors leave out evidence, and without it a verdict is no better.
+	anchors, _ := p.Book.Anchors(ctx)
+	for _, a := range anchors {
+		q.Anchors = append(q.Anchors, trust.Anchor{Certificate: a.Certificate})
+	}
+	q.Evidence.Certificates, _ = p.Issuers.List(ctx)
+	prefs, rules, _ := p.Settings(ctx)
+	q.Now, q.Grace = p.Clock(), time.Duration(prefs.GraceHours)*time.Hour
+	if q.At.IsZero() {
+		q.At = q.Now
+	}
+	q.Confirmed = q.Confirmed && !rules.RequireAnchor
+	v := p.Check(ctx, q, chosen)
+	for i := 1; i < len(v.Path)-1; i++ {
+		if c := v.Path[i]; !slices.ContainsFunc(q.Evidence.Certificates, c.Equal) {
+			_ = p.Issuers.Add(ctx, c)
+		}
+	}
+	return v
+}
+
+// Lookup returns what the book has of a canonical address, or a contact of which
+// nothing is known.
+func (p *People) Lookup(ctx context.Context, address string) (contacts.Contact, error) {
+	c, err := p.Book.Get(ctx, address)
+	if errors.Is(err, book.ErrUnknown) {
+		return contacts.Contact{Address: address, State: contacts.Unknown}, nil
+	}
+	return c, err
+}
+
+// Known returns somebody in the address book, by their address as typed.
+func (p *People) Known(ctx context.Context, typed string) (contacts.Contact, error) {
+	address, err := Canonical(typed)
+	if err != nil {
+		return contacts.Contact{}, ErrAddress
+	}
+	return p.Book.Get(ctx, address)
+}
+
+// Canonical reads an address as typed, with or without a name.
+func Canonical(typed string) (string, error) {
+	a, err := message.ParseAddress(typed)
+	if err != nil {
+		return "", err
+	}
+	return message.Canonical(a.Addr)
+}
+
+// Recipient gathers the state of a contact.
+func (p *People) Recipient(ctx context.Context, address string) (policy.Recipient, error) {
+	c, err := p.Lookup(ctx, address)
+	r := policy.Recipient{Contact: c}
+	if err != nil || c.Pin == nil && c.Test == nil && c.Incoming == nil {
+		return r, err
+	}
+	if c.Pin != nil {
+		r.Sign = p.pinned(ctx, c, c.Pin.Keys.Sign, trust.Sign)
+		r.Encrypt = p.pinned(ctx, c, c.Pin.Keys.Encrypt, trust.Encrypt)
+	}
+	fresh, _ := c.Refresh(p.Moment(), r.Sign, r.Encrypt)
+	if fresh.State == c.State && (fresh.Test == nil) == (c.Test == nil) && (fresh.Incoming == nil) == (c.Incoming == nil) {
+		return r, nil
+	}
+	r.Contact, err = p.Change(ctx, address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+		next, draft := c.Refresh(p.Moment(), r.Sign, r.Encrypt)
+		return next, draft, nil
+	})
+	if err == nil && c.State == contacts.Verified && r.Contact.State == contacts.Suspended {
+		p.Note(ctx, "suspended", address, "Nothing is sent any more: "+r.Contact.Suspension.Reason.String()+".")
+	}
+	return r, err
+}
+
+func (p *People) pinned(ctx context.Context, c contacts.Contact, cert *x509.Certificate, u trust.Usage) trust.Verdict {
+	return p.Judge(ctx, trust.Question{Certificate: cert, Address: c.Address, Usage: u, Confirmed: true}, true)
+}
+
+// Gather is Recipient for each of several canonical addresses.
+func (p *People) Gather(ctx context.Context, addresses []string) ([]policy.Recipient, error) {
+	var all []policy.Recipient
+	for _, a := range addresses {
+		r, err := p.Recipient(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// RecipientState is one address while a message is being written.
+type RecipientState struct {
+	Address string
+	Name    string
+	OK      bool
+	Label   string
+	Refusal *policy.Refusal
+}
+
+// Recipients tells, for each address as typed, whether a letter could go to it now.
+func (p *People) Recipients(ctx context.Context, typed []string) ([]RecipientState, error) {
+	var list []RecipientState
+	for _, t := range typed {
+		address, err := Canonical(t)
+		if err != nil {
+			r := policy.BadAddress(t)
+			list = append(list, RecipientState{Address: r.Person, Label: r.Reason, Refusal: &r})
+			continue
+		}
+		r, err := p.Recipient(ctx, address)
+		if err != nil {
+			return nil, err
+		}
+		refusal := policy.Check(r)
+		list = append(list, RecipientState{
+			Address: address, Name: r.Contact.Name, OK: refusal == nil, Label: r.Contact.Label(p.Zone), Refusal: refusal,
+		})
+	}
+	return list, nil
+}
