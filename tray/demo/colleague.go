@@ -9,7 +9,8 @@ import (
 )
 
 // colleague is what the simulated person does at her own agent: she answers
-// tests, sends one in turn, and answers letters once she has verified the writer.
+// tests and sends one in turn, answers an invitation with a test, which is a signed
+// message, and answers letters once she has verified the writer.
 type colleague struct {
 	*actor
 	answered map[string]bool // letters, by ID
@@ -21,10 +22,7 @@ func (c *colleague) live(ctx context.Context) error {
 	err := c.svc.Events.Watch(ctx, 0, func(e control.Event) error {
 		switch e.Kind {
 		case "contact", "mail":
-			if err := c.answerTests(ctx); err != nil {
-				return err
-			}
-			return c.answerLetters(ctx)
+			return errors.Join(c.answerTests(ctx), c.answerMail(ctx))
 		}
 		return nil
 	})
@@ -46,28 +44,42 @@ func (c *colleague) answerTests(ctx context.Context) error {
 		if _, err := c.svc.Contacts.Answer(ctx, control.ContactQuery{Address: p.Address}); err != nil {
 			return err
 		}
-		if p.State == "unknown" || p.State == "has-certificate" {
-			if _, err := c.svc.Contacts.StartTest(ctx, control.TestOrder{Address: p.Address}); err != nil {
-				return err
-			}
+		if err := c.test(ctx, p); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (c *colleague) answerLetters(ctx context.Context) error {
+// test sends a test message to somebody who had none from her.
+func (c *colleague) test(ctx context.Context, p control.Contact) error {
+	if p.Test != nil || p.State == "verified" {
+		return nil
+	}
+	_, err := c.svc.Contacts.StartTest(ctx, control.TestOrder{Address: p.Address})
+	return err
+}
+
+func (c *colleague) answerMail(ctx context.Context) error {
 	list, err := c.svc.Mail.List(ctx, control.ListQuery{})
 	if err != nil {
 		return err
 	}
 	for _, m := range list {
-		if m.Form != "" || m.Verdict.Level != "good" || c.answered[m.ID] {
+		if c.answered[m.ID] {
 			continue
 		}
-		err := c.reply(ctx, control.Draft{
-			To: []string{m.From}, InReplyTo: m.ID, Subject: "Re: " + strings.TrimPrefix(m.Subject, "Re: "),
-			Text: "Dear Ada,\n\nThank you, it opened without trouble. I have moved her to Thursday and will\nring you after the clinic.\n\nBea",
-		})
+		switch {
+		case m.Form == "invitation":
+			err = c.answerInvitation(ctx, m)
+		case m.Form == "" && m.Verdict.Level == "good":
+			err = c.reply(ctx, control.Draft{
+				To: []string{m.From}, InReplyTo: m.ID, Subject: "Re: " + strings.TrimPrefix(m.Subject, "Re: "),
+				Text: "Dear Ada,\n\nThank you, it opened without trouble. I have moved her to Thursday and will\nring you after the clinic.\n\nBea",
+			})
+		default:
+			continue
+		}
 		var refused *control.Refused
 		if errors.As(err, &refused) {
 			continue
@@ -78,4 +90,12 @@ func (c *colleague) answerLetters(ctx context.Context) error {
 		c.answered[m.ID] = true
 	}
 	return nil
+}
+
+func (c *colleague) answerInvitation(ctx context.Context, m control.Summary) error {
+	p, err := c.svc.Contacts.Show(ctx, control.ContactQuery{Address: m.From})
+	if err != nil {
+		return err
+	}
+	return c.test(ctx, p)
 }

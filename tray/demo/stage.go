@@ -49,10 +49,11 @@ type stage struct {
 
 // The acts that can be made to happen.
 const (
-	actRing      = "ring"
-	actLetter    = "letter"
-	actUnsecured = "unsecured"
-	actImpostor  = "impostor"
+	actCertificate = "certificate"
+	actRing        = "ring"
+	actLetter      = "letter"
+	actUnsecured   = "unsecured"
+	actImpostor    = "impostor"
 )
 
 // Stage tells who can be called, and what can be made to happen.
@@ -60,6 +61,7 @@ func (s *stage) Stage(context.Context, control.None) (control.Stage, error) {
 	return control.Stage{
 		Name: s.bea.Name, Number: s.bea.number,
 		Acts: []control.Act{
+			{Name: actCertificate, Title: s.bea.Name + " sends you her certificate, as a file"},
 			{Name: actRing, Title: s.bea.Name + " rings you, to verify you in turn"},
 			{Name: actLetter, Title: s.bea.Name + " writes to you"},
 			{Name: actUnsecured, Title: "Somebody sends you an unsecured message"},
@@ -103,6 +105,12 @@ func digits(number string) string {
 // Play makes one of the acts happen.
 func (s *stage) Play(ctx context.Context, act control.ActQuery) (control.None, error) {
 	switch act.Name {
+	case actCertificate:
+		raw, err := s.card()
+		if err != nil {
+			return control.None{}, err
+		}
+		return control.None{}, s.deliver(s.bea.Address, []string{s.ada.Address}, raw)
 	case actRing:
 		return control.None{}, s.ring(ctx, func(string) {})
 	case actLetter:

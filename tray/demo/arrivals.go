@@ -16,6 +16,7 @@ import (
 const (
 	impostorSubject = "New clinic number"
 	strangerAddress = "reception@oldtown.example"
+	certificateFile = "bea-brandt.pem"
 )
 
 // forge makes the attacker's letter: well formed, signed with a certificate that
@@ -33,6 +34,32 @@ func (s *stage) forge() ([]byte, error) {
 		Signer:     cms.Signer{Key: s.mallory.Key, Certificate: s.mallory.Certificate},
 		Encryption: s.mallory.Certificate,
 	}, []*x509.Certificate{s.ada.Certificate}, rand.Reader)
+	return out.Bytes(), err
+}
+
+// card is the colleague's certificate as people pass it on: a file in a message
+// that nothing protects. It is no secret, and proves nothing by itself.
+func (s *stage) card() ([]byte, error) {
+	boundary, err := message.NewBoundary(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	e := message.Entity{Type: "multipart/mixed", Boundary: boundary, Parts: []message.Entity{
+		{Type: "text/plain", Text: "Dear Ada,\n\nhere is my certificate. Please ring me before you rely on it.\n\nBea\n"},
+		{Type: "application/pem-certificate-chain", Disposition: "attachment", Name: certificateFile, Content: message.Bytes(s.bea.PEM())},
+	}}
+	for _, f := range []message.Field{
+		{Name: "From", Value: message.Address{Name: s.bea.Name, Addr: s.bea.Address}.String()},
+		{Name: "To", Value: s.ada.Address},
+		{Name: "Subject", Value: "My certificate"},
+		{Name: "Date", Value: message.FormatDate(s.now())},
+		{Name: "Message-ID", Value: "<" + control.NewID() + "@northclinic.example>"},
+		{Name: "MIME-Version", Value: "1.0"},
+	} {
+		e.Header.Add(f.Name, f.Value)
+	}
+	var out bytes.Buffer
+	err = e.Write(&out)
 	return out.Bytes(), err
 }
 

@@ -1,0 +1,247 @@
+// Package webtest is a person at Chromium, for tests: they press what the page
+// offers by its words, type, choose files, save attachments, and look. The browser
+// is a real one, headless, with a profile of its own that goes with the test.
+//
+// Where Chromium is not installed, [Open] skips the test and says why; with
+// COUNTERSIGN_PEERS=required in the environment it fails instead. With
+// COUNTERSIGN_SHOTS naming a folder, [Person.Shoot] writes what they see there.
+package webtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+const (
+	patience = 30 * time.Second // for anything to come true
+	blink    = 15 * time.Millisecond
+	height   = 800 // of the window, in pixels
+)
+
+// A Person sits at a browser window.
+type Person struct {
+	t      testing.TB
+	ctx    context.Context
+	folder string // for what is saved
+	shots  string // for pictures, or empty
+}
+
+// Open opens an address in a browser of its own, 1280 pixels wide.
+func Open(t testing.TB, address string) *Person {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		if os.Getenv("COUNTERSIGN_PEERS") == "required" {
+			t.Fatal("COUNTERSIGN_PEERS=required, but chromium is not installed")
+		}
+		t.Skip("chromium is not installed: make setup installs it")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.DisableGPU,
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true))
+	if os.Geteuid() == 0 {
+		opts = append(opts, chromedp.NoSandbox)
+	}
+	alloc, closeBrowser := chromedp.NewExecAllocator(context.Background(), opts...)
+	tab, closeTab := chromedp.NewContext(alloc)
+	t.Cleanup(func() {
+		closeTab()
+		closeBrowser()
+	})
+	p := &Person{t: t, ctx: tab, folder: t.TempDir(), shots: os.Getenv("COUNTERSIGN_SHOTS")}
+	p.Do(chromedp.Navigate(address))
+	allow := browser.SetDownloadBehaviorParams{Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: p.folder}
+	if _, err := chromedp.CallBrowser(tab, browser.SetDownloadBehavior, allow); err != nil {
+		t.Fatal(err)
+	}
+	p.Look(1280, "light")
+	return p
+}
+
+// Do takes steps of chromedp's own.
+func (p *Person) Do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, steps...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Of evaluates a script on the page.
+func Of[T any](p *Person, script string) T {
+	p.t.Helper()
+	v, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](script))
+	if err != nil {
+		p.t.Fatalf("%s: %v", script, err)
+	}
+	return v
+}
+
+// Until waits for a condition on the page, across its changes.
+func (p *Person) Until(script string) {
+	p.t.Helper()
+	ctx, over := context.WithTimeout(p.ctx, patience)
+	defer over()
+	for {
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+script+")"))
+		if ok && err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			p.t.Fatalf("never true: %s\n%s", script, p.text())
+		}
+		if err := chromedp.Do(ctx, chromedp.Sleep(blink)); err != nil {
+			continue // the time is over: the next turn says so
+		}
+	}
+}
+
+// Sees waits for words anywhere in the part of the page that is for reading.
+func (p *Person) Sees(words string) {
+	p.t.Helper()
+	p.Until(`document.readyState === "complete" && document.body.innerText.includes(` + quote(words) + `)`)
+}
+
+// SeesNot fails when the words stand on the page now.
+func (p *Person) SeesNot(words string) {
+	p.t.Helper()
+	if Of[bool](p, `document.body.innerText.includes(`+quote(words)+`)`) {
+		p.t.Errorf("the page says %q:\n%s", words, p.text())
+	}
+}
+
+func (p *Person) text() string {
+	text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`)) // only to tell of it
+	return text
+}
+
+// Press clicks the visible button, link or summary whose words begin so, once
+// there is one.
+func (p *Person) Press(words string) {
+	p.t.Helper()
+	p.press("button, a, summary", "startsWith", words)
+}
+
+// Open clicks the line of a list that holds these words, once there is one.
+func (p *Person) Open(words string) {
+	p.t.Helper()
+	p.press("main li a", "includes", words)
+}
+
+func (p *Person) press(what, how, words string) {
+	p.t.Helper()
+	p.Until(`document.readyState === "complete" && (() => {
+		const n = [...document.querySelectorAll("` + what + `")].find((n) => n.checkVisibility() && n.textContent.trim().` + how + `(` + quote(words) + `));
+		if (n) { n.scrollIntoView({block: "center"}); n.click(); }
+		return !!n;
+	})()`)
+}
+
+// Type types on the keyboard, into whatever has the focus.
+func (p *Person) Type(keys string) {
+	p.t.Helper()
+	p.Do(chromedp.KeyEvent(keys))
+}
+
+// Fill types into the field that a selector finds.
+func (p *Person) Fill(selector, text string) {
+	p.t.Helper()
+	p.Do(chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+// Choose chooses from a list by value.
+func (p *Person) Choose(selector, value string) {
+	p.t.Helper()
+	p.Do(chromedp.SetValue(chromedp.CSS(selector), value))
+}
+
+// Upload chooses a file.
+func (p *Person) Upload(selector, path string) {
+	p.t.Helper()
+	p.Do(chromedp.SetUploadFiles(chromedp.CSS(selector), []string{path}))
+}
+
+// Save presses what saves a file, and returns where it lies then.
+func (p *Person) Save(words, name string) (path string) {
+	p.t.Helper()
+	path = filepath.Join(p.folder, name)
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		p.t.Fatal(err)
+	}
+	p.Press(words)
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		if _, err := os.Stat(path); err == nil { // a download has another name until it is whole
+			return path
+		}
+		p.Do(chromedp.Sleep(blink))
+	}
+	p.t.Fatalf("%s was not saved", name)
+	return ""
+}
+
+// Look sets the window's width in pixels and the colour scheme, and stills what
+// would move.
+func (p *Person) Look(width int64, scheme string) {
+	p.t.Helper()
+	p.Do(chromedp.EmulateViewport(width, height))
+	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}
+	if _, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Shoot writes the whole page as it looks wide and on a phone, light and dark.
+func (p *Person) Shoot(name string) {
+	p.t.Helper()
+	if p.shots == "" {
+		return
+	}
+	for _, width := range []int64{1280, 390} {
+		for _, scheme := range []string{"light", "dark"} {
+			p.Look(width, scheme)
+			p.picture(fmt.Sprintf("%s-%d-%s", name, width, scheme), chromedp.FullScreenshot(100))
+		}
+	}
+	p.Look(1280, "light")
+}
+
+// ShootWindow writes what fits into the window.
+func (p *Person) ShootWindow(name string, width int64, scheme string) {
+	p.t.Helper()
+	if p.shots == "" {
+		return
+	}
+	p.Look(width, scheme)
+	p.picture(name, chromedp.CaptureScreenshot())
+	p.Look(1280, "light")
+}
+
+func (p *Person) picture(name string, shoot chromedp.Action[[]byte]) {
+	p.t.Helper()
+	p.Until(`document.readyState === "complete"`)
+	Of[chromedp.Void](p, `scrollTo(0, 0)`)
+	png, err := chromedp.Run(p.ctx, shoot)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(p.shots, name+".png"), png, 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// quote is a string as a script has it.
+func quote(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return `""` // a string always has a form in JSON
+	}
+	return string(b)
+}
