@@ -47,7 +47,8 @@ mailer/policy            mailer/message mailer/cms mailer/smime vault/contacts v
 mailer/transport         - ; go-smtp go-imap/v2 go-sasl
 mailer/account           mailer/transport vault vault/sealed ; -
 mailer/outbox            mailer/transport vault/sealed ; -
-mailer                   mailer/body mailer/store mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/outbox vault vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/settings vault/book vault/journal ; -
+mailer                   mailer/body mailer/people mailer/store mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/outbox vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/contacts/form ; -
+mailer/people            mailer/store mailer/message mailer/smime mailer/policy vault vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/settings vault/book vault/journal ; -
 mailer/store             mailer/message mailer/transport vault/sealed vault/contacts/keyset mailer/cms mailer/policy ; -
 mailer/body              mailer/message mailer/smime mailer/policy vault/contacts/form ; -
 mailer/server            mailer/message ; go-smtp go-imap/v2 go-sasl
@@ -55,7 +56,7 @@ mailer/server/servertest - ; -
 tray/control             platform/localsock ; -
 tray/web                 tray/control tray/web/door ; -
 tray/web/door            - ; -
-tray/agent               platform platform/localsock platform/keychain mailer mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/control tray/web ; -
+tray/agent               platform platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/control tray/web ; -
 tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform ; -
 tray/demo/authority      - ; go-pkcs12
 cmd/countersign          tray/control platform platform/localsock ; cobra x/term

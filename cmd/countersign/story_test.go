@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"countersign/mailer/server/servertest"
+	"countersign/platform"
 	"countersign/platform/keychain"
 	"countersign/tray/agent"
 	"countersign/tray/demo"
@@ -93,7 +94,7 @@ func stories(open func(*authority.Authority) (office, error)) testscript.Params 
 		RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ends": ends, "await": await, "pick": pick, "post": post, "wire": wire, "revoke": revoke,
-			"ready": ready, "verified": verified, "absent": absent,
+			"ready": ready, "verified": verified, "newcode": newCode, "absent": absent, "gone": gone, "words": recoveryWords,
 		},
 	}
 }
@@ -287,17 +288,9 @@ func revoke(ts *testscript.TestScript, neg bool, args []string) {
 
 // ready NAME... does the first set-up of each, by the command line.
 func ready(ts *testscript.TestScript, neg bool, args []string) {
+	w := theWorld(ts)
 	for _, name := range args {
-		for _, line := range [][]string{
-			{"identity", "import", name + ".p12", "--password-file", "p12password"},
-			{"anchor", "add", "root.pem", "--yes"},
-			{"account", "add", theWorld(ts).people[name].Address, "--imap", ts.Getenv("IMAP"), "--smtp", ts.Getenv("SMTP"),
-				"--password-file", name + ".password", "--roots", "mail.pem", "--yes"},
-			{"settings", "set", "allow-private=yes"},
-		} {
-			ts.Check(ts.Exec(name, line...))
-		}
-		keepRecovery(ts, name)
+		ts.Check(furnish(runs(ts), w.mail, name, w.people[name].Address))
 	}
 }
 
@@ -306,30 +299,62 @@ func verified(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: verified NAME OTHER")
 	}
-	name, other := args[0], args[1]
-	mine, theirs := theWorld(ts).people[name].Address, theWorld(ts).people[other].Address
-	ts.Check(ts.Exec(name, "contact", "add", theirs, "--name", people[other].name, "--certificate", other+".pem"))
-	ts.Check(ts.Exec(name, "verify", "start", theirs))
-	await(ts, false, []string{`"incoming"`, other, "contact", "show", mine, "--json"})
-	pick(ts, false, []string{"CODE", "incoming.words"})
-	pick(ts, false, []string{"SAFETY", "incoming.mine"})
-	ts.Check(ts.Exec(name, "verify", "call", theirs, "--number", "+44 20 7946 0123", "--source", "directory",
-		"--code", ts.Getenv("CODE"), "--words", ts.Getenv("SAFETY")))
+	w := theWorld(ts)
+	ts.Check(verify(runs(ts), args[0], args[1], w.people[args[0]].Address, w.people[args[1]].Address))
 }
 
-// keepRecovery makes the recovery file and types two of its words back.
-func keepRecovery(ts *testscript.TestScript, name string) {
-	ts.Check(ts.Exec(name, "recovery", "make", "--json", "--out", name+".recovery"))
-	var made struct {
-		Words []string
-		Ask   []int
+// newcode OLD PROGRAM ARG... waits until the incoming test that the program prints has
+// another code than OLD, and puts it into CODE and, typed carelessly, into FORGIVING.
+func newCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: newcode OLD PROGRAM ARG...")
 	}
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &made))
-	line := []string{"recovery", "confirm"}
-	for _, n := range made.Ask {
-		line = append(line, made.Words[n-1])
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		pick(ts, false, []string{"CODE", "incoming.words"})
+		if ts.Getenv("CODE") != args[0] {
+			break
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no new test arrived")
+		}
 	}
-	ts.Check(ts.Exec(name, line...))
+	var typed []string
+	for _, word := range strings.Fields(ts.Getenv("CODE")) {
+		typed = append(typed, strings.ToUpper(word[:min(4, len(word))]))
+	}
+	ts.Setenv("FORGIVING", strings.Join(typed, " "))
+}
+
+// gone NAME waits until a person's agent has ended.
+func gone(ts *testscript.TestScript, neg bool, args []string) {
+	dirs, err := platform.FindDirs(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		lock, err := platform.Lock(dirs.Run)
+		if err == nil {
+			ts.Check(lock.Close())
+			return
+		}
+		if !errors.Is(err, platform.ErrRunning) || time.Now().After(deadline) {
+			ts.Fatalf("the agent of %s does not end: %v", args[0], err)
+		}
+	}
+}
+
+// words LIST A B puts the Ath and Bth word of a list into WORD1 and WORD2, and the
+// whole list into recovery.txt.
+func recoveryWords(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: words LIST A B")
+	}
+	list := strings.Fields(args[0])
+	for i, n := range args[1:] {
+		at, err := strconv.Atoi(n)
+		ts.Check(err)
+		ts.Setenv("WORD"+strconv.Itoa(i+1), list[at-1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("recovery.txt"), []byte(args[0]+"\n"), 0o600))
 }
 
 // absent TEXT FOLDER... fails if the text stands in any file below the folders.

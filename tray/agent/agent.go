@@ -25,6 +25,7 @@ import (
 	"countersign/mailer"
 	"countersign/mailer/account"
 	"countersign/mailer/outbox"
+	"countersign/mailer/people"
 	"countersign/platform"
 	"countersign/platform/keychain"
 	"countersign/platform/localsock"
@@ -136,10 +137,12 @@ func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 	}
 	box := &outbox.Box{DB: db, Clock: a.clock, Rand: o.Rand, Submit: a.submit}
 	a.mailer = &mailer.Mailer{
-		DB: db, Vault: a.vault, Book: a.book, Journal: a.journal, Outbox: box,
-		Drafts: &mailer.Drafts{DB: db, Clock: a.clock},
-		Check:  a.check, Settings: a.rules, HasAccount: a.hasAccount, Emit: a.emit,
-		Clock: a.clock, Rand: o.Rand, Zone: time.Local,
+		DB: db, Outbox: box, Drafts: &mailer.Drafts{DB: db, Clock: a.clock},
+		People: &people.People{
+			Vault: a.vault, Book: a.book, Journal: a.journal,
+			Check: a.check, Settings: a.rules, HasAccount: a.hasAccount, Emit: a.emit,
+			Clock: a.clock, Rand: o.Rand, Zone: time.Local,
+		},
 	}
 	box.Again, box.Changed = a.mailer.Again, a.mailer.Changed
 	if err := a.mailer.Open(); err != nil {
@@ -151,7 +154,7 @@ func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 // serve lays out what can be asked.
 func (a *Agent) serve(sim control.Simulation) {
 	a.svc = &control.Service{
-		Mail: letters{a}, Contacts: people{a}, Identities: identities{a}, Anchors: anchors{a}, Accounts: mailboxes{a},
+		Mail: letters{a}, Contacts: addressBook{a}, Identities: identities{a}, Anchors: anchors{a}, Accounts: mailboxes{a},
 		Journal: record{a}, Settings: preferences{a}, Events: a.events, Simulation: sim,
 	}
 }
@@ -167,7 +170,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	context.AfterFunc(a.stopped, func() { cancel(nil) })
 	var running sync.WaitGroup
 	for name, work := range map[string]func(context.Context) error{
-		"the socket": a.answer, "the page": a.showPage, "the outbox": a.mailer.Outbox.Run, "the mailboxes": a.fetchAll, "the journal": a.keepJournal,
+		"the socket": a.answer, "the page": a.showPage, "the outbox": a.mailer.Outbox.Run, "the mailboxes": a.fetchAll,
+		"the journal": a.keepJournal, "revocation lists": a.prefetch,
 	} {
 		running.Go(func() {
 			if err := work(ctx); err != nil && ctx.Err() == nil {
@@ -243,6 +247,28 @@ func (a *Agent) check(ctx context.Context, q trust.Question, fetch bool) trust.V
 		policy.RevocationHosts = nil
 	}
 	return a.checker.Check(ctx, q, discover.Rules{Chosen: fetch, AllowPrivate: prefs.AllowPrivate, Hosts: policy.RevocationHosts})
+}
+
+// prefetch renews revocation lists before they run out, so that sending never waits
+// for one.
+func (a *Agent) prefetch(ctx context.Context) error {
+	hour := time.NewTicker(time.Hour)
+	defer hour.Stop()
+	for {
+		select {
+		case <-hour.C:
+			prefs, policy, err := a.rules(ctx)
+			if err != nil {
+				continue // shown in the status; the lists can wait
+			}
+			err = a.checker.Prefetch(ctx, discover.Rules{AllowPrivate: prefs.AllowPrivate, Hosts: policy.RevocationHosts})
+			if err != nil && ctx.Err() == nil {
+				a.log.Warn("renewing revocation lists", "error", err)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // note writes a line into the journal.

@@ -9,8 +9,8 @@ import (
 	"countersign/vault/contacts/keyset"
 )
 
-// people answers control.Contacts.
-type people struct{ *Agent }
+// addressBook answers control.Contacts.
+type addressBook struct{ *Agent }
 
 func contact(c mailer.Contact) control.Contact {
 	v := control.Contact{
@@ -46,13 +46,13 @@ func one(c mailer.Contact, err error) (control.Contact, error) {
 }
 
 // List finds people by the beginnings of words, or lists all.
-func (s people) List(ctx context.Context, q control.SearchQuery) ([]control.Contact, error) {
+func (s addressBook) List(ctx context.Context, q control.SearchQuery) ([]control.Contact, error) {
 	list, err := s.mailer.Contacts(ctx, q.Text, atMost(q.Limit))
 	return each(list, contact), words(err)
 }
 
 // Show returns one person, with the words of the call while a test is running.
-func (s people) Show(ctx context.Context, q control.ContactQuery) (control.Contact, error) {
+func (s addressBook) Show(ctx context.Context, q control.ContactQuery) (control.Contact, error) {
 	c, err := s.mailer.Contact(ctx, q.Address)
 	if err != nil {
 		return control.Contact{}, words(err)
@@ -74,32 +74,32 @@ func (s people) Show(ctx context.Context, q control.ContactQuery) (control.Conta
 }
 
 // Add makes a contact, or changes one that is there.
-func (s people) Add(ctx context.Context, n control.NewContact) (control.Contact, error) {
+func (s addressBook) Add(ctx context.Context, n control.NewContact) (control.Contact, error) {
 	return one(s.mailer.AddContact(ctx, mailer.NewContact(n)))
 }
 
 // Remove takes somebody out of the address book.
-func (s people) Remove(ctx context.Context, q control.ContactQuery) (control.None, error) {
+func (s addressBook) Remove(ctx context.Context, q control.ContactQuery) (control.None, error) {
 	return control.None{}, words(s.mailer.RemoveContact(ctx, q.Address))
 }
 
 // Invite sends the fixed invitation.
-func (s people) Invite(ctx context.Context, q control.ContactQuery) (control.Contact, error) {
+func (s addressBook) Invite(ctx context.Context, q control.ContactQuery) (control.Contact, error) {
 	return one(s.mailer.Invite(ctx, q.Address))
 }
 
 // StartTest sends the fixed test message.
-func (s people) StartTest(ctx context.Context, o control.TestOrder) (control.Contact, error) {
+func (s addressBook) StartTest(ctx context.Context, o control.TestOrder) (control.Contact, error) {
 	return one(s.mailer.StartTest(ctx, o.Address, o.Candidate))
 }
 
 // Answer answers the test that this person sent.
-func (s people) Answer(ctx context.Context, q control.ContactQuery) (control.Contact, error) {
+func (s addressBook) Answer(ctx context.Context, q control.ContactQuery) (control.Contact, error) {
 	return one(s.mailer.Answer(ctx, q.Address))
 }
 
 // Call records what was heard on a call that the user placed.
-func (s people) Call(ctx context.Context, r control.CallReport) (control.CallResult, error) {
+func (s addressBook) Call(ctx context.Context, r control.CallReport) (control.CallResult, error) {
 	got, err := s.mailer.Call(ctx, r.Address, contacts.CallReport{
 		Number: r.Number, Source: contacts.Source(r.Source), Code: r.Code, Words: r.Words,
 		Fingerprints: r.Fingerprint, Reader: r.Reader, Wrong: r.Wrong,
@@ -111,34 +111,34 @@ func (s people) Call(ctx context.Context, r control.CallReport) (control.CallRes
 }
 
 // Misheard leaves the state mismatch.
-func (s people) Misheard(ctx context.Context, q control.ContactQuery) (control.Contact, error) {
+func (s addressBook) Misheard(ctx context.Context, q control.ContactQuery) (control.Contact, error) {
 	return one(s.mailer.Misheard(ctx, q.Address))
 }
 
 // Suspend stops sending to a verified contact.
-func (s people) Suspend(ctx context.Context, q control.ContactQuery) (control.Contact, error) {
+func (s addressBook) Suspend(ctx context.Context, q control.ContactQuery) (control.Contact, error) {
 	return one(s.mailer.Suspend(ctx, q.Address))
 }
 
 // Mine returns what the user reads out when somebody verifies them.
-func (s people) Mine(ctx context.Context, _ control.None) (control.OwnWords, error) {
+func (s addressBook) Mine(ctx context.Context, _ control.None) (control.OwnWords, error) {
 	own, err := s.mailer.Mine(ctx)
 	return control.OwnWords(own), words(err)
 }
 
 // WordList returns the words that codes and safety words are made of.
-func (s people) WordList(context.Context, control.None) ([]string, error) {
+func (s addressBook) WordList(context.Context, control.None) ([]string, error) {
 	list := keyset.Words()
 	return list[:], nil
 }
 
 // Programs returns the clicks to say aloud for other mail programs.
-func (s people) Programs(context.Context, control.None) ([]control.Program, error) {
+func (s addressBook) Programs(context.Context, control.None) ([]control.Program, error) {
 	return each(contacts.Programs(), func(p contacts.Program) control.Program { return control.Program(p) }), nil
 }
 
 // StartOver begins the signed records of the address book anew.
-func (s people) StartOver(ctx context.Context, _ control.None) (control.None, error) {
+func (s addressBook) StartOver(ctx context.Context, _ control.None) (control.None, error) {
 	if err := s.note(ctx, "address-book", "", "The user began the records of the address book anew."); err != nil {
 		return control.None{}, err
 	}

@@ -36,7 +36,7 @@ func Main(work int) int {
 	var f flags
 	set := flag.NewFlagSet("countersign-agent", flag.ContinueOnError)
 	set.StringVar(&f.home, "home", "", "keep the whole profile in this `folder` (or COUNTERSIGN_HOME)")
-	set.StringVar(&f.keychain, "keychain", "system", "where private keys are kept: `system or file`")
+	set.StringVar(&f.keychain, "keychain", "", "where private keys are kept: `system or file`; a profile that began with a file goes on with it")
 	set.StringVar(&f.passphrase, "passphrase-file", "", "the `file` that holds the file keychain's passphrase; - reads a line from standard input")
 	set.BoolVar(&f.headless, "headless", false, "open no browser")
 	set.StringVar(&f.restore, "restore", "", "bring a profile back from this recovery `file`, and end; its eight words come by standard input")
@@ -95,8 +95,12 @@ func run(ctx context.Context, f flags, work int) error {
 
 // openKeychain opens the place of the private keys.
 func openKeychain(ctx context.Context, f flags, dirs platform.Dirs, work int) (keychain.Store, error) {
+	path := filepath.Join(dirs.Data, "keychain.age")
+	if _, err := os.Lstat(path); err == nil && f.keychain == "" {
+		f.keychain = "file"
+	}
 	switch f.keychain {
-	case "system":
+	case "", "system":
 		ctx, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
 		store, err := keychain.OpenSystem(ctx, dirs.Data)
@@ -112,7 +116,7 @@ func openKeychain(ctx context.Context, f flags, dirs platform.Dirs, work int) (k
 		if err != nil {
 			return nil, err
 		}
-		return keychain.OpenFile(filepath.Join(dirs.Data, "keychain.age"), passphrase, work)
+		return keychain.OpenFile(path, passphrase, work)
 	}
 	return nil, fmt.Errorf("--keychain is system or file, not %q", f.keychain)
 }
