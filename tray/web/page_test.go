@@ -25,14 +25,14 @@ type guest struct {
 	client *http.Client
 }
 
-// open serves a clinic's page and signs a guest in.
-func open(t *testing.T, demo bool) *guest {
+// serve serves a clinic's page, under a host name or under a path.
+func serve(t *testing.T, demo, named bool) *guest {
 	t.Helper()
-	g := &guest{t: t, clinic: newClinic()}
+	g := &guest{t: t, clinic: newClinic(), client: http.DefaultClient}
 	var err error
 	g.page, err = New(g.clinic.service(demo), Options{
 		PeerIsMe: func(net.Conn) (bool, error) { return true, nil },
-		Resolves: func(context.Context) bool { return false },
+		Resolves: func(context.Context) bool { return named },
 		Clock:    func() time.Time { return monday }, Zone: time.UTC,
 	})
 	if err != nil {
@@ -42,6 +42,7 @@ func open(t *testing.T, demo bool) *guest {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.origin = "http://" + l.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.page.Serve(ctx, l) }()
@@ -51,12 +52,18 @@ func open(t *testing.T, demo bool) *guest {
 			t.Error(err)
 		}
 	})
+	return g
+}
+
+// open serves a clinic's page and signs a guest in.
+func open(t *testing.T, demo bool) *guest {
+	t.Helper()
+	g := serve(t, demo, false)
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.client = &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	g.origin = "http://" + l.Addr().String()
 	g.base = g.origin + g.page.Base()
 	g.do("GET", g.page.Address(), "", nil)
 	_, body := g.get("settings")
