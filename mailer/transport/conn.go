@@ -1,8 +1,6 @@
 package transport
 
 import (
-	"bytes"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -18,17 +16,10 @@ import (
 // trickle holds a connection. The caller's own slowness costs the server nothing.
 //
 // Bytes: a budget, set with each command, of what may be said in answer to it.
-//
-// Brackets: the IMAP library descends into nested lists without a bound, and a
-// stack that overflows ends the process. So the opening brackets of an answer are
-// counted, those in a message that was asked for excepted.
-const (
-	minRate     = 256  // bytes a second
-	maxBrackets = 8000 // above 4,096, the part of a message that may be read ahead of allow
-)
+const minRate = 256 // bytes a second
 
 // conn is an established TLS connection. Reads come from one goroutine, writes
-// from one other, expect and allow from any.
+// from one other, everything else from any.
 type conn struct {
 	net.Conn
 
@@ -37,30 +28,33 @@ type conn struct {
 	patience time.Duration // the full allowance; 0 waits for ever
 	left     time.Duration // what is left of it
 	budget   int64         // bytes that may still come
-	literal  int64         // of them, bytes of a message
-	brackets int           // opened since the answer began
+	messages int           // and, beside them, messages
 	since    time.Time     // when the running Read began to use up the allowance
-	next     error         // to fail with when what came before it has been read
-	failed   error         // the first failure of the line
 }
 
 // expect begins a new answer: at most patience of silence (0: for ever) and
 // budget bytes. It also counts for a Read that is waiting already.
-func (c *conn) expect(patience time.Duration, budget int64) {
+func (c *conn) expect(patience time.Duration, budget int64) { c.expectMessages(patience, budget, 0) }
+
+// expectMessages is expect where up to n messages may come beside the budget.
+func (c *conn) expectMessages(patience time.Duration, budget int64, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.patience, c.left, c.since = patience, patience, time.Now()
-	c.budget, c.literal, c.brackets = budget, 0, 0
+	c.budget, c.messages = budget, n
 	c.arm()
 }
 
-// allow adds a message of n bytes to the running answer.
-func (c *conn) allow(n int64) {
+// admit adds a message of size bytes to what may come, if one is expected.
+func (c *conn) admit(size int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.budget += n
-	c.literal += n
-	c.brackets = 0
+	if c.messages == 0 {
+		return false
+	}
+	c.messages--
+	c.budget += size
+	return true
 }
 
 func (c *conn) arm() {
@@ -71,13 +65,7 @@ func (c *conn) arm() {
 	c.Conn.SetReadDeadline(deadline)
 }
 
-// Read reads what the server says, within the allowance and the budget. After the
-// first failure there are no others.
-//
-// Within a message that was asked for a failure is not returned but made up for
-// with zeros until the message's end: the IMAP library's goroutine would read on
-// beside the one that drains the message. Whoever takes the message asks for the
-// cause after each read (see [exactly]).
+// Read reads what the server says, within the allowance and the budget.
 func (c *conn) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,57 +75,18 @@ func (c *conn) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	if c.budget <= 0 {
-		c.next = errFlood
+		return 0, errFlood
 	}
-	if c.fail(c.next); c.failed != nil {
-		return c.pad(p)
-	}
-	if int64(len(p)) > c.budget {
-		p = p[:c.budget]
-	}
+	p = p[:min(int64(len(p)), c.budget)]
 	c.since = time.Now()
 	c.arm()
 	c.mu.Unlock()
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
-
 	c.budget -= int64(n)
 	earned := time.Duration(n) * time.Second / minRate
 	c.left = min(c.patience, c.left-time.Since(c.since)+earned)
-	message := min(int64(n), c.literal)
-	c.literal -= message
-	c.next = err
-	if c.brackets += bytes.Count(p[message:n], []byte("(")); c.brackets > maxBrackets {
-		n, c.next = 0, errFlood
-	}
-	if n > 0 {
-		return n, nil
-	}
-	c.fail(c.next)
-	return c.pad(p)
-}
-
-func (c *conn) pad(p []byte) (int, error) {
-	n := int(min(int64(len(p)), c.literal))
-	if n == 0 {
-		return 0, c.failed
-	}
-	clear(p[:n])
-	c.literal -= int64(n)
-	return n, nil
-}
-
-func (c *conn) fail(err error) {
-	if c.failed == nil {
-		c.failed = err
-	}
-}
-
-// cause returns the first failure of the line, if there was one.
-func (c *conn) cause() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.failed
+	return n, err
 }
 
 // Write sends p; the server has the allowance to take it.
@@ -154,9 +103,6 @@ func (c *conn) Write(p []byte) (int, error) {
 		n, err := c.Conn.Write(p[:min(len(p), piece)])
 		total += n
 		if p = p[n:]; err != nil || len(p) == 0 {
-			c.mu.Lock()
-			c.fail(err)
-			c.mu.Unlock()
 			return total, err
 		}
 	}
@@ -175,32 +121,4 @@ func (c *conn) cut() {
 		return
 	}
 	c.Conn.Close()
-}
-
-// exactly reads a message of left bytes from the library, and nothing that did not
-// come over the line. The library takes a connection that closes within a message
-// for the message's end.
-type exactly struct {
-	r    io.Reader
-	line *conn
-	left int64
-}
-
-func (e *exactly) Read(p []byte) (int, error) {
-	if e.left == 0 {
-		return 0, io.EOF
-	}
-	n, err := e.r.Read(p[:min(int64(len(p)), e.left)])
-	e.left -= int64(n)
-	switch cause := e.line.cause(); {
-	case cause == io.EOF:
-		return 0, io.ErrUnexpectedEOF
-	case cause != nil:
-		return 0, cause
-	case err == io.EOF && e.left > 0:
-		return n, io.ErrUnexpectedEOF
-	case err == io.EOF:
-		return n, nil
-	}
-	return n, err
 }

@@ -15,7 +15,7 @@ import (
 // with the message and a reader of its bytes, as they travelled. When it returns nil the
 // message counts as accepted; when it returns an error Fetch ends with that
 // error, and the next Fetch begins with the same message. What each leaves unread
-// is read to the end for it.
+// is read to the end for it; it must not use the Mailbox itself.
 //
 // If the mailbox was renumbered (another UIDVALIDITY), it is read from its
 // beginning: the caller knows what it had by the bytes. A connection that breaks
@@ -91,7 +91,7 @@ func (m *Mailbox) list(above uint32) ([]Arrival, error) {
 	}
 	for high := inbox.NumMessages; high > 0; {
 		low := max(1, int64(high)-listMessages+1)
-		described, err := m.describe(uint32(low), high)
+		described, err := m.describe(imap.SeqSet{{Start: uint32(low), Stop: high}})
 		if err != nil {
 			return nil, err
 		}
@@ -106,10 +106,8 @@ func (m *Mailbox) list(above uint32) ([]Arrival, error) {
 	return slices.CompactFunc(found, func(a, b Arrival) bool { return a.UID == b.UID }), nil
 }
 
-func (m *Mailbox) describe(low, high uint32) ([]Arrival, error) {
+func (m *Mailbox) describe(set imap.NumSet) ([]Arrival, error) {
 	m.expect()
-	var set imap.SeqSet
-	set.AddRange(low, high)
 	command := m.client.Fetch(set, &imap.FetchOptions{UID: true, Flags: true, RFC822Size: true})
 	var described []Arrival
 	for message := command.Next(); message != nil; message = command.Next() {
@@ -138,7 +136,7 @@ func (m *Mailbox) batch(ctx context.Context, f *Fetched, wanted []Arrival, each 
 	for _, a := range wanted {
 		set.AddNum(imap.UID(a.UID))
 	}
-	m.expect()
+	m.conn.expectMessages(m.reply(), imapBudget, len(wanted))
 	command := m.client.Fetch(set, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}})
 	had := make(map[uint32]bool, len(wanted))
 	for data := command.Next(); data != nil; data = command.Next() {
@@ -154,7 +152,30 @@ func (m *Mailbox) batch(ctx context.Context, f *Fetched, wanted []Arrival, each 
 	if err := command.Close(); err != nil {
 		return err
 	}
-	f.Position.UID = wanted[len(wanted)-1].UID // those not given have been deleted meanwhile
+	return m.missing(f, wanted, had)
+}
+
+// missing looks after the messages that were asked for and not given: most have been
+// deleted meanwhile, but one that is there all the same must not be passed over in
+// silence.
+func (m *Mailbox) missing(f *Fetched, wanted []Arrival, had map[uint32]bool) error {
+	var set imap.UIDSet
+	for _, w := range wanted {
+		if !had[w.UID] {
+			set.AddNum(imap.UID(w.UID))
+		}
+	}
+	if len(set) > 0 {
+		there, err := m.describe(set)
+		if err != nil {
+			return err
+		}
+		for _, a := range there {
+			f.Left = append(f.Left, Left{Position: a.Position, Size: a.Size,
+				Says: "A message was left on " + m.server.Host + ", which describes it but does not give it."})
+		}
+	}
+	f.Position.UID = wanted[len(wanted)-1].UID
 	return nil
 }
 
@@ -189,7 +210,6 @@ func (m *Mailbox) message(f *Fetched, data *imapclient.FetchMessageData, wanted 
 				f.reach(wanted, had)
 				return errFlood
 			}
-			m.conn.allow(a.Size)
 			if err := m.give(a, item.Literal, each); err != nil {
 				had[a.UID] = false
 				return err

@@ -126,9 +126,22 @@ func TestOddServers(t *testing.T) {
 		}
 	}
 	for name, s := range map[string]letters{
-		"an unknown answer": {bodies: ones, give: once(func(l *line) bool { l.say("* VANISHED 41,43:116"); return true })},
-		"an unknown item":   {bodies: ones, give: once(func(l *line) bool { l.say("* 1 FETCH (X-GM-MSGID 1278455344230334865)"); return true })},
-		"hangs up":          {bodies: ones, give: once(func(l *line) bool { l.Conn.Close(); return false })},
+		"unknown answers": {bodies: ones, give: func(l *line, uid int, body string) bool {
+			l.say("* VANISHED 41,43:116\r\n* XYZZY\r\n* LIST () \"/\" {5}\r\n* OK\n {3}\r\nabc (\r\n* 1 FETCH (X-GM-MSGID 1278455344230334865)")
+			l.give(uid, body)
+			return true
+		}},
+		"nested": {bodies: ones, give: func(l *line, uid int, body string) bool {
+			l.say("* 1 FETCH (UID 1 BODYSTRUCTURE %s", strings.Repeat("(", 10_000))
+			l.give(uid, body)
+			return true
+		}},
+		"capabilities": {bodies: ones, give: func(l *line, uid int, body string) bool {
+			l.say("* CAPABILITY(\r\n* CAPABILITY IMAP4rev1 (\r\n* 5 CAPABILITY (")
+			l.give(uid, body)
+			return true
+		}},
+		"hangs up": {bodies: ones, give: once(func(l *line) bool { l.Conn.Close(); return false })},
 		"hangs up within a message": {bodies: ones, give: once(func(l *line) bool {
 			l.say("* 2 FETCH (UID 2 BODY[] {20}\r\nX-Test: b\r\n")
 			l.Conn.Close() // with TLS's own farewell: to the library it looks complete
@@ -150,6 +163,16 @@ func TestOddServers(t *testing.T) {
 		}},
 		"twice":             {bodies: ones, give: func(l *line, uid int, body string) bool { l.give(uid, body); l.give(uid, body); return true }},
 		"one nobody wanted": {bodies: ones, give: func(l *line, uid int, body string) bool { l.give(uid, body); l.give(uid+100, body); return true }},
+		"odd end": {bodies: ones, give: func(l *line, uid int, body string) bool {
+			l.say("* 1 FETCH (UID %d BODY[] {%d}\r\n%s ENVELOPE (((", uid, len(body), body)
+			return true
+		}},
+		"messages without end": {bodies: ones, give: func(l *line, uid int, body string) bool {
+			for range 100 {
+				l.give(uid, body)
+			}
+			return true
+		}},
 		"flags in between": {bodies: ones, give: func(l *line, uid int, body string) bool {
 			l.say("* 1 FETCH (FLAGS (\\Seen))")
 			l.give(uid, body)
@@ -178,9 +201,14 @@ func TestMessagesThatAreNone(t *testing.T) {
 		new    int
 		left   int
 	}{
-		"empty":             {letters{bodies: []string{"", "X-Test: b\r\n\r\n"}}, "|X-Test: b\r\n\r\n", 2, 0},
-		"NIL":               {letters{bodies: three(), give: func(l *line, uid int, _ string) bool { l.say("* 1 FETCH (UID %d BODY[] NIL)", uid); return true }}, "", 0, 0},
-		"deleted meanwhile": {letters{bodies: three(), give: func(*line, int, string) bool { return true }}, "", 0, 0},
+		"empty":     {letters{bodies: []string{"", "X-Test: b\r\n\r\n"}}, "|X-Test: b\r\n\r\n", 2, 0},
+		"NIL":       {letters{bodies: three(), give: func(l *line, uid int, _ string) bool { l.say("* 1 FETCH (UID %d BODY[] NIL)", uid); return true }}, "", 0, 3},
+		"not given": {letters{bodies: three(), give: func(*line, int, string) bool { return true }}, "", 0, 3},
+		"deleted meanwhile": {letters{bodies: three(), give: func(*line, int, string) bool { return true }, list: func(l *line, uid, size int) {
+			if !l.f.heard("BODY.PEEK") {
+				l.say("* %d FETCH (UID %d RFC822.SIZE %d)", uid, uid, size)
+			}
+		}}, "", 0, 0},
 		"the last there can be": {letters{bodies: three(), list: func(l *line, uid, size int) {
 			if uid == 1 {
 				l.say("* 1 FETCH (UID 4294967295 RFC822.SIZE 3)")
@@ -227,9 +255,10 @@ func TestHopelessServers(t *testing.T) {
 			io.Copy(io.Discard, l.Reader)
 			return false
 		}, transport.Interrupted},
-		"a foreign word":  {func(l *line, _ int, _ string) bool { l.say("* XYZZY"); return true }, transport.NotUnderstood},
-		"floods":          {func(l *line, _ int, _ string) bool { return flood(l) }, transport.NotUnderstood},
-		"an endless word": {func(l *line, _ int, _ string) bool { io.Copy(l.Conn, &repeat{line: "x", left: 1 << 40}); return false }, transport.NotUnderstood},
+		"a stray word":     {func(l *line, _ int, _ string) bool { l.say("XYZZY"); return true }, transport.NotUnderstood},
+		"odd capabilities": {func(l *line, _ int, _ string) bool { l.say("* OK [CAPABILITY IMAP4rev1 (AUTH=PLAIN)] hm"); return true }, transport.NotUnderstood},
+		"floods":           {func(l *line, _ int, _ string) bool { return flood(l) }, transport.NotUnderstood},
+		"an endless word":  {func(l *line, _ int, _ string) bool { io.Copy(l.Conn, &repeat{line: "x", left: 1 << 40}); return false }, transport.NotUnderstood},
 		"deep brackets": {func(l *line, _ int, _ string) bool {
 			l.say("* 2 FETCH (UID 2 BODYSTRUCTURE %s", strings.Repeat("(", 100_000))
 			return true
@@ -381,4 +410,80 @@ func TestWaitOnABrokenLine(t *testing.T) {
 	if fetched, err := m.Fetch(t.Context(), transport.Position{}, new(got).take); err != nil || fetched.New != 3 {
 		t.Errorf("%+v, %v", fetched, err)
 	}
+}
+
+// TestDeadConnection: a connection that died while nobody looked costs nothing.
+func TestDeadConnection(t *testing.T) {
+	for name, use := range map[string]func(*transport.Mailbox) error{
+		"fetch": func(m *transport.Mailbox) error {
+			f, err := m.Fetch(t.Context(), transport.Position{}, new(got).take)
+			if f.New != 3 && err == nil {
+				err = fmt.Errorf("%d came", f.New)
+			}
+			return err
+		},
+		"seen": func(m *transport.Mailbox) error {
+			return m.MarkSeen(t.Context(), transport.Position{Validity: 7, UID: 1})
+		},
+	} {
+		dead := make(chan struct{})
+		f := serve(t, false, imapTalk(offers, func(l *line, tag, command string) bool {
+			done := letters{bodies: three()}.talk(l, tag, command)
+			if l.n == 0 && strings.HasPrefix(command, "SELECT") {
+				l.Conn.Close()
+				close(dead)
+			}
+			return done
+		}))
+		m, err := quick().DialMailbox(t.Context(), f.Server, me)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-dead
+		if err := use(m); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		m.Close()
+	}
+}
+
+// FuzzMailbox lets a server answer each line with anything.
+func FuzzMailbox(f *testing.F) {
+	f.Add("* OK hi\x00* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\nT1 OK\x00T2 OK\r\n* CAPABILITY IMAP4rev1\r\n\x00T3 OK")
+	f.Add("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] hi\x00* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR IDLE\r\nT1 OK\x00T2 OK [CAPABILITY IMAP4rev1] in\x00" +
+		"* 2 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\nT3 OK\x00T4 OK\x00* 1 FETCH (UID 1 FLAGS (\\Seen) RFC822.SIZE 3)\r\n* 2 FETCH (UID 2 RFC822.SIZE 0)\r\nT5 OK\x00" +
+		"* 1 FETCH (UID 1 BODY[] {3}\r\nabc)\r\n* 2 FETCH (UID 2 BODY[] NIL)\r\nT6 OK\x00T7 OK")
+	f.Add("* PREAUTH hi\x00* BYE\r\n\x00+ what\x00* 1 FETCH (BODYSTRUCTURE ((((((((((\x00* OK [CLOSED]")
+	f.Fuzz(func(t *testing.T, script string) {
+		answers := strings.Split(script, "\x00")
+		server := serve(t, false, func(l *line) {
+			for _, a := range answers {
+				l.say("%s", a)
+				if l.hear() == gone {
+					return
+				}
+			}
+		})
+		d := transport.Dialer{Connect: time.Second, Reply: 30 * time.Millisecond, MaxMessage: 1 << 20}
+		m, err := d.DialMailbox(t.Context(), server.Server, me)
+		if err != nil {
+			if kind(err) == "" {
+				t.Errorf("not an *Error: %v", err)
+			}
+			return
+		}
+		defer m.Close()
+		n := 0
+		f, err := m.Fetch(t.Context(), transport.Position{}, func(a transport.Arrival, r io.Reader) error {
+			raw, err := io.ReadAll(r)
+			if err == nil && int64(len(raw)) != a.Size {
+				t.Errorf("%d bytes of %d", len(raw), a.Size)
+			}
+			n++
+			return err
+		})
+		if err != nil && kind(err) == "" || f.New > n {
+			t.Errorf("%+v, %v", f, err)
+		}
+	})
 }

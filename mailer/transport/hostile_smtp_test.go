@@ -56,6 +56,8 @@ func TestSubmissionAnswers(t *testing.T) {
 		"relay":            {map[string]string{"RCPT": "554 5.7.1 relay access denied"}, "", transport.Failed, "does not let you send to this address"},
 		"bare code":        {map[string]string{"RCPT": "550 "}, "", transport.Failed, "localhost refused this address for good."},
 		"greylisted":       {map[string]string{"RCPT": "450 4.7.1 again in a while"}, "", transport.Waiting, "cannot take mail for this address now"},
+		"too many":         {map[string]string{"RCPT": "552 too many recipients"}, "", transport.Waiting, "cannot take mail for this address now"},
+		"too much for one": {map[string]string{"RCPT": "552 5.2.2 quota exceeded"}, "", transport.Failed, "is full"},
 		"going down":       {map[string]string{"RCPT": "421 4.3.2 going down"}, transport.Refused, transport.Waiting, "had to stop"},
 		"no data":          {map[string]string{"DATA": "451 4.3.0 oh"}, transport.Refused, transport.Waiting, "cannot take the message now"},
 		"spam":             {map[string]string{".": "550 5.7.1 looks like spam"}, transport.Refused, transport.Failed, "does not let you send this message. It said: “looks like spam”."},
@@ -162,6 +164,20 @@ func (f readerFunc) Read([]byte) (int, error) {
 		return 0, err
 	}
 	return 0, io.EOF
+}
+
+// TestServerGoesAway: a server that closes in the middle of a message has not taken it.
+func TestServerGoesAway(t *testing.T) {
+	f := serve(t, false, func(l *line) {
+		for _, s := range []string{"220 here", "250-here\r\n250 AUTH PLAIN", "235 fine", "250 fine", "250 fine", "354 go on", ""} {
+			l.say("%s", s)
+			l.hear()
+		}
+	})
+	result, err := quick().Submit(t.Context(), f.Server, me, "alice@mail.test", []string{"bob@mail.test"}, pattern{lines: 1_000_000})
+	if kind(err) != transport.Interrupted || result.Uncertain || result.Recipients[0].State != transport.Waiting {
+		t.Errorf("%+v, %v", result, err)
+	}
 }
 
 // TestNothingInTheClear: where STARTTLS is not offered, refused or followed by words
@@ -272,6 +288,18 @@ func TestPatience(t *testing.T) {
 	defer cancel()
 	if err := quick().SignIn(ctx, f.Server, me); kind(err) != transport.Stopped || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the caller's time is over: %v", err)
+	}
+}
+
+func TestUnsendablePassword(t *testing.T) {
+	smtp, imap := serve(t, false, smtpTalk(nil)), serve(t, false, imapTalk(offers, nil))
+	for _, as := range []transport.Credential{{User: "a\x00b", Password: "x"}, {User: "a", Password: "x\r\ny"}} {
+		_, err := quick().DialMailbox(t.Context(), imap.Server, as)
+		for _, err := range []error{err, quick().SignIn(t.Context(), smtp.Server, as)} {
+			if kind(err) != transport.SignIn || smtp.heard("AUTH") || imap.heard("AUTH") {
+				t.Errorf("%v", err)
+			}
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -56,7 +55,7 @@ type Mailbox struct {
 	as      Credential
 	arrived chan struct{} // the number of messages changed
 
-	conn     *conn // nil where not connected
+	conn     *gate // nil where not connected
 	client   *imapclient.Client
 	validity uint32
 }
@@ -75,7 +74,7 @@ func (m *Mailbox) Close() error {
 	if m.conn == nil {
 		return nil
 	}
-	m.conn.expect(or(m.d.Connect, defaultConnect)/10, imapBudget)
+	m.hurry(m.conn)()
 	m.client.Logout().Wait()
 	m.drop()
 	return nil
@@ -125,7 +124,8 @@ func (m *Mailbox) connect(ctx context.Context) error {
 	release := context.AfterFunc(ctx, c.cut)
 	defer release()
 	c.expect(m.reply(), imapBudget)
-	m.conn, m.client = c, imapclient.New(c, &imapclient.Options{
+	m.conn = newGate(c, or(m.d.MaxMessage, defaultMaxMessage))
+	m.client = imapclient.New(m.conn, &imapclient.Options{
 		UnilateralDataHandler: &imapclient.UnilateralDataHandler{Mailbox: m.notice},
 	})
 	if err := m.enter(ctx); err != nil {
@@ -186,21 +186,20 @@ func (m *Mailbox) enter(ctx context.Context) error {
 
 func (m *Mailbox) signIn(ctx context.Context, offers imap.CapSet) error {
 	host := m.server.Host
-	if !secured(m.conn) {
+	if !secured(m.conn.conn) {
 		return fail(NoTLS, nil, "The connection to %s is not protected, so no password was sent.", host)
 	}
 	m.expect()
 	user, password := m.as.User, string(m.as.Password)
-	var err error
+	err := m.as.check()
 	switch {
+	case err != nil:
+		return err
 	case offers.Has("AUTH=PLAIN"):
 		err = m.client.Authenticate(sasl.NewPlainClient("", user, password))
 	case offers.Has("AUTH=LOGIN"):
 		err = m.client.Authenticate(&loginClient{user: user, password: password})
 	case !offers.Has(imap.CapLoginDisabled):
-		if strings.ContainsAny(user+password, "\x00\r\n") {
-			return fail(SignIn, nil, "The user name or password holds a character that cannot be sent.")
-		}
 		err = m.client.Login(user, password).Wait()
 	default:
 		return fail(NoSignIn, nil, "%s offers no way of signing in with a password.", host)
@@ -240,7 +239,7 @@ func (m *Mailbox) drop() {
 // MarkSeen marks messages as read on the server. Messages of another UIDVALIDITY
 // are not there any more and are left alone.
 func (m *Mailbox) MarkSeen(ctx context.Context, messages ...Position) error {
-	return m.during(ctx, func() error {
+	mark := func() error {
 		var set imap.UIDSet
 		for _, p := range messages {
 			if p.Validity == m.validity && p.UID != 0 {
@@ -252,7 +251,13 @@ func (m *Mailbox) MarkSeen(ctx context.Context, messages ...Position) error {
 		}
 		m.expect()
 		return m.client.Store(set, &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagSeen}}, nil).Close()
-	})
+	}
+	err := m.during(ctx, mark)
+	var failure *Error
+	if errors.As(err, &failure) && failure.Kind == Interrupted { // the connection may have been dead before
+		err = m.during(ctx, mark)
+	}
+	return err
 }
 
 // Wait returns nil when something new may have arrived, or after limit, whichever
@@ -268,7 +273,7 @@ func (m *Mailbox) Wait(ctx context.Context, limit time.Duration) error {
 		return err
 	}
 	return m.during(context.WithoutCancel(ctx), func() error {
-		release := context.AfterFunc(ctx, m.hurry)
+		release := context.AfterFunc(ctx, m.hurry(m.conn))
 		defer release()
 		if !m.client.Caps().Has(imap.CapIdle) {
 			return m.await(ctx, timer.C)
@@ -282,7 +287,7 @@ func (m *Mailbox) Wait(ctx context.Context, limit time.Duration) error {
 		ended := m.await(ctx, timer.C)
 		m.expect()
 		if ctx.Err() != nil {
-			m.hurry()
+			m.hurry(m.conn)()
 		}
 		if err := errors.Join(idle.Close(), idle.Wait()); err != nil {
 			return err
@@ -292,7 +297,9 @@ func (m *Mailbox) Wait(ctx context.Context, limit time.Duration) error {
 }
 
 // hurry gives the server little time for what is under way.
-func (m *Mailbox) hurry() { m.conn.expect(or(m.d.Connect, defaultConnect)/10, imapBudget) }
+func (m *Mailbox) hurry(c *gate) func() {
+	return func() { c.expect(or(m.d.Connect, defaultConnect)/10, imapBudget) }
+}
 
 func (m *Mailbox) await(ctx context.Context, over <-chan time.Time) error {
 	select {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"countersign/mailer/server/servertest"
 	"countersign/mailer/transport"
@@ -30,6 +31,28 @@ func peerRefusals(t *testing.T, r rig) {
 	result, err = r.submitter().Submit(t.Context(), r.smtp[0], r.alice, "alice@mail.test", to[2:], pattern{lines: 3_000_000})
 	if kind(err) != transport.TooLarge || result.Recipients[0].State != transport.Failed {
 		t.Errorf("222 MB: %+v, %v", result, err)
+	}
+}
+
+// peerLeaves is last: the servers are stopped in the middle of their work.
+func peerLeaves(t *testing.T, r rig, p *servertest.Pair) {
+	src := &tripping{trip: func() error { p.StopSMTP(); return nil }}
+	result, err := r.submitter().Submit(t.Context(), r.smtp[0], r.alice, "alice@mail.test", []string{"bob@mail.test"}, src)
+	if result.Sent() || result.Recipients[0].State != transport.Waiting || err == nil {
+		t.Errorf("stopped within the message: %+v, %v", result, err)
+	}
+	if err := r.dialer().SignIn(t.Context(), r.smtp[0], r.alice); kind(err) != transport.Unreachable {
+		t.Errorf("stopped: %v", err)
+	}
+	m, before := r.inbox(t, 0)
+	ended := make(chan error, 1)
+	go func() { ended <- m.Wait(t.Context(), time.Minute) }()
+	p.StopIMAP()
+	if err := <-ended; kind(err) != transport.Interrupted {
+		t.Errorf("stopped while waiting: %v", err)
+	}
+	if _, err := m.Fetch(t.Context(), before, new(got).take); kind(err) != transport.Unreachable {
+		t.Errorf("stopped: %v", err)
 	}
 }
 

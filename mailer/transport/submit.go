@@ -190,6 +190,9 @@ func (s *submission) signIn(as Credential) error {
 	if !secured(s.conn) {
 		return fail(NoTLS, nil, "The connection to %s is not protected, so no password was sent.", s.host)
 	}
+	if err := as.check(); err != nil {
+		return err
+	}
 	var mechanism sasl.Client
 	switch {
 	case s.client.SupportsAuth(sasl.Plain):
@@ -250,7 +253,7 @@ func (s *submission) transact(from string, result *Result, l *letter, utf8Needed
 		case err == nil:
 			taken = append(taken, r)
 		case errors.As(err, &said) && said.Code != 421:
-			r.State, r.Code, r.Says = stateOf(said.Code), said.Code, aboutRecipient(s.host, said)
+			r.State, r.Code, r.Says = stateOf(said), said.Code, aboutRecipient(s.host, said)
 		default:
 			return s.refused(err, "%s had to stop.")
 		}
@@ -319,8 +322,11 @@ func (s *submission) verdict(err error) error {
 	return failure
 }
 
-func stateOf(code int) State {
-	if code/100 == 5 {
+// stateOf reads a refusal of RCPT. A bare 552 means too many recipients at once, and
+// is not meant for good (RFC 5321, section 4.5.3.1.10).
+func stateOf(said *smtp.SMTPError) State {
+	tooMany := said.Code == 552 && (said.EnhancedCode[0] == 0 || said.EnhancedCode == smtp.EnhancedCode{5, 5, 3})
+	if said.Code/100 == 5 && !tooMany {
 		return Failed
 	}
 	return Waiting

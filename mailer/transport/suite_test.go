@@ -81,6 +81,7 @@ func TestDovecotAndPostfixPeer(t *testing.T) {
 	}
 	t.Run("refused recipients", func(t *testing.T) { peerRefusals(t, r) })
 	t.Run("password in the clear", func(t *testing.T) { clearText(t, p) })
+	t.Run("leaves", func(t *testing.T) { peerLeaves(t, r, p) })
 }
 
 // suite is what every pair of servers must be able to do with us.

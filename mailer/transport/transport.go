@@ -37,6 +37,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -81,6 +82,14 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(secretText) }
 type Credential struct {
 	User     string
 	Password Secret
+}
+
+// check refuses what would change the command that carries it.
+func (c Credential) check() error {
+	if strings.ContainsAny(c.User+string(c.Password), "\x00\r\n") {
+		return fail(SignIn, nil, "The user name or password holds a character that cannot be sent.")
+	}
+	return nil
 }
 
 // Source is a message whose every Open gives the same bytes from the start.

@@ -6,7 +6,7 @@ import "github.com/emersion/go-smtp"
 // the server gives an enhanced code, else RFC 5321, section 4.2.3), and quotes it.
 func aboutRecipient(host string, said *smtp.SMTPError) string {
 	words := host + " refused this address for good."
-	if said.Code/100 != 5 {
+	if stateOf(said) == Waiting {
 		words = host + " cannot take mail for this address now."
 	}
 	switch class(said) {
