@@ -14,11 +14,14 @@ import (
 
 	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
+	"countersign/mailer/cms/content"
+	"countersign/mailer/cms/recipient"
 )
 
 var (
 	oidContentType     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}
 	oidMessageDigest   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}
+	oidCapabilities    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 15} // RFC 8551, section 2.5.2
 	oidSigningTime     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 5}
 	oidEncryptionKey   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 11} // RFC 8551, section 2.5.3
 	oidSigningCert     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 12} // RFC 2634, section 5.4
@@ -158,11 +161,31 @@ func (all attributes) signingTime() (t time.Time) {
 	return t
 }
 
+// capabilities are the ciphers that SMIMECapabilities announces, as far as they
+// are known, the preferred first.
+func (all attributes) capabilities() (ciphers []Cipher) {
+	v, _ := all.get(oidCapabilities)
+	var list, one cryptobyte.String
+	if !v.ReadASN1(&list, cbasn1.SEQUENCE) {
+		return nil
+	}
+	for len(ciphers) < maxAttributes && list.ReadASN1(&one, cbasn1.SEQUENCE) {
+		var oid asn1.ObjectIdentifier
+		if !algorithm.ReadOID(&one, &oid) {
+			return ciphers
+		}
+		if c, ok := content.Capable(oid); ok && one.Empty() {
+			ciphers = append(ciphers, c)
+		}
+	}
+	return ciphers
+}
+
 // encryptionCertificate is the one among certs that SMIMEEncryptionKeyPreference names.
 func (all attributes) encryptionCertificate(certs []*x509.Certificate) *x509.Certificate {
 	v, _ := all.get(oidEncryptionKey)
 	var (
-		id   identifier
+		id   recipient.Identifier
 		body cryptobyte.String
 		tag  cbasn1.Tag
 		ok   bool
@@ -172,16 +195,16 @@ func (all attributes) encryptionCertificate(certs []*x509.Certificate) *x509.Cer
 	}
 	switch tag {
 	case cbasn1.Tag(0).ContextSpecific().Constructed(): // IssuerAndSerialNumber
-		ok = id.readIssuerAndSerial(body)
+		ok = id.ReadIssuerAndSerial(body)
 	case cbasn1.Tag(1).ContextSpecific().Constructed(): // RecipientKeyIdentifier
-		ok = body.ReadASN1Bytes(&id.keyID, cbasn1.OCTET_STRING)
+		ok = body.ReadASN1Bytes(&id.KeyID, cbasn1.OCTET_STRING)
 	case cbasn1.Tag(2).ContextSpecific(): // SubjectKeyIdentifier
-		id.keyID, ok = body, true
+		id.KeyID, ok = body, true
 	}
 	if !ok {
 		return nil
 	}
-	return id.find(certs)
+	return id.Find(certs)
 }
 
 // An attributeWriter collects attributes to be signed.
@@ -215,6 +238,22 @@ func (w *attributeWriter) addTime(t time.Time) {
 	})
 }
 
+// addCapabilities writes SMIMECapabilities.
+func (w *attributeWriter) addCapabilities(ciphers []Cipher) {
+	w.add(oidCapabilities, func(b *cryptobyte.Builder) {
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			for _, c := range ciphers {
+				oid, err := content.Capability(c)
+				if err != nil {
+					b.SetError(err)
+					return
+				}
+				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(oid) })
+			}
+		})
+	})
+}
+
 // addGuard writes CMSAlgorithmProtection, which binds the algorithms to the signature.
 func (w *attributeWriter) addGuard(digest, signature algorithm.Identifier) {
 	w.add(oidAlgorithmGuard, func(b *cryptobyte.Builder) {
@@ -241,6 +280,6 @@ func (w *attributeWriter) addSigningCertificate(c *x509.Certificate) {
 // addEncryptionKey writes SMIMEEncryptionKeyPreference: the certificate to answer to.
 func (w *attributeWriter) addEncryptionKey(c *x509.Certificate) {
 	w.add(oidEncryptionKey, func(b *cryptobyte.Builder) {
-		addIssuerAndSerial(b, cbasn1.Tag(0).ContextSpecific().Constructed(), c)
+		recipient.AddIssuerAndSerial(b, cbasn1.Tag(0).ContextSpecific().Constructed(), c)
 	})
 }

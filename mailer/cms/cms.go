@@ -5,43 +5,62 @@
 //
 // # Writing
 //
-// NewDetached and NewSigned sign (RFC 5652, section 5) and NewEnveloped encrypts
-// (section 6; RFC 5083 with an authenticated cipher). Content is written to
+// NewDetached and NewSigned sign (RFC 5652, section 5); NewEnveloped encrypts
+// (section 6, or RFC 5083 where the cipher authenticates). Content is written to
 // them in pieces of any size. Where its length is known beforehand the result is
 // DER, which many programs read with less work; where not, it is BER with
-// segments of 64 KB.
+// segments of 64 KB. (An enclosing signature by an ECDSA key is always BER around
+// its content, since the length of the signature is not known beforehand.)
 //
 // # Reading
 //
-// The input is a Source, because everything is read twice. ReadSigned and
-// ReadEnveloped make the first pass: they check whatever can be checked and emit
-// nothing. Open makes the second, emits the content and checks it again, so that
-// neither a forged message nor a source that changes in between is ever taken
-// for the real thing. BER of every form is read. What Open returns ends with
-// io.EOF only if the content was complete and as checked; with any other error,
-// what came before it must be thrown away.
+// ReadKind says what a message is. The input is a Source, because everything is
+// read twice. ReadSigned and ReadEnveloped make the first pass: they check
+// whatever can be checked and emit nothing. Open makes the second, emits the
+// content and checks it again, so that neither a forged message nor a source that
+// changes in between is ever taken for the real thing. BER of every form is read.
+// What Open returns ends with io.EOF only if the content was complete and as
+// checked; with any other error, what came before it must be thrown away.
 //
 // A signature is judged for each signer separately (SignerInfo.Err): a message
-// with no signers is not signed, and nothing is "valid" as a whole.
+// with no signers is not signed, and nothing is "valid" as a whole. Signed
+// attributes are believed once the signature over them is; contentType and
+// messageDigest are demanded, and SigningCertificate, SigningCertificateV2 and
+// CMSAlgorithmProtection must fit where they are present. Without attributes, only
+// plain data counts as signed, and never the encoding of attributes.
 //
 // AES-CBC, which most programs still send, protects no one against change
 // (Enveloped.Authenticated is false). Its padding is checked at the very end and
 // answered by ErrIntegrity like every other damage to the content, and a wrong
 // RSA key transport block yields a random content key instead of an error (RFC
-// 3218, section 2.3.2), so that there is no padding oracle in either place.
+// 3218, section 2.3.2), so that there is no padding oracle in either place. An
+// authenticated cipher counts in AuthEnvelopedData only and the others outside of
+// it only; derived keys (RFC 9709) are read and written.
+//
+// ReadCompressed opens compressed messages (RFC 3274), to a length that its caller sets.
+//
+// # Algorithms
+//
+// Written and read: RSA PKCS #1 v1.5, RSA-PSS, ECDSA (P-256, P-384, P-521) and
+// Ed25519 signatures with SHA-256, SHA-384, SHA-512; content keys by RSA PKCS #1
+// v1.5, RSA-OAEP, ECDH on the same curves and X25519; AES-128, -192, -256 in CBC
+// and GCM, and ChaCha20-Poly1305. Read and called weak: signatures with SHA-1 or
+// an RSA key under 2,048 bits, 3DES, DES. Refused: MD5, RC2. The rooms algorithm, content and
+// recipient beside this one say more, and ber how encodings are read.
 //
 // # Limits
 //
 // Content may be of any length. All else is bounded, with an error for each
 // bound (all of them are ErrLimit too), and is held in at most about a megabyte.
-// Nothing read can panic, recurse deeply, or loop without consuming input.
+// Nothing read can panic, recurse deeply, or loop without consuming input. No more
+// than 8 keys are tried on one envelope, and 4 certificates on one signature.
 //
 // # Keys
 //
-// Private keys are crypto.Signer and crypto.Decrypter and may live on a token;
-// each is used as seldom as possible, and the content key, once found, is handed
-// out to open the message again without them. Ciphers, hashes and random numbers
-// are the standard library's.
+// Private keys are crypto.Signer, crypto.Decrypter and ecdh.KeyExchanger and may live on a
+// token; each is used as seldom as possible, and the content key, once found, is
+// handed out to open the message again without them. Ciphers, hashes and random
+// numbers are the standard library's and x/crypto's.
 package cms
 
 import (
@@ -100,6 +119,7 @@ var (
 	ErrTooManyRecipients   = fmt.Errorf("%w: more than %d recipients", ErrLimit, maxRecipients)
 	ErrTooManyAlgorithms   = fmt.Errorf("%w: more than %d digest algorithms", ErrLimit, maxAlgorithms)
 	ErrTooLong             = content.ErrTooLong // more content than its cipher can protect
+	ErrInflated            = fmt.Errorf("%w: a compressed content grows too large", ErrLimit)
 )
 
 const (
@@ -111,6 +131,8 @@ const (
 	maxAlgorithms   = 16
 )
 
+var oidData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}
+
 // Kind is what a message is, in the words of RFC 8551, section 3.2.2.
 type Kind string
 
@@ -118,7 +140,7 @@ const (
 	KindSigned        Kind = "signed-data"        // to ReadSigned
 	KindEnveloped     Kind = "enveloped-data"     // to ReadEnveloped
 	KindAuthEnveloped Kind = "authEnveloped-data" // to ReadEnveloped
-	KindCompressed    Kind = "compressed-data"
+	KindCompressed    Kind = "compressed-data"    // to ReadCompressed
 )
 
 var kinds = []struct {
@@ -177,4 +199,31 @@ func contentInfo(r *ber.Reader) (Kind, error) {
 		}
 	}
 	return "", fmt.Errorf("%w: content type %v", ErrUnsupported, oid)
+}
+
+// readType reads the next value, an OBJECT IDENTIFIER.
+func readType(r *ber.Reader, what string) (asn1.ObjectIdentifier, error) {
+	b, err := r.Value(what)
+	if err != nil {
+		return nil, err
+	}
+	var oid asn1.ObjectIdentifier
+	if s := cryptobyte.String(b); !algorithm.ReadOID(&s, &oid) {
+		return nil, malformed("no " + what)
+	}
+	return oid, nil
+}
+
+// version passes over the next value, an INTEGER: programs disagree about what
+// belongs there, and nothing depends on it.
+func version(r *ber.Reader) error {
+	ok, err := r.At(ber.Integer)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return malformed("no version")
+	}
+	_, err = r.Value("version")
+	return err
 }

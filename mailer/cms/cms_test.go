@@ -155,6 +155,15 @@ func read(src cms.Source) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
+func copyAll(w io.Writer, src cms.Source) (int64, error) {
+	f, err := src.Open()
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return io.CopyBuffer(w, f, make([]byte, 64<<10))
+}
+
 // detached signs content apart from it.
 func detached(t testing.TB, content []byte, o cms.SignOptions, who ...person) []byte {
 	t.Helper()

@@ -13,6 +13,7 @@ import (
 	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
 	"countersign/mailer/cms/content"
+	"countersign/mailer/cms/recipient"
 )
 
 // Cipher is how content is encrypted.
@@ -26,6 +27,8 @@ const (
 	AES256GCM = content.AES256GCM
 	AES192GCM = content.AES192GCM
 	AES128GCM = content.AES128GCM
+
+	ChaCha20Poly1305 = content.ChaCha20Poly1305
 )
 
 // EncryptOptions say how to encrypt. The zero value is for an empty content: set Size.
@@ -67,7 +70,7 @@ func NewEnveloped(w io.Writer, to []*x509.Certificate, o EncryptOptions) (io.Wri
 	if _, err := io.ReadFull(o.Rand, key); err != nil {
 		return nil, fmt.Errorf("making a content key: %w", err)
 	}
-	recipients, err := writeRecipients(to, key, o)
+	recipients, err := recipient.Write(to, key, recipient.Options{OAEP: o.OAEP, Rand: o.Rand})
 	if err != nil {
 		return nil, err
 	}

@@ -1,26 +1,24 @@
 package cms
 
 import (
-	"crypto"
-	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 
 	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
 	"countersign/mailer/cms/content"
+	"countersign/mailer/cms/recipient"
 )
 
 // Key is a private key that may open envelopes, perhaps on a token, and its certificate.
-type Key struct {
-	Certificate *x509.Certificate
-	Decrypter   crypto.Decrypter  // of an RSA key
-	Exchanger   ecdh.KeyExchanger // of an elliptic curve key
-}
+type Key = recipient.Key
+
+// Recipient is one of those who can open an envelope: named by the issuer
+// and serial number of their certificate, or by key identifier.
+type Recipient = recipient.Recipient
 
 // ContentKey is the secret that one content is encrypted with. However it is
 // printed or marshalled it is [secret]; []byte(k) are its octets.
@@ -48,15 +46,6 @@ type ReadOptions struct {
 	Rand io.Reader
 }
 
-// Recipient is one of those who can open an envelope: named by the issuer
-// and serial number of their certificate, or by key identifier.
-type Recipient struct {
-	Issuer    []byte // DER of the name
-	Serial    *big.Int
-	KeyID     []byte
-	Algorithm string // how they get the content key
-}
-
 // Enveloped is an encrypted message whose first pass is done. It is a Source of its content.
 type Enveloped struct {
 	Recipients    []Recipient
@@ -77,16 +66,7 @@ type Enveloped struct {
 	tag        []byte
 }
 
-// A candidate is one way to the content key.
-type candidate struct {
-	certificate *x509.Certificate
-	name        string
-	// unwrap returns a key of the size in octets. A damaged one is no error
-	// where telling would help an attacker: it is random then.
-	unwrap func(size int, rand io.Reader) (ContentKey, error)
-}
-
-// maxTries is how many candidates are tried: each may be an operation of a token.
+// maxTries is how many ways are tried: each may be an operation of a token.
 const maxTries = 8
 
 // ReadEnveloped makes the first pass over an encrypted message: it reads the recipients,
@@ -99,7 +79,7 @@ func ReadEnveloped(src Source, o ReadOptions) (*Enveloped, error) {
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
-	candidates, err := e.read(o.Keys)
+	ways, err := e.read(o.Keys)
 	if errors.Is(err, ErrUnsupported) && e.Cipher != "" {
 		return e, fmt.Errorf("reading an envelope: %w", err)
 	}
@@ -107,25 +87,25 @@ func ReadEnveloped(src Source, o ReadOptions) (*Enveloped, error) {
 		return nil, fmt.Errorf("reading an envelope: %w", err)
 	}
 	if len(o.ContentKey) == e.cipher.KeySize {
-		given := candidate{unwrap: func(int, io.Reader) (ContentKey, error) { return o.ContentKey, nil }}
+		given := recipient.Way{Unwrap: func(int, io.Reader) ([]byte, error) { return o.ContentKey, nil }}
 		if !e.Authenticated {
-			candidates = nil
+			ways = nil
 		}
-		candidates = append([]candidate{given}, candidates...)
+		ways = append([]recipient.Way{given}, ways...)
 	}
-	if err := e.choose(candidates, o.Rand); err != nil {
+	if err := e.choose(ways, o.Rand); err != nil {
 		return e, fmt.Errorf("opening an envelope: %w", err)
 	}
 	return e, nil
 }
 
-// choose takes the candidate whose key fits. Where only one is left and no tag can tell, it is taken.
-func (e *Enveloped) choose(candidates []candidate, rand io.Reader) error {
+// choose takes the way whose key fits. Where only one is left and no tag can tell, it is taken.
+func (e *Enveloped) choose(ways []recipient.Way, rand io.Reader) error {
 	problem := ErrNoKey
-	var first *candidate
+	var first *recipient.Way
 	var firstKey ContentKey
-	for i, c := range candidates[:min(len(candidates), maxTries)] {
-		key, err := c.unwrap(e.cipher.KeySize, rand)
+	for i, c := range ways[:min(len(ways), maxTries)] {
+		key, err := c.Unwrap(e.cipher.KeySize, rand)
 		if err != nil {
 			if problem == ErrNoKey {
 				problem = err
@@ -133,9 +113,9 @@ func (e *Enveloped) choose(candidates []candidate, rand io.Reader) error {
 			continue
 		}
 		if first == nil {
-			first, firstKey = &candidates[i], key
+			first, firstKey = &ways[i], key
 		}
-		if e.Authenticated || len(candidates) > 1 {
+		if e.Authenticated || len(ways) > 1 {
 			if err := e.try(key); errors.Is(err, ErrIntegrity) {
 				problem = err
 				continue
@@ -153,49 +133,49 @@ func (e *Enveloped) choose(candidates []candidate, rand io.Reader) error {
 	return problem
 }
 
-func (e *Enveloped) take(c candidate, key ContentKey) {
-	e.ContentKey, e.Matched, e.KeyCipher = key, c.certificate, c.name
+func (e *Enveloped) take(w recipient.Way, key ContentKey) {
+	e.ContentKey, e.Matched, e.KeyCipher = key, w.Certificate, w.Algorithm
 }
 
-// try reads the whole content with a key: ErrIntegrity if it does not fit.
+// try reads the whole content with a key: ErrIntegrity if it does not fit. What
+// stands behind the content is learnt on the way.
 func (e *Enveloped) try(key ContentKey) error {
-	ciphertext, f, _, err := e.ciphertext()
+	r, ciphertext, f, err := e.ciphertext()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return e.cipher.Check(ciphertext, key, e.params, content.End{Attributes: e.attributes, Tag: e.tag})
+	return e.cipher.Check(ciphertext, key, e.params, func() (content.End, error) {
+		err := e.readTag(r)
+		return content.End{Attributes: e.attributes, Tag: e.tag}, err
+	})
 }
 
-// read reads as far as needed: all of it if the cipher authenticates.
-func (e *Enveloped) read(keys []Key) (candidates []candidate, err error) {
-	r, f, err := e.begin(keys, &candidates)
+// read reads as far as the encrypted content.
+func (e *Enveloped) read(keys []Key) (ways []recipient.Way, err error) {
+	_, f, err := e.begin(keys, &ways)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	if !e.Authenticated {
-		return candidates, nil
-	}
-	return candidates, e.readTag(r)
+	return ways, f.Close()
 }
 
 // begin opens src and reads as far as the encrypted content. Recipients are
-// passed over unless candidates are wanted.
-func (e *Enveloped) begin(keys []Key, candidates *[]candidate) (*ber.Reader, io.Closer, error) {
+// passed over unless ways are wanted.
+func (e *Enveloped) begin(keys []Key, ways *[]recipient.Way) (*ber.Reader, io.Closer, error) {
 	f, err := e.src.Open()
 	if err != nil {
 		return nil, nil, err
 	}
 	r := newReader(f)
-	if err := e.header(r, keys, candidates); err != nil {
+	if err := e.header(r, keys, ways); err != nil {
 		f.Close()
 		return nil, nil, err
 	}
 	return r, f, nil
 }
 
-func (e *Enveloped) header(r *ber.Reader, keys []Key, candidates *[]candidate) error {
+func (e *Enveloped) header(r *ber.Reader, keys []Key, ways *[]recipient.Way) error {
 	kind, err := contentInfo(r)
 	if err != nil {
 		return err
@@ -213,13 +193,13 @@ func (e *Enveloped) header(r *ber.Reader, keys []Key, candidates *[]candidate) e
 			return err
 		}
 	}
-	if candidates == nil {
+	if ways == nil {
 		err = r.Skip()
 	} else {
 		err = r.Each(ber.Set, "recipients", maxRecipients, ErrTooManyRecipients, func(der []byte) error {
-			recipients, ways := readRecipient(der, keys)
+			recipients, found := recipient.Read(der, keys)
 			e.Recipients = append(e.Recipients, recipients...)
-			*candidates = append(*candidates, ways...)
+			*ways = append(*ways, found...)
 			if len(e.Recipients) > maxRecipients {
 				return ErrTooManyRecipients
 			}
@@ -239,7 +219,7 @@ func (e *Enveloped) header(r *ber.Reader, keys []Key, candidates *[]candidate) e
 	if err != nil {
 		return err
 	}
-	if candidates == nil { // pass 1 has seen all this
+	if ways == nil { // pass 1 has seen all this
 		return nil
 	}
 	a, err := algorithm.Parse(der, "content cipher")
@@ -266,9 +246,6 @@ func (e *Enveloped) setCipher(a algorithm.Identifier, kind Kind) (err error) {
 
 // readTag reads what follows the content of AuthEnvelopedData (RFC 5083, section 2.1).
 func (e *Enveloped) readTag(r *ber.Reader) error {
-	if err := r.Skip(); err != nil { // the content
-		return err
-	}
 	if err := r.Leave(); err != nil {
 		return err
 	}
@@ -305,11 +282,12 @@ func (e *Enveloped) Open() (io.ReadCloser, error) {
 	if e.ContentKey == nil {
 		return nil, ErrNoKey
 	}
-	ciphertext, f, finish, err := e.ciphertext()
+	r, ciphertext, f, err := e.ciphertext()
 	if err != nil {
 		return nil, err
 	}
-	r, err := e.cipher.Open(ciphertext, e.ContentKey, e.params, content.End{Attributes: e.attributes, Tag: e.tag, Finish: finish})
+	end := content.End{Attributes: e.attributes, Tag: e.tag, Finish: r.Finish}
+	plain, err := e.cipher.Open(ciphertext, e.ContentKey, e.params, end)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -317,18 +295,17 @@ func (e *Enveloped) Open() (io.ReadCloser, error) {
 	return struct {
 		*content.Reader
 		io.Closer
-	}{r, f}, nil
+	}{plain, f}, nil
 }
 
-// ciphertext opens src at the encrypted content. Finish reads what is behind it.
-func (e *Enveloped) ciphertext() (ciphertext io.Reader, f io.Closer, finish func() error, err error) {
-	r, f, err := (&Enveloped{src: e.src}).begin(nil, nil)
-	if err != nil {
+// ciphertext opens src at the encrypted content.
+func (e *Enveloped) ciphertext() (r *ber.Reader, ciphertext io.Reader, f io.Closer, err error) {
+	if r, f, err = (&Enveloped{src: e.src}).begin(nil, nil); err != nil {
 		return nil, nil, nil, err
 	}
 	if ciphertext, err = r.Octets(ber.Context, "encrypted content"); err != nil {
 		f.Close()
 		return nil, nil, nil, err
 	}
-	return ciphertext, f, r.Finish, nil
+	return r, ciphertext, f, nil
 }

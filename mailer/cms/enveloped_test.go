@@ -15,7 +15,7 @@ import (
 	"countersign/mailer/cms/ber"
 )
 
-var ciphers = []cms.Cipher{cms.AES256CBC, cms.AES192CBC, cms.AES128CBC, cms.AES256GCM, cms.AES192GCM, cms.AES128GCM}
+var ciphers = []cms.Cipher{cms.AES256CBC, cms.AES192CBC, cms.AES128CBC, cms.AES256GCM, cms.AES192GCM, cms.AES128GCM, cms.ChaCha20Poly1305}
 
 func TestEnvelopedRoundTrip(t *testing.T) {
 	for _, cipher := range ciphers {
@@ -25,7 +25,7 @@ func TestEnvelopedRoundTrip(t *testing.T) {
 					a, b, content := people()["rsa"], people()["rsa2"], text(n)
 					der := enveloped(t, content, cms.EncryptOptions{Cipher: cipher, Size: size}, a, b, a)
 					e := readEnveloped(t, der, b)
-					if e.Cipher != cipher.String() || e.KeyCipher != "RSA PKCS#1 v1.5" || e.Weak || e.Authenticated != strings.HasSuffix(e.Cipher, "GCM") || len(e.Recipients) != 2 || !e.Matched.Equal(b.cert) {
+					if e.Cipher != cipher.String() || e.KeyCipher != "RSA PKCS#1 v1.5" || e.Weak || e.Authenticated == strings.HasSuffix(e.Cipher, "CBC") || len(e.Recipients) != 2 || !e.Matched.Equal(b.cert) {
 						t.Errorf("%+v", e)
 					}
 					for range 2 {

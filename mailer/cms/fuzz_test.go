@@ -70,3 +70,20 @@ func FuzzReadEnveloped(f *testing.F) {
 		}
 	})
 }
+
+// FuzzReadCompressed demands the same of compressed messages, and that none grows beyond its limit.
+func FuzzReadCompressed(f *testing.F) {
+	f.Add([]byte(compressed(deflate(text(200)), oidZlib)))
+	f.Add([]byte(compressed(deflate(make([]byte, 5000)), oidZlib)))
+	f.Fuzz(func(t *testing.T, der []byte) {
+		m, err := cms.ReadCompressed(source(der), 4000)
+		if err != nil {
+			return
+		}
+		got, err := read(m)
+		again, err2 := read(m)
+		if len(got) > 4000 || !bytes.Equal(got, again) || (err == nil) != (err2 == nil) {
+			t.Errorf("%d octets, %v; then %d, %v", len(got), err, len(again), err2)
+		}
+	})
+}

@@ -63,21 +63,29 @@ func TestOpenSSLReadsOurSignatures(t *testing.T) {
 	o := newOpenSSL(t)
 	content := text(100_000)
 	o.write("content", content)
-	for i, who := range []string{"rsa", "rsa", "p256", "p384", "p521"} {
-		for _, hash := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
-			p, options := people()[who], cms.SignOptions{Hash: hash, PSS: i == 0, EncryptionCertificate: people()["rsa2"].cert}
+	for _, c := range []struct {
+		who  string
+		hash crypto.Hash
+		pss  bool
+	}{
+		{"rsa", 0, false}, {"rsa", crypto.SHA512, false}, {"rsa", 0, true}, {"rsa", crypto.SHA384, true},
+		{"p256", 0, false}, {"p384", crypto.SHA384, false}, {"p521", crypto.SHA512, false},
+	} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			o.t = t
+			p, options := people()[c.who], cms.SignOptions{Hash: c.hash, PSS: c.pss, EncryptionCertificate: people()["rsa2"].cert}
 			for form, der := range map[string][]byte{
 				"DER": opaque(t, content, int64(len(content)), options, p, people()["rsa2"]),
 				"BER": opaque(t, content, -1, options, p, people()["rsa2"]),
 			} {
 				o.write("in", der)
 				if got := o.run("-verify", "-inform", "DER", "-in", "in", "-noverify"); !bytes.Equal(got, content) {
-					t.Errorf("%s %v %s: other content", who, hash, form)
+					t.Errorf("%s: other content", form)
 				}
 			}
 			o.write("in", detached(t, content, options, p))
 			o.run("-verify", "-inform", "DER", "-in", "in", "-content", "content", "-noverify")
-		}
+		})
 	}
 }
 
@@ -135,15 +143,19 @@ func TestOpenSSLReadsOurEnvelopes(t *testing.T) {
 	o := newOpenSSL(t)
 	content := text(100_000)
 	all := []person{people()["rsa"], people()["p256"], people()["p384"], people()["p521"]}
+	turn := 0
 	for i, cipher := range ciphers {
+		if cipher == cms.ChaCha20Poly1305 {
+			continue // openssl 3 has it, but not in CMS
+		}
 		for _, size := range []int64{int64(len(content)), -1} {
 			options := cms.EncryptOptions{Size: size, Cipher: cipher, OAEP: i%2 == 0}
 			o.write("in", enveloped(t, content, options, all...))
-			for _, who := range []string{"rsa", "p256", "p384", "p521"} {
-				got := o.run("-decrypt", "-inform", "DER", "-in", "in", "-recip", who+".crt", "-inkey", who+".key")
-				if !bytes.Equal(got, content) {
-					t.Errorf("%v, size %d, %s: other content", cipher, size, who)
-				}
+			turn++
+			who := all[turn%len(all)].cert.Subject.CommonName // each has a turn with DER and BER, CBC and GCM
+			got := o.run("-decrypt", "-inform", "DER", "-in", "in", "-recip", who+".crt", "-inkey", who+".key")
+			if !bytes.Equal(got, content) {
+				t.Errorf("%v, size %d, %s: other content", cipher, size, who)
 			}
 		}
 	}

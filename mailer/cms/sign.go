@@ -18,6 +18,7 @@ import (
 	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
 	"countersign/mailer/cms/content"
+	"countersign/mailer/cms/recipient"
 )
 
 // A Signer is a private key, perhaps on a token, and its certificate.
@@ -39,6 +40,8 @@ type SignOptions struct {
 	// EncryptionCertificate is the one to answer to. It is named in the signed
 	// attributes and enclosed (RFC 8551, section 2.5.3).
 	EncryptionCertificate *x509.Certificate
+	// Capabilities are the ciphers that the signer reads, the preferred first; none are announced if it is empty.
+	Capabilities []Cipher
 	// Type is the type of the content; nil is plain data, which S/MIME signs.
 	Type asn1.ObjectIdentifier
 	// Rand is the source of random numbers; nil is crypto/rand.
@@ -161,6 +164,9 @@ func (s *signing) attributes(one signer) ([]byte, error) {
 	if !s.o.Time.IsZero() {
 		w.addTime(s.o.Time)
 	}
+	if len(s.o.Capabilities) > 0 {
+		w.addCapabilities(s.o.Capabilities)
+	}
 	w.addGuard(one.digest, one.Algorithm)
 	w.addSigningCertificate(one.Certificate)
 	if s.o.EncryptionCertificate != nil {
@@ -193,7 +199,7 @@ func (one signer) info(attributes, signature []byte) []byte {
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(1)
-		addIssuerAndSerial(b, cbasn1.SEQUENCE, one.Certificate)
+		recipient.AddIssuerAndSerial(b, cbasn1.SEQUENCE, one.Certificate)
 		one.digest.Add(b)
 		b.AddBytes(attributes)
 		one.Algorithm.Add(b)

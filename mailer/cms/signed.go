@@ -43,6 +43,8 @@ type SignerInfo struct {
 	Algorithm, Hash string
 	// EncryptionCertificate is the enclosed one that the signer prefers for answers.
 	EncryptionCertificate *x509.Certificate
+	// Capabilities are the ciphers that the signer announces to read, the preferred first.
+	Capabilities []Cipher
 	// Digest is that of the content by Hash.
 	Digest []byte
 }

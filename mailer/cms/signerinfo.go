@@ -12,11 +12,12 @@ import (
 
 	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
+	"countersign/mailer/cms/recipient"
 )
 
 // A signerInfo is a SignerInfo (RFC 5652, section 5.3) as it came.
 type signerInfo struct {
-	id         identifier
+	id         recipient.Identifier
 	digest     algorithm.Identifier
 	hash       crypto.Hash // of digest; 0 if it is not known
 	method     algorithm.Identifier
@@ -38,7 +39,7 @@ func parseSignerInfo(der []byte) (si signerInfo) {
 	if !s.ReadASN1(&seq, cbasn1.SEQUENCE) || !s.Empty() || !seq.ReadASN1Integer(&version) {
 		return signerInfo{err: malformed("no signer")}
 	}
-	if si.id, ok = readIdentifier(&seq); !ok {
+	if si.id, ok = recipient.ReadIdentifier(&seq); !ok {
 		return signerInfo{err: malformed("no signer's identifier")}
 	}
 	if si.digest, ok = algorithm.Read(&seq); !ok {
@@ -62,7 +63,7 @@ func parseSignerInfo(der []byte) (si signerInfo) {
 
 // verify judges the signer against the content of s.
 func (si *signerInfo) verify(s *Signed) SignerInfo {
-	out := SignerInfo{Err: si.err, Certificate: si.id.find(s.Certificates)}
+	out := SignerInfo{Err: si.err, Certificate: si.id.Find(s.Certificates)}
 	if si.hash != 0 {
 		out.Hash, out.Digest = si.hash.String(), s.sums.of[si.hash]
 	}
@@ -80,7 +81,7 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 	// one, or one slipped in. The signer's is the one whose key fits.
 	tried := 0
 	for _, c := range s.Certificates {
-		if tried == 4 || !si.id.matches(c) {
+		if tried == 4 || !si.id.Matches(c) {
 			continue
 		}
 		tried++
@@ -96,6 +97,7 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 	}
 	if si.attributed { // nothing in them is to be believed before this point
 		out.Time = si.attributes.signingTime()
+		out.Capabilities = si.attributes.capabilities()
 		out.EncryptionCertificate = si.attributes.encryptionCertificate(s.Certificates)
 		out.Err = si.attributes.check(si, s.Type, out.Digest)
 	}

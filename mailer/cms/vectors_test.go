@@ -3,6 +3,7 @@ package cms_test
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdh"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -125,6 +126,21 @@ func TestNSSInterop(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestX25519Certificate encrypts to Dana of RFC 9216, whose encryption key is on Curve25519.
+func TestX25519Certificate(t *testing.T) {
+	block, _ := pem.Decode(vector(t, "rfc9216/8.3-dana-s-encryption-end-entity-certificate.pem"))
+	cert, err := x509.ParseCertificate(block.Bytes)
+	must(err)
+	block, _ = pem.Decode(vector(t, "rfc9216/8.4-dana-s-decryption-private-key-material.pem"))
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	must(err)
+	dana := person{exchanger{key.(*ecdh.PrivateKey)}, cert}
+	e := readEnveloped(t, enveloped(t, text(100), cms.EncryptOptions{Cipher: cms.AES128GCM, Size: 100}, dana), dana)
+	if got := readAll(t, e); !bytes.Equal(got, text(100)) || e.KeyCipher != "ECDH SHA-256" {
+		t.Errorf("%q, %+v", got, e)
 	}
 }
 

@@ -41,10 +41,10 @@ func newIV(rand io.Reader) ([]byte, error) {
 	return octetString(iv), nil
 }
 
-func (c cbc) blockSize() int        { return c.BlockSize() }
-func (c cbc) crypt(dst, src []byte) { c.CryptBlocks(dst, src) }
-func (c cbc) absorb([]byte)         {}
-func (c cbc) tag([]byte) []byte     { return nil }
+func (c cbc) blockSize() int             { return c.BlockSize() }
+func (c cbc) crypt(dst, src []byte)      { c.CryptBlocks(dst, src) }
+func (c cbc) absorb([]byte)              {}
+func (c cbc) tag([]byte) ([]byte, error) { return nil, nil }
 
 func (c cbc) seal(dst, rest []byte) []byte {
 	pad := c.BlockSize() - len(rest)

@@ -40,6 +40,7 @@ const (
 	AES256GCM
 	AES192GCM
 	AES128GCM
+	ChaCha20Poly1305
 )
 
 // String is the name that an Algorithm of the cipher has.
@@ -73,10 +74,13 @@ var algorithms = []*Algorithm{
 	{cipher: AES256GCM, oid: aes(46), Name: "AES-256-GCM", KeySize: 32, Authenticated: true, start: startGCM, params: newGCM, most: gcmMost},
 	{cipher: AES192GCM, oid: aes(26), Name: "AES-192-GCM", KeySize: 24, Authenticated: true, start: startGCM, params: newGCM, most: gcmMost},
 	{cipher: AES128GCM, oid: aes(6), Name: "AES-128-GCM", KeySize: 16, Authenticated: true, start: startGCM, params: newGCM, most: gcmMost},
+	{cipher: ChaCha20Poly1305, oid: oidChaCha, Name: "ChaCha20-Poly1305", KeySize: 32, Authenticated: true, start: startChaCha, params: newChaCha, most: chachaMost},
 	{cipher: -1, oid: oidTripleDES, Name: "3DES-CBC", KeySize: 24, Weak: true, start: startTripleDES},
 	{cipher: -1, oid: oidDES, Name: "DES-CBC", KeySize: 8, Weak: true, start: startDES},
 	{cipher: -1, oid: oidRC2, Name: "RC2-CBC", KeySize: 16, Weak: true, start: startRC2},
 }
+
+var oidChaCha = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 3, 18}
 
 // aes is an object identifier under NIST's arc for AES.
 func aes(n int) asn1.ObjectIdentifier {
@@ -94,6 +98,25 @@ func Find(id algorithm.Identifier) (*Algorithm, error) {
 		}
 	}
 	return nil, fmt.Errorf("%w: content cipher %v", algorithm.ErrUnsupported, id.OID)
+}
+
+// Capability names a cipher to others, without parameters (RFC 8551, section 2.5.2).
+func Capability(c Cipher) (asn1.ObjectIdentifier, error) {
+	a, err := For(c)
+	if err != nil {
+		return nil, err
+	}
+	return a.oid, nil
+}
+
+// Capable is the reverse of Capability.
+func Capable(oid asn1.ObjectIdentifier) (c Cipher, ok bool) {
+	for _, known := range algorithms {
+		if known.oid.Equal(oid) && !known.Weak {
+			return known.cipher, true
+		}
+	}
+	return 0, false
 }
 
 // For returns the algorithm of a cipher for sending.
@@ -114,14 +137,22 @@ func (a *Algorithm) New(rand io.Reader) (algorithm.Identifier, error) {
 
 // Valid reports whether the parameters are well formed.
 func (a *Algorithm) Valid(params []byte) error {
-	_, err := a.start(make([]byte, a.KeySize), params, false)
+	_, err := a.begin(make([]byte, a.KeySize), params, false)
 	return err
+}
+
+// begin is start with a key of the right size only: AES would take any of its own.
+func (a *Algorithm) begin(key, params []byte, encrypt bool) (mode, error) {
+	if len(key) != a.KeySize {
+		return nil, fmt.Errorf("%w: a key of %d octets for %s", ErrIntegrity, len(key), a.Name)
+	}
+	return a.start(key, params, encrypt)
 }
 
 // TagSize is the length of the tag that is written: 0 where there is none.
 func (a *Algorithm) TagSize() int {
 	if a.Authenticated {
-		return gcmTag
+		return 16
 	}
 	return 0
 }
@@ -150,8 +181,8 @@ type mode interface {
 	open(last []byte) ([]byte, error)
 	// absorb takes in ciphertext for the tag: whole blocks but at the end.
 	absorb(ciphertext []byte)
-	// tag is nil where content is not authenticated.
-	tag(attributes []byte) []byte
+	// tag is nil where content is not authenticated. It is asked for once.
+	tag(attributes []byte) ([]byte, error)
 }
 
 func octetString(b []byte) []byte {

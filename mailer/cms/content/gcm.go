@@ -126,10 +126,10 @@ func (g *gcm) hashed(data []byte) element {
 	return elementOf(tag).plus(g.mask).plus(lengths.times(g.h))
 }
 
-func (g *gcm) tag(attributes []byte) []byte {
+func (g *gcm) tag(attributes []byte) ([]byte, error) {
 	whole := g.hashed(attributes).times(g.h.power(blocks(g.octets))).plus(g.product)
 	lengths := element{high: uint64(len(attributes)) * 8, low: g.octets * 8}
-	return whole.plus(lengths.times(g.h)).plus(g.seed).bytes()[:g.size]
+	return whole.plus(lengths.times(g.h)).plus(g.seed).bytes()[:g.size], nil
 }
 
 func blocks(octets uint64) uint64 { return (octets + gcmTag - 1) / gcmTag }

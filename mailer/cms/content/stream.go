@@ -18,18 +18,18 @@ type End struct {
 // Open decrypts ciphertext as it is read. The stream ends with ErrIntegrity
 // instead of io.EOF if anything was wrong with it.
 func (a *Algorithm) Open(ciphertext io.Reader, key, params []byte, end End) (*Reader, error) {
-	m, err := a.start(key, params, false)
+	m, err := a.begin(key, params, false)
 	if err != nil {
 		return nil, err
 	}
 	return &Reader{ciphertext: a.bounded(ciphertext), mode: m, end: end}, nil
 }
 
-// Check reads ciphertext to its end and gives nothing away but nil, if it fits
-// key and end, or ErrIntegrity. Of a cipher that does not authenticate it checks
-// the padding, which fits one wrong key in 256.
-func (a *Algorithm) Check(ciphertext io.Reader, key, params []byte, end End) error {
-	r, err := a.Open(ciphertext, key, params, end)
+// Check reads ciphertext to its end, and then, by end, what must be found there. It gives
+// nothing away but nil, if all fits the key, or ErrIntegrity. Of a cipher that
+// does not authenticate it checks the padding, which fits one wrong key in 256.
+func (a *Algorithm) Check(ciphertext io.Reader, key, params []byte, end func() (End, error)) error {
+	r, err := a.Open(ciphertext, key, params, End{})
 	if err != nil {
 		return err
 	}
@@ -48,10 +48,18 @@ func (a *Algorithm) Check(ciphertext io.Reader, key, params []byte, end End) err
 			return err
 		}
 	}
-	if subtle.ConstantTimeCompare(r.mode.tag(end.Attributes), end.Tag) != 1 {
-		return ErrIntegrity
+	if r.end, err = end(); err != nil {
+		return err
 	}
-	return nil
+	return r.checkTag()
+}
+
+func (r *Reader) checkTag() error {
+	tag, err := r.mode.tag(r.end.Attributes)
+	if err == nil && subtle.ConstantTimeCompare(tag, r.end.Tag) != 1 {
+		err = ErrIntegrity
+	}
+	return err
 }
 
 // bounded lets as much ciphertext pass as the cipher can protect.
@@ -112,7 +120,7 @@ func (r *Reader) next() {
 func (r *Reader) last(blocks []byte) ([]byte, error) {
 	r.mode.absorb(blocks)
 	ready, err := r.mode.open(blocks)
-	if subtle.ConstantTimeCompare(r.mode.tag(r.end.Attributes), r.end.Tag) != 1 || err != nil {
+	if r.checkTag() != nil || err != nil {
 		return nil, ErrIntegrity
 	}
 	return ready, io.EOF
@@ -168,7 +176,7 @@ type Writer struct {
 
 // Seal encrypts to w. Each segment of n octets is preceded by head(n).
 func (a *Algorithm) Seal(w io.Writer, key, params []byte, head func(n int) []byte) (*Writer, error) {
-	m, err := a.start(key, params, true)
+	m, err := a.begin(key, params, true)
 	if err != nil {
 		return nil, err
 	}
@@ -241,5 +249,5 @@ func (w *Writer) Close(attributes []byte) (tag []byte, err error) {
 		return nil, w.err
 	}
 	w.err = ErrClosed
-	return w.mode.tag(attributes), nil
+	return w.mode.tag(attributes)
 }

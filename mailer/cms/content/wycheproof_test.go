@@ -114,7 +114,7 @@ func TestGCM(t *testing.T) {
 func testAEAD(t *testing.T, a *content.Algorithm, params []byte, v vector, key, aad, tag []byte) {
 	t.Helper()
 	end := content.End{Attributes: aad, Tag: tag}
-	err := a.Check(bytes.NewReader(unhex(v.Ct)), key, params, end)
+	err := a.Check(bytes.NewReader(unhex(v.Ct)), key, params, func() (content.End, error) { return end, nil })
 	r, err2 := a.Open(iotest.OneByteReader(bytes.NewReader(unhex(v.Ct))), key, params, end)
 	must(t, err2)
 	got, err2 := io.ReadAll(r)
@@ -129,6 +129,28 @@ func testAEAD(t *testing.T, a *content.Algorithm, params []byte, v vector, key, 
 	}
 	if sealed, mac := seal(t, a, key, params, aad, unhex(v.Msg)); !bytes.Equal(sealed, unhex(v.Ct)) || !bytes.Equal(mac, tag) {
 		t.Errorf("%d (%s): sealed %x %x", v.TcID, v.Comment, sealed, mac)
+	}
+}
+
+func TestChaCha(t *testing.T) {
+	a, err := content.Find(algorithm.Identifier{OID: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 3, 18}})
+	must(t, err)
+	for _, v := range wycheproof(t, "chacha20_poly1305") {
+		params, aad := octets(unhex(v.Iv)), unhex(v.Aad)
+		if len(unhex(v.Iv)) != 12 {
+			if err := a.Valid(params); !errors.Is(err, ber.ErrMalformed) {
+				t.Errorf("%d: %v", v.TcID, err)
+			}
+			continue
+		}
+		if len(aad) > 0 {
+			end := func() (content.End, error) { return content.End{Attributes: aad, Tag: unhex(v.Tag)}, nil }
+			if err := a.Check(bytes.NewReader(unhex(v.Ct)), unhex(v.Key), params, end); !errors.Is(err, algorithm.ErrUnsupported) {
+				t.Errorf("%d with attributes: %v", v.TcID, err)
+			}
+			continue
+		}
+		testAEAD(t, a, params, v, unhex(v.Key), nil, unhex(v.Tag))
 	}
 }
 

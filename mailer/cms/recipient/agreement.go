@@ -1,4 +1,4 @@
-package cms
+package recipient
 
 import (
 	"crypto/ecdh"
@@ -23,7 +23,7 @@ func context(n uint8) cbasn1.Tag { return cbasn1.Tag(n).ContextSpecific().Constr
 
 // readKeyAgreement reads a KeyAgreeRecipientInfo (RFC 5652, section 6.2.2)
 // from an ephemeral key, which is the only kind that S/MIME programs send.
-func readKeyAgreement(s cryptobyte.String, keys []Key) ([]Recipient, []candidate) {
+func readKeyAgreement(s cryptobyte.String, keys []Key) ([]Recipient, []Way) {
 	var (
 		version                     int
 		originator, key, list, body cryptobyte.String
@@ -41,15 +41,15 @@ func readKeyAgreement(s cryptobyte.String, keys []Key) ([]Recipient, []candidate
 		a, fine = algorithm.Read(&s)
 	}
 	if !fine || !s.ReadASN1(&list, cbasn1.SEQUENCE) {
-		return []Recipient{{Algorithm: "unreadable"}}, nil
+		return unreadable(), nil
 	}
 	name, scheme := a.OID.String(), (*algorithm.Agreement)(nil)
 	if known, err := a.Agreement(); err == nil {
 		name, scheme = known.Name, known
 	}
 	var recipients []Recipient
-	var ways []candidate
-	for !list.Empty() && len(recipients) <= maxRecipients {
+	var ways []Way
+	for !list.Empty() {
 		var encrypted cryptobyte.String
 		if !list.ReadASN1(&body, cbasn1.SEQUENCE) {
 			break
@@ -58,17 +58,21 @@ func readKeyAgreement(s cryptobyte.String, keys []Key) ([]Recipient, []candidate
 		if !ok || !body.ReadASN1(&encrypted, cbasn1.OCTET_STRING) {
 			break
 		}
-		recipients = append(recipients, id.recipient(name))
+		recipients = append(recipients, Recipient{id, name})
 		for _, k := range keys {
-			if scheme == nil || k.Exchanger == nil || !id.matches(k.Certificate) {
+			if scheme == nil || k.Exchanger == nil || !id.Matches(k.Certificate) {
 				continue
 			}
-			ways = append(ways, candidate{k.Certificate, name, func(int, io.Reader) (ContentKey, error) {
+			ways = append(ways, Way{k.Certificate, name, func(size int, _ io.Reader) ([]byte, error) {
 				secret, err := agree(k.Exchanger, public)
 				if err != nil {
 					return nil, err
 				}
-				return scheme.Unwrap(secret, ukm, encrypted)
+				key, err := scheme.Unwrap(secret, ukm, encrypted)
+				if err == nil && len(key) != size {
+					err = algorithm.ErrIntegrity
+				}
+				return key, err
 			}})
 		}
 	}
@@ -76,12 +80,12 @@ func readKeyAgreement(s cryptobyte.String, keys []Key) ([]Recipient, []candidate
 }
 
 // readAgreeIdentifier reads a KeyAgreeRecipientIdentifier.
-func readAgreeIdentifier(s *cryptobyte.String) (id identifier, ok bool) {
+func readAgreeIdentifier(s *cryptobyte.String) (id Identifier, ok bool) {
 	if !s.PeekASN1Tag(context(0)) {
-		return readIdentifier(s)
+		return ReadIdentifier(s)
 	}
 	var key cryptobyte.String
-	ok = s.ReadASN1(&key, context(0)) && key.ReadASN1Bytes(&id.keyID, cbasn1.OCTET_STRING)
+	ok = s.ReadASN1(&key, context(0)) && key.ReadASN1Bytes(&id.KeyID, cbasn1.OCTET_STRING)
 	return id, ok
 }
 
@@ -89,7 +93,7 @@ func readAgreeIdentifier(s *cryptobyte.String) (id identifier, ok bool) {
 func agree(k ecdh.KeyExchanger, public []byte) ([]byte, error) {
 	peer, err := k.Curve().NewPublicKey(public)
 	if err != nil {
-		return nil, malformed("the sender's key is not on the recipient's curve")
+		return nil, fmt.Errorf("%w: the sender's key is not on the recipient's curve", algorithm.ErrMalformed)
 	}
 	secret, err := k.ECDH(peer)
 	if err != nil {
@@ -99,7 +103,7 @@ func agree(k ecdh.KeyExchanger, public []byte) ([]byte, error) {
 }
 
 // writeKeyAgreement returns the RecipientInfo that gives key to the holder of c, whose key is pub.
-func writeKeyAgreement(c *x509.Certificate, pub *ecdh.PublicKey, key ContentKey) ([]byte, error) {
+func writeKeyAgreement(c *x509.Certificate, pub *ecdh.PublicKey, key []byte) ([]byte, error) {
 	scheme, err := algorithm.AgreementFor(pub.Curve(), len(key))
 	if err != nil {
 		return nil, err
@@ -132,7 +136,7 @@ func writeKeyAgreement(c *x509.Certificate, pub *ecdh.PublicKey, key ContentKey)
 		scheme.Identifier.Add(b)
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				addIssuerAndSerial(b, cbasn1.SEQUENCE, c)
+				AddIssuerAndSerial(b, cbasn1.SEQUENCE, c)
 				b.AddASN1OctetString(wrapped)
 			})
 		})
