@@ -32,23 +32,16 @@ func (w *world) forge(from *authority.Person, to *person, l smime.Letter) []byte
 	return out.Bytes()
 }
 
-// admit gives somebody a valid certificate for any address: the attacker has the
-// mailbox for a moment.
-func (w *world) admit(address string) *authority.Person {
-	w.Helper()
-	p, err := w.ca.Admit("Bea Brandt", address)
-	if err != nil {
-		w.Fatal(err)
-	}
-	return p
-}
+// stolen is a valid certificate for an address in the wrong hands: the attacker had
+// the mailbox for a moment.
+func (w *world) stolen(address string) *authority.Person { return w.admit("Bea Brandt", address) }
 
 // The impostor has another valid certificate for her address.
 func TestImpostor(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
 	ada.verifies(bea)
-	w.deliver(adaAddress, w.forge(w.admit(beaAddress), ada, smime.Letter{Subject: "Please send it again", Text: "To the other address."}))
+	w.deliver(adaAddress, w.forge(w.stolen(beaAddress), ada, smime.Letter{Subject: "Please send it again", Text: "To the other address."}))
 	m := ada.last()
 	if v := m.Verdict; v.Level != policy.Stop || v.Signature != "valid" || v.Chain != "trusted" || v.From != "match" || v.Contact != "verified" || !strings.HasPrefix(v.Label, "NOT the key you verified") {
 		t.Errorf("%+v", v)
@@ -103,7 +96,7 @@ func TestAttackerPhonesFirst(t *testing.T) {
 func TestRelayedCode(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
-	mallory := w.admit(beaAddress)
+	mallory := w.stolen(beaAddress)
 	if _, err := ada.AddContact(ctx, mailer.NewContact{Address: beaAddress, Certificates: mallory.PEM()}); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +114,7 @@ func TestRelayedCode(t *testing.T) {
 		t.Fatal(err, opened.Problem)
 	}
 	code := stolenCode(t, opened)
-	asAda := w.admit(adaAddress)
+	asAda := w.stolen(adaAddress)
 	w.deliver(beaAddress, w.forge(asAda, bea, smime.Letter{Subject: "s", Text: "The four words: " + strings.Join(code, " ")}))
 	mine, err := bea.Mine(ctx)
 	if err != nil {
@@ -213,7 +206,7 @@ func TestReplayedTest(t *testing.T) {
 func TestForgedTest(t *testing.T) {
 	w := newWorld(t)
 	bea := w.join("Bea", beaAddress)
-	mallory := w.admit("mallory@evil.example")
+	mallory := w.admit("Mallory", "mallory@evil.example")
 	own := contacts.KeySet{Sign: mallory.Certificate, Encrypt: mallory.Certificate}
 	c, err := contacts.New(beaAddress, "")
 	if err != nil {

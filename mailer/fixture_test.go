@@ -34,10 +34,11 @@ import (
 // world is a certification authority, a post office and a clock.
 type world struct {
 	*testing.T
-	ca     *authority.Authority
-	now    time.Time
-	people map[string]*person
-	wire   []letter // everything that was ever submitted
+	ca       *authority.Authority
+	now      time.Time
+	people   map[string]*person
+	admitted map[string]*authority.Person
+	wire     []letter // everything that was ever submitted
 }
 
 // letter is one message on the wire.
@@ -63,24 +64,52 @@ type person struct {
 	keychain *memory
 }
 
+// common is an authority for all the tests that revoke nothing: keys are slow to make.
+var common = sync.OnceValues(func() (*world, error) {
+	now := time.Now().UTC().Truncate(time.Second)
+	ca, err := authority.New(context.Background(), now.AddDate(0, 0, -1))
+	return &world{ca: ca, now: now, admitted: map[string]*authority.Person{}}, err
+})
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, now: time.Now().UTC().Truncate(time.Second), people: map[string]*person{}}
-	ca, err := authority.New(t.Context(), w.now.AddDate(0, 0, -1))
+	w, err := common()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.ca = ca
+	return &world{T: t, ca: w.ca, now: w.now, admitted: w.admitted, people: map[string]*person{}}
+}
+
+// newWorldOfItsOwn is for tests that revoke.
+func newWorldOfItsOwn(t *testing.T) *world {
+	t.Helper()
+	w := &world{T: t, now: time.Now().UTC().Truncate(time.Second), people: map[string]*person{}, admitted: map[string]*authority.Person{}}
+	var err error
+	if w.ca, err = authority.New(t.Context(), w.now.AddDate(0, 0, -1)); err != nil {
+		t.Fatal(err)
+	}
 	return w
+}
+
+// admit gives somebody a valid certificate for any address. Each name and address has
+// keys of its own.
+func (w *world) admit(name, address string) *authority.Person {
+	w.Helper()
+	id := name + " <" + address + ">"
+	if w.admitted[id] == nil {
+		p, err := w.ca.Admit(name, address)
+		if err != nil {
+			w.Fatal(err)
+		}
+		w.admitted[id] = p
+	}
+	return w.admitted[id]
 }
 
 // join gives somebody a certificate and everything else that set-up asks for.
 func (w *world) join(name, address string) *person {
 	w.Helper()
-	who, err := w.ca.Admit(name, address)
-	if err != nil {
-		w.Fatal(err)
-	}
+	who := w.admit(name, address)
 	p := &person{w: w, who: who, address: address, prefs: settings.Default(), dir: w.TempDir(), keychain: &memory{items: map[string][]byte{}}}
 	p.open()
 	ctx := w.Context()

@@ -154,13 +154,12 @@ func (m *Mailer) Read(ctx context.Context, id string) (Message, error) {
 			msg.To = kept.To
 		}
 	}
-	complete(&msg.Summary, r)
 	if in := l.facts.Contact.Incoming; l.form == contacts.TestForm && in != nil && in.ID == l.body.Form.ID {
 		if msg.Test, err = m.Incoming(ctx, l.facts.Contact); err != nil {
 			return Message{}, err
 		}
 	}
-	return msg, m.renew(ctx, r, msg.Summary, m.contentKey(ctx, l))
+	return msg, errors.Join(m.renew(ctx, r, msg.Summary, m.contentKey(ctx, l)), m.complete(ctx, &msg.Summary, r))
 }
 
 func (l *look) message() Message {

@@ -2,9 +2,17 @@ package mailer_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"io"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +23,9 @@ import (
 	"countersign/mailer/policy"
 	"countersign/mailer/smime"
 	"countersign/mailer/transport"
+	"countersign/tray/demo/authority"
 	"countersign/vault/contacts"
+	"countersign/vault/trust"
 )
 
 // stands checks where an accepted message stands.
@@ -33,7 +43,7 @@ func (p *person) stands(id string, want outbox.State) outbox.Message {
 
 // Permission is asked again with the evidence of the moment (O1).
 func TestHeldWhenRevoked(t *testing.T) {
-	w, ctx := newWorld(t), t.Context()
+	w, ctx := newWorldOfItsOwn(t), t.Context()
 	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
 	ada.verifies(bea)
 	ada.down = &transport.Error{Kind: transport.Unreachable, Says: "mail.harbour.example did not answer."}
@@ -60,6 +70,9 @@ func TestHeldWhenRevoked(t *testing.T) {
 	if len(w.wire) != before {
 		t.Error("it went out all the same")
 	}
+	if own := ada.newest(mailer.SentMail); own.Verdict.Short != "Held back" {
+		t.Errorf("%q", own.Verdict.Short)
+	}
 	c := ada.state(bea, contacts.Suspended)
 	if c.Suspension.Reason != contacts.ByRevoked || c.Refusal == nil {
 		t.Errorf("%+v", c.Suspension)
@@ -68,12 +81,15 @@ func TestHeldWhenRevoked(t *testing.T) {
 		t.Fatal(err)
 	}
 	ada.stands(sent.ID, outbox.Withdrawn)
+	if own := ada.newest(mailer.SentMail); own.ID != sent.ID || own.Verdict.Short != "Taken back" {
+		t.Errorf("%s %q", own.ID, own.Verdict.Short)
+	}
 }
 
 // A message that provably came before the key was in other hands still counts; the
 // next one does not (I2).
 func TestRevokedAfterwards(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldOfItsOwn(t)
 	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
 	ada.verifies(bea)
 	w.deliver(adaAddress, w.forge(bea.who, ada, smime.Letter{Subject: "before", Text: "t"}))
@@ -114,7 +130,7 @@ func TestContentKeys(t *testing.T) {
 	}
 	for _, p := range []*person{ada, bea} {
 		p.rules.NoContentKeys = p == bea
-		w.deliver(p.address, w.forge(w.admit("x@x.example"), p, smime.Letter{Subject: "kept", Text: "the words"}))
+		w.deliver(p.address, w.forge(w.admit("X", "x@x.example"), p, smime.Letter{Subject: "kept", Text: "the words"}))
 		if m := p.last(); m.Subject != "kept" || !strings.Contains(m.Text, "the words") {
 			t.Fatalf("%+v", m)
 		}
@@ -194,7 +210,7 @@ func second0[T any](_ T, err error) error { return err }
 func TestRaw(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	ada := w.join("Ada", adaAddress)
-	raw := w.forge(w.admit("x@x.example"), ada, smime.Letter{Subject: "s", Text: "t"})
+	raw := w.forge(w.admit("X", "x@x.example"), ada, smime.Letter{Subject: "s", Text: "t"})
 	r, err := ada.Raw(ctx, w.deliver(adaAddress, raw))
 	if err != nil {
 		t.Fatal(err)
@@ -208,7 +224,7 @@ func TestRaw(t *testing.T) {
 func TestInspect(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	ada := w.join("Ada", adaAddress)
-	raw := w.forge(w.admit(beaAddress), ada, smime.Letter{Subject: "Mrs K", Text: "EF 45."})
+	raw := w.forge(w.stolen(beaAddress), ada, smime.Letter{Subject: "Mrs K", Text: "EF 45."})
 	i, err := ada.Inspect(ctx, bytes.NewReader(raw), time.Time{})
 	if err != nil {
 		t.Fatal(err)
@@ -339,4 +355,114 @@ func TestSuspendedByHand(t *testing.T) {
 	if m := ada.last(); m.Form != "answer" {
 		t.Errorf("%q", m.Form)
 	}
+}
+
+func TestOnlyHiddenRecipients(t *testing.T) {
+	w := newWorld(t)
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	ada.verifies(bea)
+	if _, err := ada.write(mailer.Draft{Bcc: []string{beaAddress}, Subject: "s", Text: "t"}); err != nil {
+		t.Fatal(err)
+	}
+	w.post()
+	if m := bea.last(); m.Subject != "s" {
+		t.Errorf("%+v", m)
+	}
+}
+
+// What is written while the message is being sealed is not lost.
+func TestDraftChangesWhileSent(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	ada.verifies(bea)
+	d := mailer.Draft{ID: strings.Repeat("b", 26), To: []string{beaAddress}, Text: "one"}
+	if _, err := ada.Drafts.Save(ctx, d); err != nil {
+		t.Fatal(err)
+	}
+	check := ada.Check
+	ada.Check = func(ctx context.Context, q trust.Question, chosen bool) trust.Verdict {
+		ada.Check = check
+		w.now = w.now.Add(time.Second)
+		d.Text = "two"
+		if _, err := ada.Drafts.Save(ctx, d); err != nil {
+			t.Error(err)
+		}
+		return check(ctx, q, chosen)
+	}
+	var p *mailer.Problem
+	if _, err := ada.SendLetter(ctx, d.ID); !errors.As(err, &p) || p.Code != "draft-changed" {
+		t.Errorf("%v", err)
+	}
+	if got, err := ada.Drafts.Get(ctx, d.ID); err != nil || got.Text != "two" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := ada.SendLetter(ctx, d.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+// A summary edited in the database is not believed.
+func TestEditedSummary(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada := w.join("Ada", adaAddress)
+	id := w.deliver(adaAddress, plain("x@x.example", adaAddress, "s", "t"))
+	err := ada.DB.Update(ctx, func(tx *sql.Tx) error {
+		_, err := tx.Exec(`UPDATE mail SET received = received - 1000, summary = CAST(replace(CAST(summary AS TEXT), '"stop"', '"good"') AS BLOB)`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := ada.List(ctx, mailer.Query{})
+	if err != nil || len(list) != 1 || list[0].ID != id || list[0].Verdict.Level != policy.Stop {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// The confirmed keys in a new certificate carry over (V7).
+func TestRenewed(t *testing.T) {
+	w := newWorld(t)
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	ada.verifies(bea)
+	renewed := *bea.who
+	renewed.Certificate = w.reissue(ada, bea.who)
+	w.deliver(adaAddress, w.forge(&renewed, ada, smime.Letter{Subject: "s", Text: "t"}))
+	c := ada.state(bea, contacts.Verified)
+	if c.Pin.Renewed.IsZero() || !c.Pin.Keys.Sign.Equal(renewed.Certificate) {
+		t.Errorf("%+v", c.Pin)
+	}
+	if m := ada.last(); m.Verdict.Level != policy.Good || !strings.Contains(m.Verdict.Label, ", renewed on ") {
+		t.Errorf("%q", m.Verdict.Label)
+	}
+}
+
+// reissue is another authority, which one person trusts, and which gives somebody a
+// certificate for the keys that they have.
+func (w *world) reissue(trusting *person, who *authority.Person) *x509.Certificate {
+	w.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		w.Fatal(err)
+	}
+	make := func(t, parent *x509.Certificate, public any) *x509.Certificate {
+		t.NotBefore, t.NotAfter, t.BasicConstraintsValid = w.now.Add(-time.Hour), w.now.AddDate(2, 0, 0), true
+		der, err := x509.CreateCertificate(rand.Reader, t, parent, public, key)
+		if err != nil {
+			w.Fatal(err)
+		}
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			w.Fatal(err)
+		}
+		return c
+	}
+	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Another Authority"}, IsCA: true, KeyUsage: x509.KeyUsageCertSign}
+	root = make(root, root, key.Public())
+	if err := trusting.Book.AddAnchor(w.Context(), root); err != nil {
+		w.Fatal(err)
+	}
+	return make(&x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: who.Name}, EmailAddresses: []string{who.Address},
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
+	}, root, who.Key.Public())
 }

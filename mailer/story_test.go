@@ -21,7 +21,7 @@ const (
 // The main path: refused; test; answer; call; verified; letter; reply.
 func TestStory(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
-	ada, bea := w.join("Ada Osei", adaAddress), w.join("Bea Brandt", beaAddress)
+	ada, bea := w.join("Ada Osei", adaAddress), w.join("Dr Bea Brandt", beaAddress)
 
 	if _, err := ada.AddContact(ctx, mailer.NewContact{Address: beaAddress, Name: "Dr Bea Brandt"}); err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestStory(t *testing.T) {
 		t.Errorf("%+v %q %v", f, data, err)
 	}
 	own := ada.newest(mailer.SentMail)
-	if own.Subject != "Mrs K, echo" || own.Verdict.Label != "You wrote this, and signed it." || !strings.Contains(own.Text, "EF 45.") || len(own.Files) != 1 || !slices.Equal(own.To, []string{beaAddress}) {
+	if own.Subject != "Mrs K, echo" || own.Verdict.Label != "You wrote this, and signed it." || own.Verdict.Short != "Sent, encrypted and signed" || !strings.Contains(own.Text, "EF 45.") || len(own.Files) != 1 || !slices.Equal(own.To, []string{beaAddress}) {
 		t.Errorf("%+v", own)
 	}
 	if raw, err := ada.Raw(ctx, own.ID); err != nil {
@@ -137,10 +137,10 @@ func TestStory(t *testing.T) {
 	}
 	w.post()
 	reply := ada.last()
-	if reply.Verdict.Level != policy.Good || reply.Verdict.Label != "From Bea Brandt <"+beaAddress+">. Confirmed by telephone on "+w.now.Format("2 January 2006")+"." {
+	if reply.Verdict.Level != policy.Good || reply.Verdict.Label != "From Dr Bea Brandt <"+beaAddress+">. Confirmed by telephone on "+w.now.Format("2 January 2006")+"." {
 		t.Errorf("%s %q", reply.Verdict.Level, reply.Verdict.Label)
 	}
-	if reply.ReplyDenied != "" || len(reply.Unprotected) != 0 || reply.FromName != "Bea Brandt" {
+	if reply.ReplyDenied != "" || len(reply.Unprotected) != 0 || reply.FromName != "Dr Bea Brandt" {
 		t.Errorf("%+v", reply)
 	}
 	if raw := string(w.wire[len(w.wire)-1].raw); !strings.Contains(raw, "In-Reply-To: "+sent.MessageID) {
@@ -206,7 +206,7 @@ func TestEveryoneOrNobody(t *testing.T) {
 		t.Fatalf("%d envelopes", len(w.wire)-before)
 	}
 	for _, l := range w.wire[before:] {
-		onTheWire(t, l.raw, "Bcc")
+		onTheWire(t, l.raw, "Bcc:")
 		if l.to[0] == beaAddress {
 			onTheWire(t, l.raw, carl.address)
 		}
@@ -220,7 +220,7 @@ func TestEveryoneOrNobody(t *testing.T) {
 }
 
 func TestSenderNotReady(t *testing.T) {
-	w, ctx := newWorld(t), t.Context()
+	w, ctx := newWorldOfItsOwn(t), t.Context()
 	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
 	ada.verifies(bea)
 	carl := w.join("Carl", "carl@south.example")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base32"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"countersign/mailer/body"
 	"countersign/mailer/cms"
+	"countersign/mailer/outbox"
 	"countersign/mailer/policy"
 	"countersign/mailer/store"
 	"countersign/mailer/transport"
@@ -34,9 +36,19 @@ type Summary struct {
 	Verdict     policy.Verdict `json:"verdict"`
 }
 
-// complete fills in what a summary has from its row.
-func complete(s *Summary, r store.Message) {
+// complete fills in what a summary has from its row, and of a sent letter where it
+// stands.
+func (m *Mailer) complete(ctx context.Context, s *Summary, r store.Message) error {
 	s.ID, s.Folder, s.Received, s.Read = r.ID, r.Folder, r.Received, r.Read
+	if r.Folder != SentMail {
+		return nil
+	}
+	o, err := m.Outbox.Get(ctx, r.ID)
+	if errors.Is(err, outbox.ErrUnknown) {
+		return nil
+	}
+	s.Verdict = policy.Written(string(o.State))
+	return err
 }
 
 // summary is the message's line in a list.
@@ -64,17 +76,14 @@ func (l *look) summary() Summary {
 // summary reads the summary of a stored message, or makes it anew.
 func (m *Mailer) summary(ctx context.Context, r store.Message) (s Summary, err error) {
 	if r.Summary != nil {
-		err = json.Unmarshal(r.Summary, &s)
-		complete(&s, r)
-		return s, err
+		return s, errors.Join(json.Unmarshal(r.Summary, &s), m.complete(ctx, &s, r))
 	}
 	l, err := m.reopen(ctx, r)
 	if err != nil {
 		return s, err
 	}
 	s = l.summary()
-	complete(&s, r)
-	return s, m.renew(ctx, r, s, m.contentKey(ctx, l))
+	return s, errors.Join(m.renew(ctx, r, s, m.contentKey(ctx, l)), m.complete(ctx, &s, r))
 }
 
 // renew stores a summary that was made anew, and the content key, unless both are

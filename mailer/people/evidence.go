@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"countersign/mailer/message"
@@ -133,8 +134,12 @@ func (p *People) Known(ctx context.Context, typed string) (contacts.Contact, err
 	return p.Book.Get(ctx, address)
 }
 
-// Canonical reads an address as typed, with or without a name.
+// Canonical reads an address as typed, with or without a name. More than one line
+// is more than one address.
 func Canonical(typed string) (string, error) {
+	if strings.ContainsAny(strings.TrimSpace(typed), "\r\n") {
+		return "", message.ErrAddress
+	}
 	a, err := message.ParseAddress(typed)
 	if err != nil {
 		return "", err
