@@ -2,6 +2,7 @@ package platform
 
 import (
 	"net/url"
+	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -24,6 +25,18 @@ func OpenBrowser(file, profile string) error {
 		}
 	}
 	return openDefault(file)
+}
+
+// FindsLocalhost tells whether the browser of [OpenBrowser] will be Edge, Chrome or
+// Chromium, which find every name under .localhost whatever the system's resolver
+// says (RFC 6761, section 6.3).
+func FindsLocalhost() bool {
+	for _, browser := range chromiums() {
+		if _, err := exec.LookPath(browser); err == nil {
+			return hasDesktop()
+		}
+	}
+	return false
 }
 
 func appWindow(browser, file, profile string) Program {

@@ -21,6 +21,9 @@ func (c *cli) verifyCall() *cobra.Command {
 	cmd := c.command("call ADDRESS", "Record what someone read out on a call that you placed", cobra.ExactArgs(1),
 		func(ctx context.Context, s *control.Service, args []string) error {
 			r.Address, r.Code, r.Words = args[0], strings.Fields(code), strings.Fields(words)
+			if r.Source != "" && sourceWords(r.Source) == "" {
+				return usage("--source is directory, letterhead, earlier, known or in-person, not %q", r.Source)
+			}
 			if r.Number == "" && r.Source == "" && r.Reader == "" && len(r.Code)+len(r.Words)+len(r.Fingerprint) == 0 && !r.Wrong {
 				if c.ask == nil || c.json {
 					return usage("say what you heard: --number and --source, --code, --words or --fingerprint")
@@ -83,14 +86,14 @@ func (c *cli) printUnknown(positions []int) {
 	}
 }
 
-// sourceWords says where a number came from.
+// sourceWords says where a number came from; nothing where there is no such source.
 func sourceWords(source string) string {
 	for _, s := range numberSources {
 		if s.name == source {
 			return s.words
 		}
 	}
-	return source
+	return ""
 }
 
 var numberSources = []struct{ name, words string }{

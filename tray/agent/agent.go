@@ -102,11 +102,20 @@ func Open(ctx context.Context, o Options) (a *Agent, err error) {
 		return nil, err
 	}
 	a.serve(o.Simulation)
-	a.page, err = web.New(a.svc, web.Options{PeerIsMe: platform.PeerIsMe, Clock: a.clock})
+	a.page, err = web.New(a.svc, web.Options{PeerIsMe: platform.PeerIsMe, Resolves: resolves(), Clock: a.clock})
 	if err != nil {
 		return nil, fmt.Errorf("making the page: %w", err)
 	}
 	return a, nil
+}
+
+// resolves is how the page learns whether names under .localhost are found: by the
+// browser that will be opened, or else by asking the system (nil).
+func resolves() func(context.Context) bool {
+	if platform.FindsLocalhost() {
+		return func(context.Context) bool { return true }
+	}
+	return nil
 }
 
 // furnish opens the rooms that stand on the vault's database.

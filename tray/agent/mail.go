@@ -2,9 +2,11 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"countersign/mailer"
+	"countersign/mailer/outbox"
 	"countersign/tray/control"
 )
 
@@ -50,7 +52,16 @@ func (s letters) Check(ctx context.Context, q control.CheckQuery) ([]control.Rec
 }
 
 // SaveDraft stores a draft under the identifier that the face chose.
+//
+// One that was accepted already is not made anew: a late autosave must not bring
+// back what is on its way.
 func (s letters) SaveDraft(ctx context.Context, d control.Draft) (control.Draft, error) {
+	if _, err := s.mailer.Outbox.Get(ctx, d.ID); !errors.Is(err, outbox.ErrUnknown) {
+		if err == nil {
+			err = &control.Error{Code: "sent", Says: "This message was accepted for sending already.", Next: "Look at it in the outbox."}
+		}
+		return control.Draft{}, words(err)
+	}
 	saved, err := s.mailer.Drafts.Save(ctx, mailer.Draft{
 		ID: d.ID, To: d.To, Cc: d.Cc, Bcc: d.Bcc, Subject: d.Subject, Text: d.Text, InReplyTo: d.InReplyTo,
 	})

@@ -17,6 +17,7 @@ import (
 
 	"countersign/platform"
 	"countersign/platform/keychain"
+	"countersign/platform/localsock"
 )
 
 // Work is scrypt's work factor for what people's passphrases protect, a file
@@ -48,7 +49,7 @@ func Main(work int) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, f, work); err != nil {
-		fmt.Fprintln(os.Stderr, "countersign-agent:", err)
+		fmt.Fprintln(os.Stderr, "countersign-agent:", sentence(words(err)))
 		return 1
 	}
 	return 0
@@ -65,7 +66,7 @@ func run(ctx context.Context, f flags, work int) error {
 	if err := dirs.Make(); err != nil {
 		return err
 	}
-	lock, err := platform.Lock(dirs.Run)
+	lock, err := onlyOne(ctx, dirs.Run)
 	if errors.Is(err, platform.ErrRunning) {
 		return errors.New("Countersign already runs for this profile. `countersign page` opens its page")
 	}
@@ -91,6 +92,27 @@ func run(ctx context.Context, f flags, work int) error {
 		a.openPage = true
 	}
 	return a.Run(ctx)
+}
+
+// onlyOne takes the profile's lock. One that is held by an agent which no longer
+// answers is on its way out, and worth a few seconds.
+func onlyOne(ctx context.Context, dir string) (io.Closer, error) {
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		lock, err := platform.Lock(dir)
+		if !errors.Is(err, platform.ErrRunning) || time.Now().After(deadline) {
+			return lock, err
+		}
+		conn, dialled := localsock.Dial(ctx, dir)
+		if dialled == nil {
+			conn.Close()
+			return nil, err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // openKeychain opens the place of the private keys.

@@ -11,6 +11,7 @@ import (
 
 	"countersign/platform"
 	"countersign/platform/keychain"
+	"countersign/tray/control"
 	"countersign/vault"
 	"countersign/vault/contacts/keyset"
 )
@@ -39,10 +40,10 @@ func restore(ctx context.Context, f flags, dirs platform.Dirs, store keychain.St
 	list := keyset.Words()
 	opened, err := vault.OpenRecovery(file, typed, list[:])
 	if err != nil {
-		return sentence(err)
+		return err
 	}
 	if err := opened.Restore(ctx, dirs.Data, store, f.database); err != nil {
-		return sentence(err)
+		return err
 	}
 	fmt.Println("Your keys are back. What was on its way out is held for you to look at, and every contact is checked anew.")
 	return nil
@@ -60,11 +61,11 @@ func readWords(r io.Reader, n int) ([]string, error) {
 	return words, nil
 }
 
-// sentence joins what an error says and what to do about it.
+// sentence joins what an error says and what to do about it, on one line.
 func sentence(err error) error {
-	var p *vault.Problem
-	if errors.As(err, &p) {
-		return errors.New(strings.TrimSpace(p.Says + " " + p.Next))
+	var e *control.Error
+	if errors.As(err, &e) {
+		return errors.New(strings.TrimSpace(e.Says + " " + e.Next))
 	}
 	return err
 }

@@ -96,6 +96,9 @@ func (s preferences) Status(ctx context.Context, _ control.None) (control.Status
 	if st.Setup, err = s.setup(ctx, own); err != nil {
 		return st, err
 	}
+	if problem := s.book.Problem(); problem != nil {
+		st.Problem = problem.Error()
+	}
 	if _, _, err := s.rules(ctx); err != nil {
 		st.Problem = "The administrator's policy file cannot be used, so nothing is sent."
 	}
