@@ -36,11 +36,19 @@ type Memory struct {
 // NewMemory returns a store without mailboxes.
 func NewMemory() *Memory { return &Memory{boxes: map[string]*box{}} }
 
-// Add makes a mailbox for an address, which is also its user name.
+// Add makes a mailbox for an address, which is also its user name. One that the
+// address had before goes, with all that is in it.
 func (m *Memory) Add(address, password string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b := &box{store: m, address: key(address), password: password}
+	if before := m.boxes[b.address]; before != nil {
+		for _, s := range before.folders {
+			for _, h := range s.bytes {
+				m.release(h)
+			}
+		}
+	}
 	validity := uint32(time.Now().Unix())
 	for _, f := range []Folder{{"INBOX", ""}, {"Archive", `\Archive`}, {"Drafts", `\Drafts`}, {"Junk", `\Junk`}, {"Sent", `\Sent`}, {"Trash", `\Trash`}} {
 		b.folders = append(b.folders, &shelf{Folder: f, validity: validity, next: 1, changed: make(chan struct{})})
@@ -110,8 +118,11 @@ func (m *Memory) deliver(to []string, raw []byte) error {
 
 // read takes a message into memory, but never more than there is room for.
 func (m *Memory) read(r io.Reader) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, memoryBytes+1))
-	if err == nil && len(raw) > memoryBytes {
+	m.mu.Lock()
+	room := memoryBytes - m.bytes
+	m.mu.Unlock()
+	raw, err := io.ReadAll(io.LimitReader(r, room+1))
+	if err == nil && int64(len(raw)) > room {
 		err = ErrFull
 	}
 	return raw, err
@@ -124,6 +135,14 @@ func (m *Memory) reserve(messages int, bytes int64) error {
 	m.messages += messages
 	m.bytes += bytes
 	return nil
+}
+
+// release gives back what one folder's copy of a message took.
+func (m *Memory) release(h *held) {
+	if h.holders--; h.holders == 0 {
+		m.bytes -= int64(len(h.raw))
+	}
+	m.messages--
 }
 
 // held is the bytes of one message, in one or more folders.
@@ -288,11 +307,7 @@ func (b *box) Remove(folder string, uids []uint32) error {
 		if !found {
 			continue
 		}
-		h := s.bytes[i]
-		if h.holders--; h.holders == 0 {
-			b.store.bytes -= int64(len(h.raw))
-		}
-		b.store.messages--
+		b.store.release(s.bytes[i])
 		s.messages = slices.Delete(s.messages, i, i+1)
 		s.bytes = slices.Delete(s.bytes, i, i+1)
 		s.touch()

@@ -37,7 +37,7 @@ func newGate(c *conn, limit int64) *gate {
 }
 
 const (
-	flagList = `\([^(){}"\r\n]*\)`
+	flagList = `\([^(){"\r\n]*\)`
 	fetched  = `(UID [0-9]+|FLAGS ` + flagList + `|RFC822\.SIZE [0-9]+|MODSEQ \([0-9]+\)|BODY\[\] (NIL|"([^"\\\r\n]|\\["\\])*"))`
 	opening  = `(BODY\[\] \{([0-9]{1,19})\})`
 	lineEnd  = ` ?\r?\n$`

@@ -174,7 +174,7 @@ func TestOddServers(t *testing.T) {
 			return true
 		}},
 		"flags in between": {bodies: ones, give: func(l *line, uid int, body string) bool {
-			l.say("* 1 FETCH (FLAGS (\\Seen))")
+			l.say("* 1 FETCH (FLAGS (\\Seen $Junk odd}))\r\n* FLAGS (\\Seen) \n* 3 EXISTS \r\n* OK\r\n* NO warning: {5}")
 			l.give(uid, body)
 			return true
 		}},
