@@ -19,7 +19,8 @@
 //     change of UIDVALIDITY, and connects anew when a server breaks off or says
 //     something that cannot be understood.
 //   - A server can neither stall nor flood: silence, a trickle, endless replies
-//     and oversized messages each end in an [Error] (see conn.go).
+//     and oversized messages each end in an [Error] (conn.go), and only answers
+//     that were asked for, in their proper form, reach the IMAP library (gate.go).
 //   - Every failure is an [*Error]: a plain sentence for a person, whether trying
 //     again is any use, and whether the message may have been taken all the same.
 //
