@@ -26,10 +26,11 @@ platform/localsock       platform ; x/sys go-winio
 platform/keychain        platform ; godbus/v5 99designs/keyring age
 mailer/message           mailer/message/transfer ; x/text x/net/idna
 mailer/message/transfer  - ; emmansun/base64
-mailer/cms               mailer/cms/ber mailer/cms/algorithm mailer/cms/content ; x/crypto
+mailer/cms               mailer/cms/ber mailer/cms/algorithm mailer/cms/content mailer/cms/recipient ; x/crypto
 mailer/cms/ber           - ; -
 mailer/cms/algorithm     mailer/cms/ber ; x/crypto
 mailer/cms/content       mailer/cms/ber mailer/cms/algorithm ; x/crypto
+mailer/cms/recipient     mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/smime             mailer/message mailer/message/transfer mailer/cms ; -
 vault/sealed             - ; go-sqlite3
 vault/trust              - ; x/crypto x/net/idna
@@ -47,7 +48,7 @@ mailer/policy            mailer/message mailer/cms mailer/smime vault/contacts v
 mailer/transport         - ; go-smtp go-imap/v2 go-sasl
 mailer/account           mailer/transport vault vault/sealed ; -
 mailer/outbox            mailer/transport vault/sealed ; -
-mailer                   mailer/body mailer/people mailer/store mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/outbox vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/contacts/form ; -
+mailer                   mailer/body mailer/people mailer/store mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/outbox vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/book ; -
 mailer/people            mailer/store mailer/message mailer/smime mailer/policy vault vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/settings vault/book vault/journal ; -
 mailer/store             mailer/message mailer/transport vault/sealed vault/contacts/keyset mailer/cms mailer/policy ; -
 mailer/body              mailer/message mailer/smime mailer/policy vault/contacts/form ; -
@@ -105,7 +106,7 @@ var everyTest = []string{"testscript", "go-cmp", "chromedp"}
 // pure rooms decide and never act: bytes, keys, evidence, randomness and the
 // time come to them as arguments.
 var pure = []string{
-	"mailer/message", "mailer/message/transfer", "mailer/cms", "mailer/cms/ber", "mailer/cms/algorithm", "mailer/cms/content", "mailer/smime", "mailer/policy",
+	"mailer/message", "mailer/message/transfer", "mailer/cms", "mailer/cms/ber", "mailer/cms/algorithm", "mailer/cms/content", "mailer/cms/recipient", "mailer/smime", "mailer/policy",
 	"vault/contacts", "vault/contacts/keyset", "vault/contacts/form", "vault/trust", "vault/settings",
 }
 

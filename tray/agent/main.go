@@ -68,7 +68,7 @@ func run(ctx context.Context, f flags, work int) error {
 	}
 	lock, err := onlyOne(ctx, dirs.Run)
 	if errors.Is(err, platform.ErrRunning) {
-		return errors.New("Countersign already runs for this profile. `countersign page` opens its page")
+		return errors.New("an agent already runs for this profile; countersign page opens its page")
 	}
 	if err != nil {
 		return err
