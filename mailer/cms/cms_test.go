@@ -68,12 +68,13 @@ var people = sync.OnceValue(func() map[string]person {
 		must(err)
 		return k
 	}
-	all := map[string]person{}
+	authority := certify("Authority", ec(elliptic.P256()), nil)
+	all := map[string]person{"authority": authority, "ed25519": certify("ed25519", ed25519.NewKeyFromSeed(make([]byte, 32)), nil)}
 	for name, key := range map[string]crypto.Signer{
 		"rsa": rsaKey(2048), "rsa2": rsaKey(2048), "rsa1024": rsaKey(1024),
-		"p256": ec(elliptic.P256()), "p384": ec(elliptic.P384()), "p521": ec(elliptic.P521()), "ed25519": ed25519.NewKeyFromSeed(make([]byte, 32)),
+		"p256": ec(elliptic.P256()), "p384": ec(elliptic.P384()), "p521": ec(elliptic.P521()),
 	} {
-		all[name] = certify(name, key)
+		all[name] = certify(name, key, &authority)
 	}
 	all["x25519"] = certifyX25519()
 	return all
@@ -90,7 +91,7 @@ func must(err error) {
 func certifyX25519() person {
 	key, err := ecdh.X25519().NewPrivateKey(bytes.Repeat([]byte{9}, 32))
 	must(err)
-	ed := certify("x25519", ed25519.NewKeyFromSeed(make([]byte, 32)))
+	ed := certify("x25519", ed25519.NewKeyFromSeed(make([]byte, 32)), nil)
 	der := bytes.Clone(ed.cert.Raw)
 	spki := bytes.Index(der, ed.cert.RawSubjectPublicKeyInfo)
 	der[spki+8] = 110
@@ -100,19 +101,23 @@ func certifyX25519() person {
 	return person{exchanger{key}, cert}
 }
 
-// certify makes a self-signed certificate. That of the Ed25519 key is the same in
-// every run, which fuzzing needs.
-func certify(name string, key crypto.Signer) person {
+// certify makes a certificate by issuer, or one of an authority by itself. That of the
+// Ed25519 key is the same in every run, which fuzzing needs.
+func certify(name string, key crypto.Signer, issuer *person) person {
 	serial := new(big.Int).SetBytes(sha([]byte(name))[:8])
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2046, 1, 1, 0, 0, 0, 0, time.UTC),
 		EmailAddresses: []string{name + "@clinic.example"}, SubjectKeyId: serial.Bytes(),
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement | x509.KeyUsageCertSign,
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
-		IsCA:        true, BasicConstraintsValid: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if issuer == nil {
+		template.IsCA, template.BasicConstraintsValid, template.ExtKeyUsage = true, true, nil
+		template.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign
+		issuer = &person{key, template}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer.cert, key.Public(), issuer.key)
 	must(err)
 	cert, err := x509.ParseCertificate(der)
 	must(err)

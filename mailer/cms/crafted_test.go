@@ -238,9 +238,8 @@ func TestEverySignerIsJudgedAlone(t *testing.T) {
 
 func TestTwoCertificatesOfOneName(t *testing.T) {
 	rsa, other, content := people()["rsa"], people()["rsa2"], text(500)
-	template := *other.cert
-	template.Subject, template.SerialNumber, template.RawSubject = rsa.cert.Subject, rsa.cert.SerialNumber, nil
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, other.key.Public(), other.key)
+	template, authority := *rsa.cert, people()["authority"]
+	der, err := x509.CreateCertificate(rand.Reader, &template, authority.cert, other.key.Public(), authority.key)
 	must(err)
 	double, err := x509.ParseCertificate(der)
 	must(err)

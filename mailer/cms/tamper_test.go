@@ -28,7 +28,7 @@ func TestTamperedSigned(t *testing.T) {
 		{"certificate's digest", sha(p.cert.Raw), []error{cms.ErrSignature}},
 		{"signature", der[length-256:], []error{cms.ErrSignature}},
 		{"certified key", p.cert.PublicKey.(*rsa.PublicKey).N.Bytes()[1:], []error{cms.ErrSignature}},
-		{"signer's name", p.cert.RawSubject[len(p.cert.RawSubject)-3:], []error{cms.ErrNoCertificate}},
+		{"name of the signer's issuer", p.cert.RawIssuer[len(p.cert.RawIssuer)-3:], []error{cms.ErrNoCertificate}},
 		{"signature's header", der[length-260 : length-256], []error{cms.ErrMalformed}},
 		{"first header", der[:4], []error{cms.ErrMalformed}},
 		{"message type", oid(oidSigned), []error{cms.ErrMalformed, cms.ErrUnsupported}},
