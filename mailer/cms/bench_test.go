@@ -1,6 +1,10 @@
 package cms_test
 
 import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
 	"io"
 	"testing"
 
@@ -72,5 +76,20 @@ func BenchmarkSmall(b *testing.B) {
 	for b.Loop() {
 		der := enveloped(b, detached(b, content, cms.SignOptions{}, p), cms.EncryptOptions{Size: -1}, p)
 		readSigned(b, readAll(b, readEnveloped(b, der, p)), source(content))
+	}
+}
+
+// BenchmarkKeys is what of BenchmarkSmall are the operations of the keys themselves.
+func BenchmarkKeys(b *testing.B) {
+	key := people()["rsa"].key.(*rsa.PrivateKey)
+	digest := sha([]byte("content"))
+	for b.Loop() {
+		signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest)
+		must(err)
+		must(rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA256, digest, signature))
+		encrypted, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, &key.PublicKey, digest, nil)
+		must(err)
+		_, err = rsa.DecryptOAEP(sha256.New(), nil, key, encrypted, nil)
+		must(err)
 	}
 }

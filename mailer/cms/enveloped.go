@@ -72,8 +72,9 @@ const maxTries = 8
 // ReadEnveloped makes the first pass over an encrypted message: it reads the recipients,
 // finds the content key, and, if the cipher authenticates, checks the whole content.
 //
-// With ErrNoKey, ErrUnsupported, ErrIntegrity or an error of a key what is known of
-// the message is returned beside the error. Only Open is of no use then.
+// Where the message has been read as far as its cipher, what is known of it is returned
+// beside the error (ErrNoKey, ErrUnsupported, ErrIntegrity, or an error of a
+// key), and is good for anything but Open.
 func ReadEnveloped(src Source, o ReadOptions) (*Enveloped, error) {
 	e := &Enveloped{src: src}
 	if o.Rand == nil {
@@ -102,32 +103,24 @@ func ReadEnveloped(src Source, o ReadOptions) (*Enveloped, error) {
 // choose takes the way whose key fits. Where only one is left and no tag can tell, it is taken.
 func (e *Enveloped) choose(ways []recipient.Way, rand io.Reader) error {
 	problem := ErrNoKey
-	var first *recipient.Way
-	var firstKey ContentKey
-	for i, c := range ways[:min(len(ways), maxTries)] {
-		key, err := c.Unwrap(e.cipher.KeySize, rand)
-		if err != nil {
-			if problem == ErrNoKey {
-				problem = err
-			}
-			continue
-		}
-		if first == nil {
-			first, firstKey = &ways[i], key
-		}
-		if e.Authenticated || len(ways) > 1 {
-			if err := e.try(key); errors.Is(err, ErrIntegrity) {
-				problem = err
-				continue
-			} else if err != nil {
-				return err
+	var doubtful func()
+	for _, w := range ways[:min(len(ways), maxTries)] {
+		key, err := w.Unwrap(e.cipher.KeySize, rand)
+		if err == nil && (e.Authenticated || len(ways) > 1) {
+			if err = e.try(key); errors.Is(err, ErrIntegrity) && doubtful == nil {
+				doubtful = func() { e.take(w, key) }
 			}
 		}
-		e.take(c, key)
-		return nil
+		if err == nil {
+			e.take(w, key)
+			return nil
+		}
+		if problem == ErrNoKey {
+			problem = err
+		}
 	}
-	if first != nil && !e.Authenticated { // none fits: Open will say so, at the end
-		e.take(*first, firstKey)
+	if !e.Authenticated && doubtful != nil && errors.Is(problem, ErrIntegrity) {
+		doubtful() // nothing fits, and nothing else is wrong: Open will say so, at the end
 		return nil
 	}
 	return problem
@@ -246,6 +239,7 @@ func (e *Enveloped) setCipher(a algorithm.Identifier, kind Kind) (err error) {
 
 // readTag reads what follows the content of AuthEnvelopedData (RFC 5083, section 2.1).
 func (e *Enveloped) readTag(r *ber.Reader) error {
+	e.attributes = nil
 	if err := r.Leave(); err != nil {
 		return err
 	}

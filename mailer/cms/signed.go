@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/asn1"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -264,7 +263,7 @@ type rechecked struct {
 func (c *rechecked) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	c.hash.Write(p[:n])
-	if errors.Is(err, io.EOF) && !bytes.Equal(c.hash.Sum(nil), c.want) {
+	if err == io.EOF && !bytes.Equal(c.hash.Sum(nil), c.want) {
 		return n, fmt.Errorf("%w: it changed while it was read", ErrIntegrity)
 	}
 	return n, err

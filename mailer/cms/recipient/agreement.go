@@ -70,7 +70,7 @@ func readKeyAgreement(s cryptobyte.String, keys []Key) ([]Recipient, []Way) {
 				}
 				key, err := scheme.Unwrap(secret, ukm, encrypted)
 				if err == nil && len(key) != size {
-					err = algorithm.ErrIntegrity
+					return nil, algorithm.ErrIntegrity
 				}
 				return key, err
 			}})
