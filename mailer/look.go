@@ -64,12 +64,9 @@ func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at
 		return f, err
 	}
 	f.Contact = person.Contact
-	layer, _ := policy.Counted(o)
-	if layer < 0 || o.Layers[layer].Signed == nil {
-		return f, nil
-	}
-	signed := o.Layers[layer].Signed
-	for _, s := range signed.Signers {
+	signatures, _, _ := policy.Signatures(o)
+	for _, signature := range signatures {
+		s := signature.Info
 		// What no valid signature stands for is not looked up anywhere (I1).
 		if s.Err != nil || s.Certificate == nil || from == "" {
 			f.Signers = append(f.Signers, trust.Verdict{})
@@ -78,7 +75,7 @@ func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at
 		pin := f.Contact.Pin
 		confirmed := pin != nil && pin.Keys.Sign.Equal(s.Certificate)
 		f.Signers = append(f.Signers, m.Judge(ctx, trust.Question{
-			Certificate: s.Certificate, Address: from, Usage: trust.Sign, Enclosed: signed.Certificates, At: at, Confirmed: confirmed,
+			Certificate: s.Certificate, Address: from, Usage: trust.Sign, Enclosed: signature.Enclosed, At: at, Confirmed: confirmed,
 		}, confirmed))
 	}
 	return f, nil

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/x509"
 	"errors"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ type Verdict struct {
 // Facts is what vault knows about a message that mailer/smime described.
 type Facts struct {
 	Contact  contacts.Contact // of the From that is shown; only Address set for a stranger
-	Signers  []trust.Verdict  // of each signer of the layer that is [Counted], for that From
+	Signers  []trust.Verdict  // of each of [Signatures], for that From
 	Mine     []string         // the user's own addresses, canonical
 	OwnKeys  []contacts.Hash  // SPKI of the user's own signing keys, old ones too
 	Received time.Time        // by our own clock, if provably so (I2); else zero
@@ -56,27 +57,41 @@ const (
 	unsecured      = "Not secured. Anyone on the way could read or change this."
 	unsignedLabel  = "Encrypted, but not signed. Anyone could have written or changed this."
 	closedLabel    = "Encrypted, and cannot be opened here."
-	brokenLabel    = "Not secured. The signature does not fit, so anyone could have changed this."
 	writtenLabel   = "You wrote this, and signed it."
 	otherKeyLabel  = "NOT the key you verified for "
 	deniedUnsigned = "It is not signed by the person it says it is from, so it is not quoted."
 	deniedOutside  = "The signature does not cover what was encrypted, so it is not quoted."
 )
 
-// Counted returns the index of the signed layer that may speak for the content (-1:
-// none), and whether something encrypted lies inside of it. Only layers that begin
-// at the root are in o.Layers at all.
-func Counted(o *smime.Opened) (layer int, outside bool) {
-	layer = -1
-	for i, l := range o.Layers {
-		switch l.Kind {
-		case smime.Signed:
-			layer, outside = i, false
-		case smime.Encrypted:
-			outside = layer >= 0
+// Signature is one signature that may speak for the content of a message, and the
+// certificates that came with it.
+type Signature struct {
+	Info     *cms.SignerInfo
+	Enclosed []*x509.Certificate
+}
+
+// Signatures returns those that may speak for the content: of every signed layer
+// inside of all encryption, or else of those outside of it, which then say only who
+// sent it on. Signed tells that there are such layers, readable or not.
+func Signatures(o *smime.Opened) (list []Signature, signed, outside bool) {
+	for _, l := range o.Layers {
+		switch {
+		case l.Kind == smime.Encrypted:
+			outside = signed
+		case l.Kind == smime.Signed:
+			if outside {
+				list, outside = nil, false
+			}
+			signed = true
+			if l.Err != nil || l.Signed == nil {
+				continue
+			}
+			for i := range l.Signed.Signers {
+				list = append(list, Signature{&l.Signed.Signers[i], l.Signed.Certificates})
+			}
 		}
 	}
-	return layer, outside
+	return list, signed, outside
 }
 
 // judgement gathers a verdict.
@@ -147,22 +162,21 @@ func (j *judgement) protection() {
 	}
 }
 
-// chooseSigner takes, of the valid signatures of the layer that counts, the pinned
-// key's, else one that From names, else the first.
+// chooseSigner takes, of the valid signatures, the pinned key's, else one that From
+// names, else the first.
 func (j *judgement) chooseSigner() {
-	layer, outside := Counted(j.o)
-	if layer < 0 {
+	list, signed, outside := Signatures(j.o)
+	if !signed {
 		return
 	}
 	j.outside = outside
 	j.Signature = "invalid"
-	l := j.o.Layers[layer]
-	if l.Err != nil || l.Signed == nil || j.o.Payload == nil && !outside {
+	if j.o.Payload == nil && !outside {
 		return
 	}
 	best := -1
-	for i := range l.Signed.Signers {
-		s := &l.Signed.Signers[i]
+	for i, signature := range list {
+		s := signature.Info
 		if s.Err != nil || s.Certificate == nil {
 			continue
 		}
@@ -222,9 +236,9 @@ func (j *judgement) label() {
 	case j.Signature == "none":
 		j.say(Stop, unsignedLabel, "Encrypted, not signed", claims)
 	case j.Signature == "invalid":
-		label := brokenLabel
+		label := "Not secured. The signature does not count, so anyone could have changed this."
 		if j.Protection != "signed" {
-			label = "Encrypted, but the signature does not fit. Anyone could have written or changed this."
+			label = "Encrypted, but the signature does not count. Anyone could have written or changed this."
 		}
 		j.say(Stop, label, "Signature not valid", j.fault(), claims)
 	case j.own():
@@ -428,13 +442,14 @@ func (j *judgement) closed() string {
 
 // fault tells why no signature counts.
 func (j *judgement) fault() string {
-	layer, _ := Counted(j.o)
-	l := j.o.Layers[layer]
-	if l.Err != nil {
-		return Problem(l.Err)
+	list, _, _ := Signatures(j.o)
+	if len(list) > 0 {
+		return Problem(list[0].Info.Err)
 	}
-	if l.Signed != nil && len(l.Signed.Signers) > 0 {
-		return Problem(l.Signed.Signers[0].Err)
+	for _, l := range j.o.Layers {
+		if l.Kind == smime.Signed && l.Err != nil {
+			return Problem(l.Err)
+		}
 	}
 	return "It is marked as signed, but there is no signature in it."
 }

@@ -110,11 +110,11 @@ func TestJudge(t *testing.T) {
 		"signed outside":              {shape("SE", key), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Care, "The signature is on the outside", "Signed on the outside only", false},
 		"signed outside, closed":      {shape("Se", key), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Care, "cannot be opened here", "Signed on the outside only", false},
 		"opaque inside twice":         {shape("ESE", key), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Care, "The signature is on the outside", "Signed on the outside only", false},
-		"signature does not fit":      {shape("s", key), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Stop, "Not secured. The signature does not fit", "Signature not valid", false},
-		"inner does not fit":          {shape("Es", key), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Stop, "Encrypted, but the signature does not fit", "Signature not valid", false},
-		"outer fits, inner does not":  {shape("SEs", key), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Stop, "the signature does not fit", "Signature not valid", false},
-		"no signer":                   {noSigners, Facts{Contact: pinned}, Stop, "the signature does not fit", "Signature not valid", false},
-		"unreadable signature":        {broken, Facts{Contact: pinned}, Stop, "the signature does not fit", "Signature not valid", false},
+		"signature does not fit":      {shape("s", key), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Stop, "Not secured. The signature does not count", "Signature not valid", false},
+		"inner does not fit":          {shape("Es", key), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Stop, "Encrypted, but the signature does not count", "Signature not valid", false},
+		"outer fits, inner does not":  {shape("SEs", key), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Stop, "the signature does not count", "Signature not valid", false},
+		"no signer":                   {noSigners, Facts{Contact: pinned}, Stop, "the signature does not count", "Signature not valid", false},
+		"unreadable signature":        {broken, Facts{Contact: pinned}, Stop, "the signature does not count", "Signature not valid", false},
 		"impostor":                    {shape("ES", impostor), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Stop, "NOT the key you verified for Dr Bea Brandt <" + bea + ">", "NOT the key you verified", false},
 		"impostor, untrusted":         {shape("ES", impostor), Facts{Contact: pinned, Signers: status(trust.Untrusted)}, Stop, "NOT the key you verified", "NOT the key you verified", false},
 		"impostor of a suspended":     {shape("ES", impostor), Facts{Contact: suspended, Signers: status(trust.Trusted)}, Stop, "NOT the key you verified", "NOT the key you verified", false},
@@ -239,14 +239,35 @@ func TestJudgeAllCombinations(t *testing.T) {
 	}
 }
 
-func TestCounted(t *testing.T) {
+func TestSignatures(t *testing.T) {
+	c := certificate(t, "Bea", []string{bea}, nil)
 	for layers, want := range map[string]struct {
-		layer   int
-		outside bool
-	}{"": {-1, false}, "E": {-1, false}, "S": {0, false}, "ES": {1, false}, "SE": {0, true}, "SES": {2, false}, "SSE": {1, true}} {
-		if layer, outside := Counted(shape(layers, nil)); layer != want.layer || outside != want.outside {
-			t.Errorf("%q: %d %v", layers, layer, outside)
+		n               int
+		signed, outside bool
+	}{
+		"": {0, false, false}, "E": {0, false, false}, "S": {1, true, false}, "ES": {1, true, false}, "SE": {1, true, true},
+		"SES": {1, true, false}, "SSE": {2, true, true}, "SS": {2, true, false}, "SESS": {2, true, false}, "SEE": {1, true, true},
+	} {
+		if list, signed, outside := Signatures(shape(layers, c)); len(list) != want.n || signed != want.signed || outside != want.outside {
+			t.Errorf("%q: %d %v %v", layers, len(list), signed, outside)
 		}
+	}
+}
+
+// A signed message that somebody else signed again and sent on speaks for the one
+// whom From names.
+func TestJudgeSignedTwice(t *testing.T) {
+	pinned := verified(t, bea, "Dr Bea Brandt")
+	other := certificate(t, "Dave", []string{"dave@x.example"}, nil)
+	o := shape("SS", pinned.Pin.Keys.Sign)
+	o.Layers[1].Signed = &cms.Signed{Signers: []cms.SignerInfo{{Certificate: other}}}
+	evidence := []trust.Verdict{{Status: trust.Trusted, Bound: trust.BoundAddress}, {Status: trust.Trusted, Bound: trust.BoundNone}}
+	if v := Judge(o, Facts{Contact: pinned, Signers: evidence, Mine: []string{ada}}); v.From != "match" || v.Level != Care {
+		t.Errorf("%+v", v)
+	}
+	o.Layers[0].Signed.Signers[0].Err = cms.ErrDigest
+	if v := Judge(o, Facts{Contact: pinned, Signers: evidence, Mine: []string{ada}}); v.From != "mismatch" || v.Level != Stop {
+		t.Errorf("%+v", v)
 	}
 }
 
