@@ -192,6 +192,7 @@ func TestOneSigner(t *testing.T) {
 		{"an unknown signature algorithm", crafted{attrs: usual(content), signatureAlg: alg(oidOther)}, nil, cms.ErrUnsupported},
 		{"an unknown digest", crafted{attrs: usual(content), digestAlg: alg(oidOther)}, nil, cms.ErrUnsupported},
 		{"no certificate", crafted{attrs: usual(content)}, func(l *letter) { l.certs = nil }, cms.ErrNoCertificate},
+		{"a certificate that cannot be read", crafted{attrs: usual(content)}, func(l *letter) { l.certs = []*x509.Certificate{{Raw: alg(oidOther)}} }, cms.ErrNoCertificate},
 		{"a signer that is none", crafted{attrs: usual(content)}, func(l *letter) { l.infos = [][]byte{octets(nil)} }, cms.ErrMalformed},
 		{"no content", crafted{attrs: usual(content)}, func(l *letter) { l.content = nil }, cms.ErrNoContent},
 	} {

@@ -24,9 +24,10 @@ type Signed struct {
 	Detached     bool                // no content is enclosed
 	Type         asn1.ObjectIdentifier
 
-	src     Source
-	content Source // of a detached signature
-	sums    sums   // of the content, as pass 1 found it
+	src        Source
+	content    Source // of a detached signature
+	sums       sums   // of the content, as pass 1 found it
+	unreadable int    // certificates
 }
 
 // SignerInfo is what one signer said and whether that holds.
@@ -210,10 +211,11 @@ func (s *Signed) certificates(r *ber.Reader) error {
 	if err != nil || !has {
 		return err
 	}
-	s.Certificates = nil
 	return r.Each(ber.Context, "certificates", maxCertificates, ErrTooManyCertificates, func(der []byte) error {
 		if c, err := x509.ParseCertificate(der); err == nil {
 			s.Certificates = append(s.Certificates, c)
+		} else {
+			s.unreadable++
 		}
 		return nil
 	})

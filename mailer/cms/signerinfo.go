@@ -71,7 +71,9 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 	case out.Err != nil:
 		return out
 	case out.Certificate == nil:
-		out.Err = ErrNoCertificate
+		if out.Err = ErrNoCertificate; s.unreadable > 0 {
+			out.Err = fmt.Errorf("%w, or is one of the %d that cannot be read", ErrNoCertificate, s.unreadable)
+		}
 		return out
 	case out.Digest == nil:
 		out.Err = ErrNoContent
