@@ -428,6 +428,7 @@ type Stage struct {
 type Act struct {
 	Name  string `json:"name"`
 	Title string `json:"title"`
+	Done  string `json:"done"` // what happened, once it did
 }
 
 // Conversation is a simulated telephone call.

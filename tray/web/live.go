@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -12,10 +13,11 @@ import (
 )
 
 // live passes on what happens to the windows that are open. A window that lags
-// loses events and is told to look at everything.
+// loses events; one that was drawn before the last event is told to look again.
 type live struct {
 	mu    sync.Mutex
 	seats map[chan control.Event]bool
+	last  control.Cursor
 }
 
 const (
@@ -45,6 +47,7 @@ func (l *live) watch(ctx context.Context, events control.Events) {
 func (l *live) tell(e control.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.last = e.Cursor
 	for seat := range l.seats {
 		select {
 		case seat <- e:
@@ -53,11 +56,23 @@ func (l *live) tell(e control.Event) {
 	}
 }
 
-func (l *live) sit() (seat chan control.Event, leave func()) {
+// at is the last event so far: what a page drawn from now on has taken in.
+func (l *live) at() control.Cursor {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+// sit gives a window that has taken in the events up to the cursor a seat. What
+// happened between its drawing and now finds it there, as one event without words.
+func (l *live) sit(after control.Cursor) (seat chan control.Event, leave func()) {
 	seat = make(chan control.Event, lag)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.seats[seat] = true
+	if l.last > after {
+		seat <- control.Event{Cursor: l.last}
+	}
 	return seat, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -68,7 +83,8 @@ func (l *live) sit() (seat chan control.Event, leave func()) {
 // stream is server-sent events: what kind of thing happened and a sentence to
 // say, never a subject. The script then asks for the page again.
 func (v *visit) stream() error {
-	seat, leave := v.p.live.sit()
+	after, _ := strconv.ParseInt(v.query("after"), 10, 64) // absent: whatever there was is new
+	seat, leave := v.p.live.sit(control.Cursor(after))
 	defer leave()
 	v.w.Header().Set("Content-Type", "text/event-stream")
 	out := http.NewResponseController(v.w)

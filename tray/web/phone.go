@@ -52,8 +52,18 @@ func (v *visit) phoneAct() error {
 	case "hang-up":
 		v.hear(nil)
 	case "play":
-		_, err := sim.Play(v.ctx(), control.ActQuery{Name: v.form("name")})
-		return v.done(back, err, "It happens now.")
+		stage, err := sim.Stage(v.ctx(), control.None{})
+		if err != nil {
+			return v.tell(back, noteOf(err))
+		}
+		_, err = sim.Play(v.ctx(), control.ActQuery{Name: v.form("name")})
+		says := ""
+		for _, a := range stage.Acts {
+			if a.Name == v.form("name") {
+				says = a.Done
+			}
+		}
+		return v.done(back, err, says)
 	default:
 		return v.nowhere()
 	}

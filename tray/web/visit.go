@@ -31,7 +31,8 @@ type visit struct {
 	r    *http.Request
 	who  door.Visitor
 	s    *held
-	size int // bytes of a form's fields so far
+	at   control.Cursor // the last event before anything was asked for this page
+	size int            // bytes of a form's fields so far
 }
 
 // held is what a session is in the middle of. It is in memory only.
@@ -62,7 +63,7 @@ type page func(*visit) error
 
 // inside finds the handler. The mux adds the values of the path.
 func (p *Page) inside(w http.ResponseWriter, r *http.Request, who door.Visitor) {
-	v := &visit{p: p, w: w, who: who}
+	v := &visit{p: p, w: w, who: who, at: p.live.at()}
 	if who.Session != nil {
 		v.s = who.Session.Held.(*held)
 	}
@@ -152,6 +153,7 @@ func (v *visit) show(name, nav string, content any) error {
 // frame is everything around a page's own content.
 type frame struct {
 	Base, Here, Token string
+	At                control.Cursor
 	Nav               string
 	Status            control.Status
 	Note              *note
@@ -193,7 +195,7 @@ func (f frame) Todo() []control.Step {
 
 func (v *visit) write(status int, name, nav string, content any) {
 	here := url.URL{Path: v.p.Base() + v.r.URL.Path[1:], RawQuery: v.r.URL.RawQuery}
-	f := frame{Base: v.p.Base(), Here: here.String(), Token: v.who.Session.Token, Nav: nav, Page: content}
+	f := frame{Base: v.p.Base(), Here: here.String(), Token: v.who.Session.Token, At: v.at, Nav: nav, Page: content}
 	var err error
 	if f.Status, err = v.p.svc.Settings.Status(v.ctx(), control.None{}); err != nil {
 		f.Status.Problem = noteOf(err).Says

@@ -50,7 +50,7 @@ function listen() {
   if (source) source.close();
   source = null;
   if (document.hidden) return; // a browser opens six connections to one place, for all its windows together
-  source = new EventSource("live");
+  source = new EventSource("live?after=" + document.body.dataset.at);
   source.onopen = () => { silent = 0; $("gone").hidden = true; };
   source.onerror = () => { if (source.readyState === EventSource.CLOSED || ++silent > 3) $("gone").hidden = false; };
   source.onmessage = (e) => {
@@ -149,7 +149,8 @@ function boxes(group) {
       input.removeAttribute("data-known");
       if (!input.value) return;
       if (/[\s,.]$/.test(typed)) { if (look(input)) on(i); return; }
-      if (words && words.includes(input.value) && !words.some((k) => k !== input.value && k.startsWith(input.value))) { look(input); on(i); }
+      // After the last word only a space goes on: on the button, the space that people type after a word would press it.
+      if (words && words.includes(input.value) && !words.some((k) => k !== input.value && k.startsWith(input.value)) && look(input) && inputs[i + 1]) on(i);
     });
     input.addEventListener("blur", () => look(input));
     input.addEventListener("keydown", (e) => {
@@ -177,12 +178,22 @@ for (const kind of ["paste", "drop"]) addEventListener(kind, (e) => {
   if (e.target.closest && e.target.closest("[data-words], [data-nopaste]")) typedOnly({ target: e.target, inputType: "insertFromPaste", preventDefault: () => e.preventDefault() });
 }, true);
 
-// The simulated telephone answers in place, so that nothing typed on the page is lost.
+// The simulated telephone answers in place, so that nothing typed on the page is lost. Any other form is sent once:
+// what is said twice may count twice.
 addEventListener("submit", (e) => {
   const part = e.target.dataset.part;
-  if (!part) return;
+  if (!part) {
+    if (e.target.dataset.sent) e.preventDefault();
+    e.target.dataset.sent = "yes";
+    return;
+  }
   e.preventDefault();
-  ask(e.target.action, filled(e.target, e.submitter), (doc) => doc && put(doc, [part, "note"]));
+  if (e.submitter) e.submitter.setAttribute("aria-busy", "true");
+  ask(e.target.action, filled(e.target, e.submitter), (doc) => {
+    if (!doc) return;
+    put(doc, [part, "note"]);
+    if ($("note").textContent.trim()) { say($("note").textContent); $("note").scrollIntoView({ block: "nearest" }); }
+  });
   e.target.reset();
 });
 addEventListener("click", (e) => {
