@@ -61,11 +61,14 @@ func (s *stage) Stage(context.Context, control.None) (control.Stage, error) {
 	return control.Stage{
 		Name: s.bea.Name, Number: s.bea.number,
 		Acts: []control.Act{
-			{Name: actCertificate, Title: s.bea.Name + " sends you her certificate, as a file"},
-			{Name: actRing, Title: s.bea.Name + " rings you, to verify you in turn"},
-			{Name: actLetter, Title: s.bea.Name + " writes to you"},
-			{Name: actUnsecured, Title: "Somebody sends you an unsecured message"},
-			{Name: actImpostor, Title: "Somebody with another valid certificate writes as " + s.bea.Name},
+			{Name: actCertificate, Title: s.bea.Name + " sends you her certificate, as a file",
+				Done: "Her certificate is on its way to you as a file, in an ordinary message."},
+			{Name: actRing, Title: s.bea.Name + " rings you, to confirm you in turn",
+				Done: s.bea.Name + " rang you, and you read out both lists of words. You are confirmed in her address book."},
+			{Name: actLetter, Title: s.bea.Name + " writes to you", Done: "Her letter is on its way."},
+			{Name: actUnsecured, Title: "Somebody sends you an unsecured message", Done: "The message is on its way."},
+			{Name: actImpostor, Title: "Somebody with another valid certificate writes as " + s.bea.Name,
+				Done: "Somebody else was given a certificate for her address, and writes in her name."},
 		},
 	}, nil
 }
@@ -102,8 +105,11 @@ func digits(number string) string {
 	}, number)
 }
 
-// Play makes one of the acts happen.
+// Play makes one of the acts happen, to the end even when whoever asked looks
+// elsewhere meanwhile.
 func (s *stage) Play(ctx context.Context, act control.ActQuery) (control.None, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
 	switch act.Name {
 	case actCertificate:
 		raw, err := s.card()
