@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"crypto/x509"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -63,37 +61,6 @@ const (
 	deniedOutside  = "The signature does not cover what was encrypted, so it is not quoted."
 )
 
-// Signature is one signature that may speak for the content of a message, and the
-// certificates that came with it.
-type Signature struct {
-	Info     *cms.SignerInfo
-	Enclosed []*x509.Certificate
-}
-
-// Signatures returns those that may speak for the content: of every signed layer
-// inside of all encryption, or else of those outside of it, which then say only who
-// sent it on. Signed tells that there are such layers, readable or not.
-func Signatures(o *smime.Opened) (list []Signature, signed, outside bool) {
-	for _, l := range o.Layers {
-		switch {
-		case l.Kind == smime.Encrypted:
-			outside = signed
-		case l.Kind == smime.Signed:
-			if outside {
-				list, outside = nil, false
-			}
-			signed = true
-			if l.Err != nil || l.Signed == nil {
-				continue
-			}
-			for i := range l.Signed.Signers {
-				list = append(list, Signature{&l.Signed.Signers[i], l.Signed.Certificates})
-			}
-		}
-	}
-	return list, signed, outside
-}
-
 // judgement gathers a verdict.
 type judgement struct {
 	Verdict
@@ -120,30 +87,6 @@ func Judge(o *smime.Opened, f Facts) Verdict {
 	j.label()
 	j.cover()
 	return j.Verdict
-}
-
-// Signer returns the valid signature that speaks for the content of a message: nil
-// if there is none, or if it was made outside of an encryption.
-func Signer(o *smime.Opened, f Facts) *cms.SignerInfo {
-	j := &judgement{o: o, f: f, from: From(o)}
-	if j.chooseSigner(); j.outside {
-		return nil
-	}
-	return j.signer
-}
-
-// From is the one address that the From shown names, canonical. Several, or none,
-// are empty and match nobody.
-func From(o *smime.Opened) string {
-	list := o.Header.Addresses("From")
-	if len(list) != 1 || len(o.Header.All("From")) != 1 {
-		return ""
-	}
-	a, err := message.Canonical(list[0].Addr)
-	if err != nil {
-		return ""
-	}
-	return a
 }
 
 func (j *judgement) protection() {
@@ -452,31 +395,6 @@ func (j *judgement) fault() string {
 		}
 	}
 	return "It is marked as signed, but there is no signature in it."
-}
-
-// Problem says in words why a layer could not be read.
-func Problem(err error) string {
-	switch {
-	case err == nil:
-		return ""
-	case errors.Is(err, smime.ErrKey):
-		return "Your key cannot be used at this moment: the keychain is locked or away. Try again."
-	case errors.Is(err, cms.ErrNoKey), errors.Is(err, smime.ErrNoKey):
-		return "None of your keys opens it. It was encrypted to another key: perhaps an older one of yours, or another person's."
-	case errors.Is(err, cms.ErrWeak):
-		return "The signature was made by a method that is no longer safe."
-	case errors.Is(err, cms.ErrNoCertificate):
-		return "The certificate of whoever signed it is not enclosed."
-	case errors.Is(err, cms.ErrDigest), errors.Is(err, cms.ErrSignature), errors.Is(err, cms.ErrAttributes):
-		return "The content is not what was signed: it was changed on the way, or damaged."
-	case errors.Is(err, cms.ErrIntegrity):
-		return "It was changed on the way, or damaged."
-	case errors.Is(err, cms.ErrUnsupported), errors.Is(err, smime.ErrUnsupported):
-		return "It is protected by a method that this program does not know yet."
-	case errors.Is(err, cms.ErrLimit), errors.Is(err, message.ErrLimit), errors.Is(err, smime.ErrLimit):
-		return "It is built in a way that no honest program uses, so it is not opened."
-	}
-	return "Its protection is damaged and cannot be read."
 }
 
 func short(c contacts.Contact) string {

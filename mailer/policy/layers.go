@@ -1,8 +1,11 @@
 package policy
 
 import (
+	"errors"
 	"strings"
 
+	"countersign/mailer/cms"
+	"countersign/mailer/message"
 	"countersign/mailer/smime"
 )
 
@@ -47,4 +50,29 @@ func present(words ...string) (list []string) {
 		}
 	}
 	return list
+}
+
+// Problem says in words why a layer could not be read.
+func Problem(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, smime.ErrKey):
+		return "Your key cannot be used at this moment: the keychain is locked or away. Try again."
+	case errors.Is(err, cms.ErrNoKey), errors.Is(err, smime.ErrNoKey):
+		return "None of your keys opens it. It was encrypted to another key: perhaps an older one of yours, or another person's."
+	case errors.Is(err, cms.ErrWeak):
+		return "The signature was made by a method that is no longer safe."
+	case errors.Is(err, cms.ErrNoCertificate):
+		return "The certificate of whoever signed it is not enclosed."
+	case errors.Is(err, cms.ErrDigest), errors.Is(err, cms.ErrSignature), errors.Is(err, cms.ErrAttributes):
+		return "The content is not what was signed: it was changed on the way, or damaged."
+	case errors.Is(err, cms.ErrIntegrity):
+		return "It was changed on the way, or damaged."
+	case errors.Is(err, cms.ErrUnsupported), errors.Is(err, smime.ErrUnsupported):
+		return "It is protected by a method that this program does not know yet."
+	case errors.Is(err, cms.ErrLimit), errors.Is(err, message.ErrLimit), errors.Is(err, smime.ErrLimit):
+		return "It is built in a way that no honest program uses, so it is not opened."
+	}
+	return "Its protection is damaged and cannot be read."
 }

@@ -1,0 +1,64 @@
+package policy
+
+import (
+	"crypto/x509"
+
+	"countersign/mailer/cms"
+	"countersign/mailer/message"
+	"countersign/mailer/smime"
+)
+
+// Signature is one signature that may speak for the content of a message, and the
+// certificates that came with it.
+type Signature struct {
+	Info     *cms.SignerInfo
+	Enclosed []*x509.Certificate
+}
+
+// Signatures returns those that may speak for the content: of every signed layer
+// inside of all encryption, or else of those outside of it, which then say only who
+// sent it on. Signed tells that there are such layers, readable or not.
+func Signatures(o *smime.Opened) (list []Signature, signed, outside bool) {
+	for _, l := range o.Layers {
+		switch {
+		case l.Kind == smime.Encrypted:
+			outside = signed
+		case l.Kind == smime.Signed:
+			if outside {
+				list, outside = nil, false
+			}
+			signed = true
+			if l.Err != nil || l.Signed == nil {
+				continue
+			}
+			for i := range l.Signed.Signers {
+				list = append(list, Signature{&l.Signed.Signers[i], l.Signed.Certificates})
+			}
+		}
+	}
+	return list, signed, outside
+}
+
+// Signer returns the valid signature that speaks for the content of a message: nil
+// if there is none, or if it was made outside of an encryption.
+func Signer(o *smime.Opened, f Facts) *cms.SignerInfo {
+	j := &judgement{o: o, f: f, from: From(o)}
+	if j.chooseSigner(); j.outside {
+		return nil
+	}
+	return j.signer
+}
+
+// From is the one address that the From shown names, canonical. Several, or none,
+// are empty and match nobody.
+func From(o *smime.Opened) string {
+	list := o.Header.Addresses("From")
+	if len(list) != 1 || len(o.Header.All("From")) != 1 {
+		return ""
+	}
+	a, err := message.Canonical(list[0].Addr)
+	if err != nil {
+		return ""
+	}
+	return a
+}
