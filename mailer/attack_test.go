@@ -375,8 +375,11 @@ func TestInvitation(t *testing.T) {
 	if _, err := ada.StartTest(ctx, beaAddress, ""); !errors.Is(err, contacts.ErrNoCertificate) {
 		t.Errorf("%v", err)
 	}
-	if _, err := ada.Invite(ctx, "Ada.OSEI@harbour.example"); err == nil {
-		t.Error("invited somebody who is not in the address book")
+	if _, err := ada.Invite(ctx, "nobody"); err == nil {
+		t.Error("invited what is no address")
+	}
+	if c, err := ada.Invite(ctx, "carl@south.example"); err != nil || c.State != contacts.Unknown {
+		t.Errorf("a stranger: %+v, %v", c.State, err)
 	}
 	if _, err := ada.Invite(ctx, strings.ToUpper(beaAddress)); err != nil {
 		t.Fatal(err)

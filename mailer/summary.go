@@ -17,6 +17,7 @@ import (
 	"countersign/mailer/policy"
 	"countersign/mailer/store"
 	"countersign/mailer/transport"
+	"countersign/vault/contacts"
 )
 
 // Summary is one line of a list of messages.
@@ -55,11 +56,10 @@ func (m *Mailer) complete(ctx context.Context, s *Summary, r store.Message) erro
 func (l *look) summary() Summary {
 	h := l.opened.Header
 	s := Summary{From: l.from, To: []string{}, Subject: policy.CleanLine(h.Text("Subject")), Form: string(l.form), Verdict: l.verdict, Attachments: len(l.body.Files)}
-	if from := h.Addresses("From"); len(from) == 1 && l.verdict.Denied == "" {
-		s.FromName = policy.CleanLine(from[0].Name)
-	}
-	if name := l.facts.Contact.Name; name != "" && l.verdict.Level == policy.Good {
-		s.FromName = name
+	// A name is the user's own word for somebody, so it stands on confirmed mail only;
+	// the one that a message gives itself can be anybody's.
+	if c := l.facts.Contact; l.signer != nil && c.Pin.Signs(contacts.KeySet{Sign: l.signer.Certificate}) && l.verdict.Level != policy.Stop {
+		s.FromName = c.Name
 	}
 	for _, a := range h.Addresses("To") {
 		s.To = append(s.To, policy.CleanLine(a.Addr))

@@ -10,24 +10,28 @@ import (
 	"countersign/vault/trust"
 )
 
-// Invite sends the fixed invitation: please answer with a signed message.
+// Invite sends the fixed invitation: please answer with a signed message. Somebody
+// who is not in the address book enters it.
 func (m *Mailer) Invite(ctx context.Context, address string) (Contact, error) {
-	c, err := m.Known(ctx, address)
-	if err != nil {
-		return Contact{}, err
-	}
 	sender, err := m.Sender(ctx)
 	if err != nil {
 		return Contact{}, err
 	}
+	if refusals := policy.Own(sender.Sender); len(refusals) > 0 {
+		return Contact{}, &Refused{refusals}
+	}
+	c, err := m.AddContact(ctx, NewContact{Address: address})
+	if err != nil {
+		return Contact{}, err
+	}
 	f, err := form.New(m.random(), form.Invitation, sender.Address, c.Address)
-	if err != nil && sender.Address != "" {
+	if err != nil {
 		return Contact{}, err
 	}
 	if err := m.sendForm(ctx, f, contacts.KeySet{}, trust.Verdict{}, sender); err != nil {
 		return Contact{}, err
 	}
-	return m.Contact(ctx, address)
+	return m.Contact(ctx, c.Address)
 }
 
 // StartTest sends the fixed test message, encrypted to the key set of the candidate

@@ -76,6 +76,7 @@ type judgement struct {
 // part of it allows.
 func Judge(o *smime.Opened, f Facts) Verdict {
 	j := &judgement{o: o, f: f}
+	j.Reasons = []string{}
 	j.Level, j.Chain, j.From, j.Signature = Stop, string(trust.Untrusted), "mismatch", "none"
 	j.Contact = string(f.Contact.State)
 	if f.Contact.State == "" {
@@ -386,13 +387,16 @@ func (j *judgement) closed() string {
 // fault tells why no signature counts.
 func (j *judgement) fault() string {
 	list, _, _ := Signatures(j.o)
-	if len(list) > 0 {
+	if len(list) > 0 && list[0].Info.Err != nil {
 		return Problem(list[0].Info.Err)
 	}
 	for _, l := range j.o.Layers {
 		if l.Kind == smime.Signed && l.Err != nil {
 			return Problem(l.Err)
 		}
+	}
+	if len(list) > 0 {
+		return "What was signed cannot be read."
 	}
 	return "It is marked as signed, but there is no signature in it."
 }

@@ -225,7 +225,7 @@ func TestJudgeAllCombinations(t *testing.T) {
 							if layers == "" && v.Label != unsecured {
 								t.Fatalf("%s: %s", name, v.Label)
 							}
-							if v.Label == "" || v.Short == "" || v.Level == "" || len(v.Reasons) == 0 && v.Level != Good || strings.Contains(v.Label, "..") {
+							if v.Label == "" || v.Short == "" || v.Level == "" || len(v.Reasons) == 0 || slices.Contains(v.Reasons, "") || strings.Contains(v.Label, "..") {
 								t.Fatalf("%s: says too little: %+v", name, v)
 							}
 						}

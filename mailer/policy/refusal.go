@@ -149,7 +149,7 @@ func (s Sender) refuse() []Refusal {
 	}
 	switch {
 	case !s.Recovery:
-		return own("no-recovery", "There is no recovery file yet: if this computer broke, mail sent to you would be lost.",
+		return own("no-recovery", "Your recovery file is not ready: if this computer broke, mail sent to you would be lost.",
 			"Make the recovery file and keep it somewhere safe.", "countersign recovery make", "/setup", "Make the recovery file")
 	case !s.Account:
 		return own("no-account", "There is no mail account to send with yet.", "Add your account.",
