@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -192,7 +193,7 @@ func (w *workshop) agent(t *testing.T, name string) (*control.Service, func()) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	kill := func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
+	kill := sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	dirs, err := platform.FindDirs(filepath.Join(w.dir, name))
 	if err != nil {
 		t.Fatal(err)

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/smtp"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -27,6 +29,8 @@ type office interface {
 	deliver(from string, to []string, raw []byte) error
 	// taken is the nth message that went through, from 0; counted back if negative.
 	taken(n int) ([]byte, error)
+	// full makes the server take nothing for now, or take mail again.
+	full(bool) error
 	close()
 }
 
@@ -35,6 +39,7 @@ type embedded struct {
 	ca    *authority.Authority
 	store *server.Memory
 	srv   *server.Server
+	shut  atomic.Bool
 
 	mu     sync.Mutex
 	parcel [][]byte
@@ -56,9 +61,24 @@ func openEmbedded(ca *authority.Authority) (*embedded, error) {
 	for _, who := range people {
 		o.store.Add(who.local+"@"+who.domain, mailPassword)
 	}
-	o.srv, err = server.Listen(server.Options{Store: o.store, Certificate: certificate})
+	o.srv, err = server.Listen(server.Options{Store: shutter{o.store, &o.shut}, Certificate: certificate})
 	return o, err
 }
+
+// shutter is a store that can be full for a while.
+type shutter struct {
+	server.Store
+	shut *atomic.Bool
+}
+
+func (s shutter) Deliver(from string, to []string, r io.Reader) error {
+	if s.shut.Load() {
+		return server.ErrFull
+	}
+	return s.Store.Deliver(from, to, r)
+}
+
+func (o *embedded) full(shut bool) error { o.shut.Store(shut); return nil }
 
 func (o *embedded) smtp() int                   { return o.srv.SMTP.(*net.TCPAddr).Port }
 func (o *embedded) imap() int                   { return o.srv.IMAP.(*net.TCPAddr).Port }
@@ -99,6 +119,7 @@ func (p pair) imap() int                      { return servertest.Port(p.IMAPAdd
 func (p pair) roots() []byte                  { return []byte(p.CAPEM) }
 func (p pair) domain(string) string           { return p.Domain }
 func (p pair) password(address string) string { return p.Users[address] }
+func (p pair) full(bool) error                { return errors.New("postfix is never full here") }
 func (p pair) close()                         {} // with the test
 
 func (p pair) deliver(from string, to []string, raw []byte) error {

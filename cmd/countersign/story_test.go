@@ -94,7 +94,7 @@ func stories(open func(*authority.Authority) (office, error)) testscript.Params 
 		RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ends": ends, "await": await, "pick": pick, "post": post, "wire": wire, "revoke": revoke,
-			"ready": ready, "verified": verified, "newcode": newCode, "absent": absent, "gone": gone, "words": recoveryWords,
+			"ready": ready, "verified": verified, "newcode": newCode, "absent": absent, "gone": gone, "words": recoveryWords, "full": full,
 		},
 	}
 }
@@ -168,8 +168,10 @@ func stop(env *testscript.Env, name string) {
 		return
 	}
 	cmd := exec.Command(exe, "stop")
-	cmd.Args[0] = name
-	_ = cmd.Run()
+	cmd.Args[0], cmd.Env = name, append(os.Environ(), "WORK="+env.WorkDir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		env.T().Log(name, "could not be stopped:", err, string(out))
+	}
 }
 
 func theWorld(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
@@ -324,6 +326,11 @@ func newCode(ts *testscript.TestScript, neg bool, args []string) {
 		typed = append(typed, strings.ToUpper(word[:min(4, len(word))]))
 	}
 	ts.Setenv("FORGIVING", strings.Join(typed, " "))
+}
+
+// full makes the mail server take nothing; ! full makes it take mail again.
+func full(ts *testscript.TestScript, neg bool, _ []string) {
+	ts.Check(theWorld(ts).mail.full(!neg))
 }
 
 // gone NAME waits until a person's agent has ended.

@@ -72,6 +72,14 @@ func (b *Box) Unfinished(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
+// Newest returns the identifier of the newest envelope, 0 if there is none.
+func (b *Box) Newest(ctx context.Context) (id int64, err error) {
+	err = b.DB.View(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM outbox_envelope`).Scan(&id)
+	})
+	return id, err
+}
+
 func scan(row interface{ Scan(...any) error }) (Message, error) {
 	var m Message
 	var accepted int64

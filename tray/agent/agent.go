@@ -71,6 +71,7 @@ type Agent struct {
 	page     *web.Page
 	svc      *control.Service
 
+	held     int64      // envelopes up to here were accepted before a restore
 	fetching sync.Mutex // one fetch at a time, so that nothing is brought twice
 	fetched  fetched
 	poke     chan struct{} // wakes the fetching
@@ -121,7 +122,7 @@ func resolves() func(context.Context) bool {
 // furnish opens the rooms that stand on the vault's database.
 func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 	db := a.vault.DB()
-	if err := db.Migrate("agent", preferencesSchema); err != nil {
+	if err := db.Migrate("agent", preferencesSchema, epochSchema); err != nil {
 		return err
 	}
 	if a.events, err = openEvents(db, a.clock); err != nil {
@@ -153,11 +154,14 @@ func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 			Clock: a.clock, Rand: o.Rand, Zone: time.Local,
 		},
 	}
-	box.Again, box.Changed = a.mailer.Again, a.mailer.Changed
+	box.Again, box.Changed = a.again, a.mailer.Changed
 	if err := a.mailer.Open(); err != nil {
 		return err
 	}
-	return box.Open(ctx)
+	if err := box.Open(ctx); err != nil {
+		return err
+	}
+	return a.newEpoch(ctx, box)
 }
 
 // serve lays out what can be asked.
