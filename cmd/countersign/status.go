@@ -22,6 +22,11 @@ func (c *cli) printStatus(s control.Status) {
 	if s.Problem != "" {
 		c.say("! %s", s.Problem)
 	}
+	if a := s.AddressBook; a != nil {
+		c.say("! %s", a.Reason)
+		c.para("  ", a.Next)
+		c.para("  ", a.Command)
+	}
 	for _, step := range s.Setup {
 		if !step.Done {
 			c.say("! To do: %s", step.Title)

@@ -10,6 +10,8 @@ import (
 	"countersign/platform"
 	"countersign/tray/control"
 	"countersign/vault"
+	"countersign/vault/book"
+	"countersign/vault/contacts"
 	"countersign/vault/settings"
 )
 
@@ -96,9 +98,7 @@ func (s preferences) Status(ctx context.Context, _ control.None) (control.Status
 	if st.Setup, err = s.setup(ctx, own); err != nil {
 		return st, err
 	}
-	if problem := s.book.Problem(); problem != nil {
-		st.Problem = problem.Error()
-	}
+	st.AddressBook = changedOutside(s.book.Problem())
 	if _, _, err := s.rules(ctx); err != nil {
 		st.Problem = "The administrator's policy file cannot be used, so nothing is sent."
 	}
@@ -110,6 +110,21 @@ func (s preferences) Status(ctx context.Context, _ control.None) (control.Status
 	}
 	st.Outbox, err = s.mailer.Outbox.Unfinished(ctx)
 	return st, err
+}
+
+// changedOutside tells of an address book that was changed from outside.
+func changedOutside(err error) *control.Refusal {
+	var p *contacts.Problem
+	if !errors.As(err, &p) {
+		return nil
+	}
+	r := &control.Refusal{Person: "you", Code: p.Code, Reason: p.Says, Next: p.Next}
+	if errors.Is(err, book.ErrRolledBack) {
+		r.Command, r.Link, r.Button = "countersign contact start-over", "/settings", "Begin anew"
+	} else {
+		r.Command, r.Link, r.Button = "countersign contact list", "/contacts", "See who is stopped"
+	}
+	return r
 }
 
 // setup lists the steps of the first set-up, in order.

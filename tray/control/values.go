@@ -376,11 +376,14 @@ type Status struct {
 	Setup     []Step    `json:"setup"` // what is still to be done before mail can go
 	LastFetch time.Time `json:"last_fetch,omitzero"`
 	Problem   string    `json:"problem,omitempty"` // one sentence that needs attention
-	Unread    int       `json:"unread"`
-	Waiting   int       `json:"waiting"` // contacts with something to do
-	Outbox    int       `json:"outbox"`  // not yet taken by a server
-	Demo      bool      `json:"demo,omitempty"`
-	Keys      string    `json:"keys"` // where the keys are, in words
+	// AddressBook says that the address book was changed from outside, and what to
+	// do about it: code "rolled-back" (Contacts.StartOver begins anew) or "edited".
+	AddressBook *Refusal `json:"address_book,omitempty"`
+	Unread      int      `json:"unread"`
+	Waiting     int      `json:"waiting"` // contacts with something to do
+	Outbox      int      `json:"outbox"`  // not yet taken by a server
+	Demo        bool     `json:"demo,omitempty"`
+	Keys        string   `json:"keys"` // where the keys are, in words
 }
 
 // Step is one step of the first set-up.
@@ -421,6 +424,7 @@ type Event struct {
 type Stage struct {
 	Name   string `json:"name"`
 	Number string `json:"number"` // as printed in the clinic's directory
+	Next   string `json:"next"`   // what to try next, one sentence
 	Acts   []Act  `json:"acts"`
 }
 

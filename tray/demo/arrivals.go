@@ -45,7 +45,7 @@ func (s *stage) card() ([]byte, error) {
 		return nil, err
 	}
 	e := message.Entity{Type: "multipart/mixed", Boundary: boundary, Parts: []message.Entity{
-		{Type: "text/plain", Text: "Dear Ada,\n\nhere is my certificate. Please ring me before you rely on it.\n\nBea\n"},
+		{Type: "text/plain", Text: "Dear Ada,\n\nHere is my certificate. Please ring me before you rely on it.\n\nBea\n"},
 		{Type: "application/pem-certificate-chain", Disposition: "attachment", Name: certificateFile, Content: message.Bytes(s.bea.PEM())},
 	}}
 	for _, f := range []message.Field{

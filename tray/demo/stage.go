@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,10 +57,14 @@ const (
 	actImpostor    = "impostor"
 )
 
-// Stage tells who can be called, and what can be made to happen.
-func (s *stage) Stage(context.Context, control.None) (control.Stage, error) {
+// Stage tells who can be called, what to try next, and what can be made to happen.
+func (s *stage) Stage(ctx context.Context, _ control.None) (control.Stage, error) {
+	next, err := s.next(ctx)
+	if err != nil {
+		return control.Stage{}, err
+	}
 	return control.Stage{
-		Name: s.bea.Name, Number: s.bea.number,
+		Name: s.bea.Name, Number: s.bea.number, Next: next,
 		Acts: []control.Act{
 			{Name: actCertificate, Title: s.bea.Name + " sends you her certificate, as a file",
 				Done: "Her certificate is on its way to you as a file, in an ordinary message."},
@@ -71,6 +76,41 @@ func (s *stage) Stage(context.Context, control.None) (control.Stage, error) {
 				Done: "Somebody else was given a certificate for her address, and writes in her name."},
 		},
 	}, nil
+}
+
+// next is what the user has not tried yet.
+func (s *stage) next(ctx context.Context) (string, error) {
+	c, err := s.ada.svc.Contacts.Show(ctx, control.ContactQuery{Address: s.bea.Address})
+	switch {
+	case isNotFound(err):
+		return "Write to " + s.bea.Address + ", and see why it cannot be sent.", nil
+	case err != nil:
+		return "", err
+	case c.State == "unknown":
+		return "Confirm her, under Contacts. Invite her, or let her send you her certificate as a file.", nil
+	case c.State == "mismatch" || c.State == "suspended":
+		return "Nothing goes to her now. Her page under Contacts says what can be done.", nil
+	case c.State != "verified" && c.Test == nil:
+		return "Confirm her, under Contacts. Send her a test message.", nil
+	case c.State != "verified":
+		return "Call her, from her page under Contacts, and type what she reads out.", nil
+	}
+	letters, err := s.ada.svc.Mail.List(ctx, control.ListQuery{Folder: "sent"})
+	if err != nil {
+		return "", err
+	}
+	hers, err := s.bea.svc.Contacts.Show(ctx, control.ContactQuery{Address: s.ada.Address})
+	switch {
+	case err != nil:
+		return "", err
+	case !slices.ContainsFunc(letters, func(m control.Summary) bool { return m.Form == "" }):
+		return "Write to her in confidence, with a file if you like.", nil
+	case c.Incoming != nil && c.Incoming.Answered.IsZero():
+		return "Answer her test message, which is in your inbox. She confirms you before she writes.", nil
+	case hers.State != "verified":
+		return "Let her ring you, so that she can confirm you and answer your letter.", nil
+	}
+	return "Let the others write, and see how their messages are shown.", nil
 }
 
 // Dial calls a number. She answers on hers, and reads out what she has.

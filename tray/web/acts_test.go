@@ -30,7 +30,7 @@ func TestActs(t *testing.T) {
 		{"message/m1/seen", []string{"read", "yes", "stay", "yes"}, "Mail.MarkRead", control.ReadMark{ID: "m1", Read: true}, "message/m1"},
 		{"message/m1/seen", nil, "Mail.MarkRead", control.ReadMark{ID: "m1"}, "inbox"},
 		{"outbox/withdraw", []string{"id", "o1"}, "Mail.Withdraw", control.OutgoingQuery{ID: "o1"}, "outbox"},
-		{"contacts/new", []string{"address", " new@clinic.example ", "name", "Dr New", "team", "yes"}, "Contacts.Add", control.NewContact{Address: "new@clinic.example", Name: "Dr New", Team: true}, "contacts/" + g.person("new@clinic.example")},
+		{"contacts/new", []string{"address", " new@clinic.example ", "name", "Dr New", "team", "yes"}, "Contacts.Add", control.NewContact{Address: "new@clinic.example", Name: "Dr New", Team: true}, "contacts/" + g.person("new@clinic.example") + "/verify"},
 		{"contacts/" + id + "/rename", []string{"name", "Dr I. Shah"}, "Contacts.Add", control.NewContact{Address: imran, Name: "Dr I. Shah"}, "contacts/" + id},
 		{"contacts/" + id + "/invite", nil, "Contacts.Invite", who, "contacts/" + id + "/verify"},
 		{"contacts/" + id + "/test", []string{"candidate", "c7"}, "Contacts.StartTest", control.TestOrder{Address: imran, Candidate: "c7"}, "contacts/" + id + "/verify"},

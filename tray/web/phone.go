@@ -27,7 +27,11 @@ func (v *visit) phone() (*phone, error) {
 	}
 	v.s.mu.Lock()
 	defer v.s.mu.Unlock()
-	return &phone{Stage: stage, Lines: v.s.call, Back: strings.TrimPrefix(v.r.URL.Path, "/")}, nil
+	p := &phone{Stage: stage, Back: strings.TrimPrefix(v.r.URL.Path, "/")}
+	if p.Back == v.s.callAt {
+		p.Lines = v.s.call
+	}
+	return p, nil
 }
 
 func (v *visit) phoneAct() error {
@@ -45,12 +49,12 @@ func (v *visit) phoneAct() error {
 		if err != nil {
 			return v.tell(back, noteOf(err))
 		}
-		v.hear(said.Lines)
 		if !said.Answered && len(said.Lines) == 0 {
-			v.hear([]string{"The number rings. Nobody answers."})
+			said.Lines = []string{"The number rings. Nobody answers."}
 		}
+		v.hear(back, said.Lines)
 	case "hang-up":
-		v.hear(nil)
+		v.hear(back, nil)
 	case "play":
 		stage, err := sim.Stage(v.ctx(), control.None{})
 		if err != nil {
@@ -75,8 +79,8 @@ func odd(r rune) bool {
 	return !(r == '/' || r == '-' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9')
 }
 
-func (v *visit) hear(lines []string) {
+func (v *visit) hear(at string, lines []string) {
 	v.s.mu.Lock()
 	defer v.s.mu.Unlock()
-	v.s.call = lines
+	v.s.call, v.s.callAt = lines, at
 }

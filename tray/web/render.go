@@ -66,6 +66,7 @@ func (p *Page) funcs() template.FuncMap {
 		"size":   size,
 		"person": p.names.opaque,
 		"place":  p.names.place,
+		"named":  func(f control.Refusal) bool { return f.Person != "you" && !strings.Contains(f.Reason, f.Person) },
 		"join":   strings.Join,
 		"groups": groups,
 		"shape":  shape,

@@ -40,6 +40,7 @@ type held struct {
 	mu       sync.Mutex
 	note     *note
 	call     []string // what the simulated colleague has said
+	callAt   string   // the page on which she was called: leaving it hangs up
 	file     []byte   // of authorities, between preview and confirmation
 	recovery *recoveryFile
 }
