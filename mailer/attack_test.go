@@ -2,11 +2,17 @@ package mailer_test
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	"countersign/mailer"
 	"countersign/mailer/cms"
@@ -60,7 +66,7 @@ func TestImpostor(t *testing.T) {
 	if m := bea.last(); !strings.Contains(m.Text, "still to her") {
 		t.Errorf("she cannot read it: %q %q", m.Text, m.Problem)
 	}
-	if found, err := ada.List(ctx, mailer.Query{Search: "other address"}); err != nil || len(found) != 0 {
+	if found, err := ada.List(ctx, mailer.Query{Search: "please send"}); err != nil || len(found) != 0 {
 		t.Errorf("what the impostor wrote is indexed: %v, %v", found, err)
 	}
 }
@@ -202,31 +208,13 @@ func TestReplayedTest(t *testing.T) {
 }
 
 // A test in another's name, signed by a certificate that is valid, but not for the
-// address.
+// address. With one that is, it is a test of whoever has that: a candidate.
 func TestForgedTest(t *testing.T) {
 	w := newWorld(t)
 	bea := w.join("Bea", beaAddress)
 	mallory := w.admit("Mallory", "mallory@evil.example")
-	own := contacts.KeySet{Sign: mallory.Certificate, Encrypt: mallory.Certificate}
-	c, err := contacts.New(beaAddress, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	moment := contacts.Moment{Now: w.now, CodeKey: make([]byte, 32)}
-	if c, err = c.AddCandidate(moment, contacts.KeySet{Sign: bea.who.Certificate, Encrypt: bea.who.Certificate}, contacts.FromFile); err != nil {
-		t.Fatal(err)
-	}
-	_, f, err := c.SendTest(moment, contacts.Own{Address: adaAddress, Keys: own}, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := f.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := smime.Letter{Subject: f.Subject(), OuterSubject: f.Subject(), Text: f.Text(), Attachments: []smime.Attachment{{Type: smime.FormType, Content: message.Bytes(data)}}}
 	for _, as := range []string{adaAddress, mallory.Address} {
-		w.deliver(beaAddress, w.forge(&authority.Person{Address: as, Key: mallory.Key, Certificate: mallory.Certificate}, bea, l))
+		w.deliver(beaAddress, w.forgeTest(&authority.Person{Address: as, Key: mallory.Key, Certificate: mallory.Certificate}, adaAddress, bea))
 		if m := bea.last(); m.Form != "" || m.Test != nil {
 			t.Errorf("recognised as from %s", as)
 		}
@@ -234,6 +222,36 @@ func TestForgedTest(t *testing.T) {
 	if _, err := bea.Contact(t.Context(), adaAddress); err == nil {
 		t.Error("the forged test made a contact")
 	}
+	w.deliver(beaAddress, w.forgeTest(w.stolen(adaAddress), adaAddress, bea))
+	if m := bea.last(); m.Form != "test" || m.Test == nil || m.Verdict.Level != policy.Care {
+		t.Errorf("%q %+v", m.Form, m.Verdict)
+	}
+}
+
+// forgeTest makes a test message to somebody, in the name of an address.
+func (w *world) forgeTest(from *authority.Person, as string, to *person) []byte {
+	w.Helper()
+	own := contacts.KeySet{Sign: from.Certificate, Encrypt: from.Certificate}
+	c, err := contacts.New(to.address, "")
+	if err != nil {
+		w.Fatal(err)
+	}
+	moment := contacts.Moment{Now: w.now, CodeKey: make([]byte, 32)}
+	if c, err = c.AddCandidate(moment, contacts.KeySet{Sign: to.who.Certificate, Encrypt: to.who.Certificate}, contacts.FromFile); err != nil {
+		w.Fatal(err)
+	}
+	_, f, err := c.SendTest(moment, contacts.Own{Address: as, Keys: own}, "")
+	if err != nil {
+		w.Fatal(err)
+	}
+	data, err := f.Marshal()
+	if err != nil {
+		w.Fatal(err)
+	}
+	return w.forge(from, to, smime.Letter{
+		Subject: f.Subject(), OuterSubject: f.Subject(), Text: f.Text(),
+		Attachments: []smime.Attachment{{Type: smime.FormType, Content: message.Bytes(data)}},
+	})
 }
 
 // rewrap opens a message with one person's key and encrypts it to another.
@@ -351,6 +369,10 @@ func TestAnsweredByAnotherProgram(t *testing.T) {
 	heard := bea.reads(ada)
 	_, after, _ := strings.Cut(bea.last().Text, "Reference: ")
 	reference, _, _ := strings.Cut(after, "\n")
+	stranger := w.admit("Mallory", "mallory@evil.example")
+	w.deliver(adaAddress, w.forge(&authority.Person{Address: beaAddress, Key: stranger.Key, Certificate: stranger.Certificate}, ada,
+		smime.Letter{Subject: "Re: Test message", Text: "> Reference: " + reference}))
+	ada.state(bea, contacts.TestSent) // whoever knows the reference can neither answer nor void it
 	w.deliver(adaAddress, w.forge(bea.who, ada, smime.Letter{Subject: "Re: Test message", Text: "Here I am.\n\n> Reference: " + reference}))
 	ada.state(bea, contacts.Answered)
 	mine, err := bea.Mine(ctx)
@@ -412,7 +434,43 @@ func TestStrangers(t *testing.T) {
 			t.Errorf("%.40q: %+v", raw, m.Verdict)
 		}
 	}
+	nameless := w.selfSigned("")
+	nameless.Address = beaAddress
+	w.deliver(adaAddress, w.forge(w.selfSigned("x@x.example"), ada, smime.Letter{Subject: "s", Text: "t"}))
+	w.deliver(adaAddress, w.forge(nameless, ada, smime.Letter{Subject: "s", Text: "t"}))
 	if list, err := ada.Contacts(ctx, "", 0); err != nil || len(list) != 0 {
 		t.Errorf("%d strangers in the address book, %v", len(list), err)
 	}
+	w.deliver(adaAddress, w.forge(w.admit("X", "x@x.example"), ada, smime.Letter{Subject: "s", Text: "t"}))
+	if c, err := ada.Contact(ctx, "x@x.example"); err != nil || c.State != contacts.HasCertificate || c.Name != "" {
+		t.Errorf("one for whom an authority vouches: %+v, %v", c, err)
+	}
+	if _, err := ada.AddContact(ctx, mailer.NewContact{Address: beaAddress}); err != nil {
+		t.Fatal(err)
+	}
+	w.deliver(adaAddress, w.forge(nameless, ada, smime.Letter{Subject: "s", Text: "again"}))
+	if c, err := ada.Contact(ctx, beaAddress); err != nil || len(c.Candidates) != 0 {
+		t.Errorf("a certificate for nobody is a candidate: %+v, %v", c.Candidates, err)
+	}
+}
+
+// selfSigned is somebody for whom nobody vouches.
+func (w *world) selfSigned(address string) *authority.Person {
+	w.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		w.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Bea Brandt"}, NotBefore: w.now.Add(-time.Hour), NotAfter: w.now.Add(time.Hour)}
+	if address != "" {
+		c.EmailAddresses = []string{address}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if c, err = x509.ParseCertificate(der); err != nil {
+		w.Fatal(err)
+	}
+	return &authority.Person{Address: address, Key: key, Certificate: c}
 }

@@ -103,7 +103,20 @@ func (m *Mailer) Open() error {
 			return err
 		}
 	}
+	if m.Book.Problem() != nil { // summaries may speak of people as they were before
+		return m.mail.ForgetFolder(context.Background(), Inbox)
+	}
 	return nil
+}
+
+// Reconsider is for changes that concern everybody: authorities, the policy file, the
+// address book as a whole. Every message is judged anew when it is next listed, and
+// what is held in the outbox is asked about.
+func (m *Mailer) Reconsider(ctx context.Context) error {
+	if err := m.mail.ForgetFolder(ctx, Inbox); err != nil {
+		return err
+	}
+	return m.Outbox.Retry(ctx)
 }
 
 // moved follows a contact into another state: what its messages' summaries say has

@@ -13,6 +13,8 @@ import (
 	"errors"
 	"io"
 	"math/big"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -417,6 +419,66 @@ func TestEditedSummary(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].ID != id || list[0].Verdict.Level != policy.Stop {
 		t.Errorf("%+v, %v", list, err)
 	}
+}
+
+// An authority more or less changes what is said of what is there already.
+func TestReconsider(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada := w.join("Ada", adaAddress)
+	w.deliver(adaAddress, w.forge(w.admit("X", "x@x.example"), ada, smime.Letter{Subject: "s", Text: "t"}))
+	if m := ada.last(); m.Verdict.Chain != "trusted" {
+		t.Fatalf("%+v", m.Verdict)
+	}
+	if err := ada.Book.RemoveAnchor(ctx, w.ca.Root); err != nil {
+		t.Fatal(err)
+	}
+	if err := ada.Reconsider(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := ada.List(ctx, mailer.Query{}); err != nil || list[0].Verdict.Chain != "untrusted" || list[0].Verdict.Level != policy.Stop {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// A database put back makes nobody verified, in the list either.
+func TestRolledBack(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	ada.verifies(bea)
+	w.deliver(adaAddress, w.forge(bea.who, ada, smime.Letter{Subject: "s", Text: "t"}))
+	if m := ada.last(); m.Verdict.Level != policy.Good {
+		t.Fatalf("%+v", m.Verdict)
+	}
+	old := filepath.Join(t.TempDir(), "old")
+	if err := ada.DB.Backup(ctx, old); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ada.Suspend(ctx, beaAddress); err != nil {
+		t.Fatal(err)
+	}
+	if err := ada.Vault.Close(); err != nil {
+		t.Fatal(err)
+	}
+	current, err := filepath.Glob(filepath.Join(ada.dir, "*.db*"))
+	if err != nil || len(current) == 0 {
+		t.Fatal(current, err)
+	}
+	for _, f := range current {
+		if err := os.Remove(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(old, filepath.Join(ada.dir, "countersign.db")); err != nil {
+		t.Fatal(err)
+	}
+	ada.open()
+	list, err := ada.List(ctx, mailer.Query{})
+	if err != nil || len(list) != 2 || list[0].Verdict.Level == policy.Good || strings.Contains(strings.Join(list[0].Verdict.Reasons, " "), "0001") {
+		t.Errorf("%+v, %v", list, err)
+	}
+	ada.state(bea, contacts.Suspended)
+	_, err = ada.write(mailer.Draft{To: []string{beaAddress}})
+	refused(t, err, "own-untrusted", "suspended") // nobody vouches for anything now
 }
 
 // The confirmed keys in a new certificate carry over (V7).

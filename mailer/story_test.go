@@ -41,6 +41,9 @@ func TestStory(t *testing.T) {
 	}
 	ada.state(bea, contacts.TestSent)
 	w.post()
+	if raw := w.wire[0].raw; !bytes.Contains(raw, []byte("\r\nSubject: Test message: please wait for a telephone call\r\n")) || !bytes.Contains(raw, []byte("\r\nAuto-Submitted: auto-generated\r\n")) {
+		t.Errorf("the test travels as %.700s", raw)
+	}
 	test := bea.last()
 	if test.Form != "test" || test.Test == nil || len(test.Test.Words) != 4 || len(test.Test.Mine) != 6 || test.Subject != "Test message: please wait for a telephone call" {
 		t.Fatalf("the test was received as %q: %+v", test.Form, test.Test)

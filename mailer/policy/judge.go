@@ -198,7 +198,7 @@ func (j *judgement) label() {
 			"The time at which it came, and the key confirmed then, were recorded and signed here.")
 	case j.f.Contact.Pin != nil:
 		j.say(Stop, otherKeyLabel+who(j.f.Contact)+".", "NOT the key you verified",
-			"It is signed with another key than the one that you confirmed on "+j.day(j.f.Contact.Pin.Call.At)+".",
+			"It is signed with another key than the one that you confirmed"+j.on(j.f.Contact.Pin.Call.At)+".",
 			"Call them on a number that you had before. Do not act on this message until then.")
 	default:
 		j.unconfirmed()
@@ -226,14 +226,14 @@ func (j *judgement) confirmed() {
 			"It was withdrawn on "+j.day(j.trust.RevokedAt)+", and nothing proves that this message came before.")
 	case c.State != contacts.Verified:
 		j.say(Care, "From "+name+", who is suspended"+because(c)+".", "Suspended",
-			"It is signed with the key that you confirmed on "+j.day(c.Pin.Call.At)+".")
+			"It is signed with the key that you confirmed"+j.on(c.Pin.Call.At)+".")
 	default:
 		label := "From " + name + ". " + c.Label(j.f.Zone) + "."
 		if organisation(c) {
 			label = c.Label(j.f.Zone) + "."
 		}
 		j.say(Good, label, short(c))
-		j.Reasons = append(j.Reasons, "It is signed with the key that you confirmed on "+j.day(c.Pin.Call.At)+".")
+		j.Reasons = append(j.Reasons, "It is signed with the key that you confirmed"+j.on(c.Pin.Call.At)+".")
 		j.validity()
 	}
 	if organisation(c) {
@@ -409,6 +409,14 @@ func short(c contacts.Contact) string {
 		return "Confirmed in person"
 	}
 	return "Confirmed by telephone"
+}
+
+// on is a day as the end of a sentence, or nothing where the records lost it.
+func (j *judgement) on(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " on " + j.day(t)
 }
 
 func (j *judgement) day(t time.Time) string {

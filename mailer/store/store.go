@@ -244,6 +244,11 @@ func (m Mail) Forget(ctx context.Context, peer string) error {
 	return m.exec(ctx, `UPDATE mail SET summary = NULL WHERE peer = ?`, peer)
 }
 
+// ForgetFolder drops all the summaries of a folder.
+func (m Mail) ForgetFolder(ctx context.Context, folder string) error {
+	return m.exec(ctx, `UPDATE mail SET summary = NULL WHERE folder = ?`, folder)
+}
+
 func (m Mail) exec(ctx context.Context, query string, args ...any) error {
 	return m.DB.Update(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, query, args...)
