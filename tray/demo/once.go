@@ -31,9 +31,11 @@ Ada`
 var echo = []byte("ECHOCARDIOGRAM 2026-11-20\r\nLVEF 45 percent; mild mitral regurgitation; no effusion.\r\n")
 
 func (s *script) play(ctx context.Context) error {
-	s.say("Countersign, played once from beginning to end.\n"+
-		"%s writes to %s. Two whole agents, one mail server,\n"+
-		"one certification authority, all on this machine and gone when this ends.", s.ada.who(), s.bea.who())
+	s.say("Countersign, played once from beginning to end.\n\n"+
+		"%s writes to\n%s.\n\n"+
+		"Two whole agents, one mail server and one certification authority, all on this\n"+
+		"machine and gone when this ends, the recovery files made for both included.",
+		s.ada.who(), s.bea.who())
 	steps := []struct {
 		title string
 		do    func(context.Context) error
