@@ -11,6 +11,7 @@ package body
 import (
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -82,18 +83,25 @@ const tooLong = "\n\n[The rest of this message is too long to show here.]"
 // a file, whatever it holds. Doubled says that the part stands beside the same as
 // plain text.
 func leaves(p *message.Part, doubled bool, visit func(p *message.Part, doubled bool)) {
-	if len(p.Parts) == 0 || p.Type == "message/rfc822" {
+	if leaf(p) {
 		visit(p, doubled)
 		return
 	}
-	if p.Type == "multipart/alternative" {
-		leaves(&message.Part{Parts: p.Parts}, doubled, func(p *message.Part, _ bool) {
-			doubled = doubled || p.Type == "text/plain" && inline(p)
-		})
-	}
+	doubled = doubled || p.Type == "multipart/alternative" && holdsPlain(p)
 	for _, child := range p.Parts {
 		leaves(child, doubled, visit)
 	}
+}
+
+func leaf(p *message.Part) bool { return len(p.Parts) == 0 || p.Type == "message/rfc822" }
+
+// holdsPlain says that there is inline plain text in a part. Asked at each level it
+// costs the number of parts times their depth, both of which message.Limits bound.
+func holdsPlain(p *message.Part) bool {
+	if leaf(p) {
+		return p.Type == "text/plain" && inline(p)
+	}
+	return slices.ContainsFunc(p.Parts, holdsPlain)
 }
 
 func inline(p *message.Part) bool { return p.Disposition != "attachment" && p.Filename == "" }

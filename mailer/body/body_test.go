@@ -114,6 +114,19 @@ func TestTextIsBounded(t *testing.T) {
 	}
 }
 
+// Alternatives in alternatives, as deep as they are looked into, cost no more than
+// their number: this would never end if each level were walked twice.
+func TestDeepAlternatives(t *testing.T) {
+	var deep strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&deep, "Content-Type: multipart/alternative; boundary=b%d\n\n--b%d\n", i, i)
+	}
+	body.Read(parse(t, deep.String()+page+"\n"))
+	if b := body.Read(parse(t, multi("alternative", multi("mixed", plain, image), page))); b.Text != "plain words" {
+		t.Errorf("%q", b.Text)
+	}
+}
+
 func TestForm(t *testing.T) {
 	b := body.Read(parse(t, multi("mixed", plain, "Content-Type: application/vnd.countersign.form+json\n\n{\"countersign\":2}")))
 	if b.Form != nil || len(b.Files) != 0 {
