@@ -26,6 +26,7 @@ const (
 	maxShown  = 1 << 20 // bytes of text
 	maxHTML   = 4 << 20 // bytes of HTML to take the text from
 	countable = 1 << 20 // encoded bytes of an attachment whose size is counted; above, it is computed
+	maxOpened = 20      // parts that are opened at all: each may mean to decrypt from the start
 	snippet   = 140     // characters
 )
 
@@ -59,7 +60,7 @@ func Read(payload *message.Part) Body {
 		switch {
 		case p.Type == smime.FormType && b.Form == nil:
 			b.Form = readForm(p)
-		case !inline(p):
+		case !inline(p), len(texts) >= maxOpened:
 			b.attach(p)
 		case p.Type == "text/plain":
 			texts = append(texts, readText(p, maxShown))
@@ -141,7 +142,7 @@ func (b *Body) attach(p *message.Part) {
 		name = "part-" + part + extension(p.Type)
 	}
 	b.parts[part] = p
-	b.Files = append(b.Files, File{Part: part, Name: name, Type: p.Type, Size: size(p)})
+	b.Files = append(b.Files, File{Part: part, Name: name, Type: p.Type, Size: size(p, len(b.Files) < maxOpened)})
 }
 
 // Part finds the part that a file was made of, or nil.
@@ -167,15 +168,16 @@ func extension(mediaType string) string {
 	return ""
 }
 
-// size is the number of decoded bytes. Counting those of a large file would decrypt
-// the message once more, so there it follows from the length of base64 in lines
-// of 76 characters.
-func size(p *message.Part) int64 {
+// size is the number of decoded bytes. Counting those of a large file, or of many,
+// would decrypt the message over and over, so there it follows from the length of
+// base64 in lines of 76 characters.
+func size(p *message.Part, count bool) int64 {
 	encoded := p.End - p.Body
+	count = count && encoded <= countable
 	switch {
-	case encoded > countable && p.Encoding == "base64":
+	case !count && p.Encoding == "base64":
 		return encoded * 57 / 78
-	case encoded > countable:
+	case !count:
 		return encoded
 	}
 	r, err := p.Open()

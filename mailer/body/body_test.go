@@ -127,6 +127,35 @@ func TestDeepAlternatives(t *testing.T) {
 	}
 }
 
+// Every part that is opened may mean to decrypt the message from its start.
+func TestManyParts(t *testing.T) {
+	var parts []string
+	for range 100 {
+		parts = append(parts, plain, pdf)
+	}
+	src := &counting{Bytes: message.Bytes(strings.ReplaceAll(multi("mixed", parts...), "\n", "\r\n"))}
+	p, err := message.Parse(src, message.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	src.opened = 0
+	b := body.Read(p)
+	if len(b.Files) != 180 || strings.Count(b.Text, "plain words") != 20 || src.opened > 40 {
+		t.Errorf("%d files, %d texts, %d parts opened", len(b.Files), strings.Count(b.Text, "plain words"), src.opened)
+	}
+}
+
+// counting is a source that counts how often it is opened.
+type counting struct {
+	message.Bytes
+	opened int
+}
+
+func (c *counting) Open() (io.ReadCloser, error) {
+	c.opened++
+	return c.Bytes.Open()
+}
+
 func TestForm(t *testing.T) {
 	b := body.Read(parse(t, multi("mixed", plain, "Content-Type: application/vnd.countersign.form+json\n\n{\"countersign\":2}")))
 	if b.Form != nil || len(b.Files) != 0 {
