@@ -56,10 +56,11 @@ func Read(payload *message.Part) Body {
 		return b
 	}
 	var texts []string
+	formed := false // only the first part of that type can be the form
 	leaves(payload, false, func(p *message.Part, doubled bool) {
 		switch {
-		case p.Type == smime.FormType && b.Form == nil:
-			b.Form = readForm(p)
+		case p.Type == smime.FormType && !formed:
+			b.Form, formed = readForm(p), true
 		case !inline(p), len(texts) >= maxOpened:
 			b.attach(p)
 		case p.Type == "text/plain":
