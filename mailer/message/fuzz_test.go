@@ -1,6 +1,7 @@
 package message_test
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"path/filepath"
@@ -28,9 +29,18 @@ func FuzzParse(f *testing.F) {
 	}
 	lim := message.Limits{Depth: 8, Parts: 200, Fields: 1000, HeaderBytes: 64 << 10}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		p, err := message.Parse(message.Bytes(raw), lim)
+		var beside []*bytes.Buffer
+		p, err := message.ParseBeside(message.Bytes(raw), lim, func(*message.Part, int) io.Writer {
+			beside = append(beside, &bytes.Buffer{})
+			return beside[len(beside)-1]
+		})
 		if err != nil {
 			return
+		}
+		for i, b := range beside {
+			if child := p.Parts[i]; !bytes.Equal(b.Bytes(), raw[child.Start:child.End]) {
+				t.Fatalf("beside part %d: %q, not %q", i, b, raw[child.Start:child.End])
+			}
 		}
 		checkOffsets(t, raw, p)
 		shallow, err := message.Parse(message.Bytes(raw), message.Limits{Depth: 1})

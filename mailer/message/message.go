@@ -46,6 +46,7 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"slices"
 
 	"countersign/mailer/message/transfer"
 )
@@ -98,6 +99,20 @@ type Part struct {
 
 // Entity gives the part's exact bytes, header and body: what a signature covers.
 func (p *Part) Entity() Source { return Section(p.src, p.Start, p.End-p.Start) }
+
+// Over is the part, and all in it, as it stands in src, which holds exactly the
+// bytes of Entity, perhaps after a check.
+func (p *Part) Over(src Source) *Part { return p.over(src, p.Start) }
+
+func (p *Part) over(src Source, off int64) *Part {
+	moved := *p
+	moved.src, moved.Start, moved.Body, moved.End = src, p.Start-off, p.Body-off, p.End-off
+	moved.Parts = slices.Clone(p.Parts)
+	for i, child := range moved.Parts {
+		moved.Parts[i] = child.over(src, off)
+	}
+	return &moved
+}
 
 // Walk calls visit for p and all parts in it, in the order of the message, until
 // visit returns an error, which Walk returns.

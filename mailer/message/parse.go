@@ -18,13 +18,20 @@ const (
 // Parse reads the structure of the message in src. The parts refer to src, which
 // is opened again for their content. Errors are those of reading and ErrLimit;
 // what was read of the root comes with them, if its header was whole.
-func Parse(src Source, lim Limits) (*Part, error) {
+func Parse(src Source, lim Limits) (*Part, error) { return ParseBeside(src, lim, nil) }
+
+// ParseBeside is Parse, and writes the exact bytes of the parts directly in a
+// multipart root, as Entity would give them, to the writers that beside returns for
+// them: what is to be done with these bytes needs no pass of its own. Beside is
+// told the root's header and a part's index; it may return nil. What a writer
+// returns is passed over. Nothing may be used of what it got if Parse fails.
+func ParseBeside(src Source, lim Limits, beside func(root *Part, i int) io.Writer) (*Part, error) {
 	r, err := src.Open()
 	if err != nil {
 		return nil, fmt.Errorf("opening message: %w", err)
 	}
 	defer r.Close()
-	p := &parser{src: src, lim: lim.orDefault(), raw: r, in: bufio.NewReaderSize(r, lineBuffer)}
+	p := &parser{src: src, lim: lim.orDefault(), raw: r, in: bufio.NewReaderSize(r, lineBuffer), beside: beside}
 	root, _, err := p.entity("text/plain", p.lim.Depth)
 	if err != nil {
 		err = fmt.Errorf("reading message: %w", err)
@@ -42,12 +49,15 @@ type parser struct {
 	held   bool     // line is to be given again
 	bounds [][]byte // boundaries of the multiparts around, outermost first
 
+	beside        func(root *Part, i int) io.Writer
+	tee           tee
 	parts, fields int
 	header        int64
 }
 
 // line is a line, or a piece of one that is longer than the buffer.
 type line struct {
+	raw    []byte // good until the next line
 	text   []byte // without its line break; good until the next line
 	start  int64  // offset in the source
 	end    int64  // offset of what follows, line break included
@@ -62,6 +72,8 @@ func (p *parser) next() error {
 		p.held = false
 		return nil
 	}
+	p.tee.take(p.line.raw)
+	p.line.raw = nil
 	raw, err := p.in.ReadSlice('\n')
 	switch {
 	case errors.Is(err, io.EOF) && len(raw) > 0, errors.Is(err, bufio.ErrBufferFull):
@@ -69,7 +81,7 @@ func (p *parser) next() error {
 		return err
 	}
 	last := p.line
-	now := line{text: raw, start: last.end, end: last.end + int64(len(raw)), before: last.brk, first: last.brk > 0 || last.end == 0}
+	now := line{raw: raw, text: raw, start: last.end, end: last.end + int64(len(raw)), before: last.brk, first: last.brk > 0 || last.end == 0}
 	if n := len(raw); n > 0 && raw[n-1] == '\n' {
 		now.brk = 1
 		switch {
@@ -124,7 +136,31 @@ func (p *parser) skip() (stop, error) {
 		if s, ok := p.delimiter(); ok {
 			return s, nil
 		}
+		p.leap()
 	}
+}
+
+// leap passes over the lines at hand up to the first with two hyphens in it: no
+// other can be a delimiter.
+func (p *parser) leap() {
+	p.tee.take(p.line.raw)
+	p.line.raw = nil
+	_, _ = p.in.Peek(1) // fills the buffer; next sees its error
+	ahead, _ := p.in.Peek(p.in.Buffered())
+	if i := bytes.Index(ahead, []byte("--")); i >= 0 {
+		ahead = ahead[:i]
+	}
+	n := bytes.LastIndexByte(ahead, '\n') + 1
+	if n < 2 {
+		return
+	}
+	now := line{start: p.line.end, end: p.line.end + int64(n), brk: 1}
+	if ahead[n-2] == '\r' {
+		now.brk = 2
+	}
+	p.tee.take(ahead[:n])
+	p.line = now
+	_, _ = p.in.Discard(n)
 }
 
 // skipAll passes over the rest of the source, where no delimiter can come.
@@ -182,9 +218,15 @@ func (p *parser) multipart(part *Part, bound string, depth int) (stop, error) {
 	}
 	end, err := p.skip()
 	for err == nil && end.level == level && !end.final {
+		if depth == p.lim.Depth-1 && p.beside != nil {
+			p.line.raw, p.tee = nil, tee{w: p.beside(part, len(part.Parts))}
+		}
 		var child *Part
 		if child, end, err = p.entity(kind, depth); err == nil {
 			part.Parts = append(part.Parts, child)
+		}
+		if depth == p.lim.Depth-1 {
+			p.tee.end(end.level < 0)
 		}
 	}
 	p.bounds = p.bounds[:level]

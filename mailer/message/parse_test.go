@@ -298,3 +298,40 @@ func TestWalkStops(t *testing.T) {
 		t.Errorf("%v %v", seen, err)
 	}
 }
+
+// TestParseAcrossBuffers has delimiters and line breaks at every place around the
+// end of what is read at once, and the parts' bytes both ways.
+func TestParseAcrossBuffers(t *testing.T) {
+	const head = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+	for i := range 100 {
+		size := 64<<10 - len(head) - 90 + i
+		for _, content := range []string{
+			strings.Repeat("y", size), strings.Repeat("y\r\n", size/3), strings.Repeat("-- \n", size/4) + "\r", strings.Repeat("\r", size) + "\n",
+		} {
+			first, second := "\r\n"+content, "A: b\r\n\r\n--b-\r\n"
+			var beside [2]strings.Builder
+			p, err := message.ParseBeside(message.Bytes(head+first+"\r\n--b\r\n"+second+"\n--b--\r\n"), message.DefaultLimits(),
+				func(root *message.Part, i int) io.Writer { return &beside[i] })
+			if err != nil || len(p.Parts) != 2 {
+				t.Fatal(i, err)
+			}
+			for k, want := range []string{first, second} {
+				if got := read(t, p.Parts[k].Entity()); got != want || beside[k].String() != want {
+					t.Fatalf("%d: part %d has %d bytes and %d beside, not %d", i, k, len(got), beside[k].Len(), len(want))
+				}
+			}
+			if got := read(t, p.Parts[0].Over(message.Bytes(first))); got != content {
+				t.Fatal("over another source it is another part")
+			}
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	e := message.Entity{Type: "multipart/mixed", Boundary: "=_b", Parts: []message.Entity{
+		{Type: "text/plain", Text: "Grüße\n"}, {Type: "a/b", Name: "x", Disposition: "attachment", Content: message.Bytes(strings.Repeat("x", 1000))},
+	}}
+	if n, err := e.Size(); err != nil || n != int64(len(write(t, e))) {
+		t.Error(n, err)
+	}
+}

@@ -100,6 +100,22 @@ func (e *Entity) Write(w io.Writer) error {
 	return err
 }
 
+// Size is the number of bytes that Write would write. A Content whose reader is an
+// io.Seeker is not read for it.
+func (e *Entity) Size() (int64, error) {
+	m := &measure{}
+	err := e.Write(m)
+	return m.n, err
+}
+
+// measure counts what would be written.
+type measure struct{ n int64 }
+
+func (m *measure) Write(p []byte) (int, error) {
+	m.n += int64(len(p))
+	return len(p), nil
+}
+
 func (e *Entity) writeParts(w io.Writer) error {
 	for i := range e.Parts {
 		if _, err := fmt.Fprintf(w, "--%s\r\n", e.Boundary); err != nil {
@@ -223,6 +239,13 @@ func writeBase64(w io.Writer, src Source) error {
 		return fmt.Errorf("opening content: %w", err)
 	}
 	defer r.Close()
+	if m, ok := w.(*measure); ok {
+		if at, ok := r.(io.Seeker); ok {
+			n, err := at.Seek(0, io.SeekEnd)
+			m.n += transfer.Base64Size(n)
+			return err
+		}
+	}
 	enc := transfer.NewBase64Writer(w)
 	if _, err := io.Copy(enc, r); err != nil {
 		return fmt.Errorf("reading content: %w", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/emmansun/base64"
 )
@@ -61,7 +62,7 @@ func (d *base64Decoder) decode(dst, src []byte) []byte {
 	d.scratch = stripBreaks(d.scratch[:0], src)
 	src = d.scratch
 	at, whole := len(dst), len(src)&^3
-	dst = append(dst, make([]byte, whole/4*3)...)
+	dst = slices.Grow(dst, whole/4*3)[:at+whole/4*3]
 	n, err := base64.StdEncoding.Decode(dst[at:], src[:whole])
 	if err != nil {
 		return d.loose(dst[:at], src)
@@ -120,18 +121,28 @@ func sextet(c byte) int {
 // stripBreaks appends src without its line breaks. Lines of the usual length are
 // taken whole; a break within them is left for loose to pass over.
 func stripBreaks(dst, src []byte) []byte {
-	for len(src) > 0 {
-		if len(src) > columns+1 && src[columns] == '\r' && src[columns+1] == '\n' {
-			dst, src = append(dst, src[:columns]...), src[columns+2:]
-			continue
+	const usual = columns + 2
+	dst = slices.Grow(dst, len(src))
+	for {
+		to := dst[len(dst):cap(dst)]
+		n := 0
+		for len(src) >= usual && src[columns] == '\r' && src[columns+1] == '\n' {
+			*(*[columns]byte)(to[n:]) = [columns]byte(src) // of constant length, so without a call
+			n, src = n+columns, src[usual:]
 		}
+		dst = dst[:len(dst)+n]
 		i := bytes.IndexByte(src, '\n')
 		if i < 0 {
 			return append(dst, bytes.TrimSuffix(src, []byte("\r"))...)
 		}
 		dst, src = append(dst, bytes.TrimSuffix(src[:i], []byte("\r"))...), src[i+1:]
 	}
-	return dst
+}
+
+// Base64Size is how many bytes a Base64Writer makes of n.
+func Base64Size(n int64) int64 {
+	text := (n + 2) / 3 * 4
+	return text + (text+columns-1)/columns*2
 }
 
 // block is how much is encoded at once: whole lines, and little enough for the
@@ -141,40 +152,55 @@ const block = columns / 4 * 3 * 128
 // NewBase64Writer encodes what is written to it, in lines of 76 characters that
 // end in CRLF. Close writes what remains; it does not close w.
 func NewBase64Writer(w io.Writer) io.WriteCloser {
-	return &base64Writer{w: w, raw: make([]byte, 0, block), enc: make([]byte, block/3*4)}
+	return &base64Writer{w: w, raw: make([]byte, 0, block), enc: make([]byte, block/3*4), out: make([]byte, Base64Size(block))}
 }
 
 type base64Writer struct {
 	w   io.Writer
-	raw []byte // not yet encoded, at most a block
-	enc []byte // encoded, without line breaks
-	out []byte
+	raw []byte // not yet encoded, less than a block
+	enc []byte // a block encoded, without line breaks
+	out []byte // and with them
 }
 
 func (b *base64Writer) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
-		n := copy(b.raw[len(b.raw):cap(b.raw)], p)
-		b.raw, p, written = b.raw[:len(b.raw)+n], p[n:], written+n
-		if len(b.raw) == cap(b.raw) {
-			if err := b.flush(); err != nil {
-				return written, err
+		whole := p
+		if len(b.raw) > 0 || len(p) < block {
+			n := copy(b.raw[len(b.raw):block], p)
+			b.raw, p, written = b.raw[:len(b.raw)+n], p[n:], written+n
+			if whole = b.raw; len(whole) < block {
+				break
 			}
+			b.raw = b.raw[:0]
+		} else {
+			whole, p, written = p[:block], p[block:], written+block
+		}
+		if err := b.encode(whole); err != nil {
+			return written, err
 		}
 	}
 	return written, nil
 }
 
-func (b *base64Writer) Close() error { return b.flush() }
-
-func (b *base64Writer) flush() error {
-	enc := b.enc[:base64.StdEncoding.EncodedLen(len(b.raw))]
-	base64.StdEncoding.Encode(enc, b.raw)
-	for b.out, b.raw = b.out[:0], b.raw[:0]; len(enc) > 0; {
-		n := min(columns, len(enc))
-		b.out = append(append(b.out, enc[:n]...), "\r\n"...)
-		enc = enc[n:]
+func (b *base64Writer) Close() error {
+	if len(b.raw) == 0 {
+		return nil
 	}
-	_, err := b.w.Write(b.out)
+	return b.encode(b.raw)
+}
+
+func (b *base64Writer) encode(raw []byte) error {
+	enc := b.enc[:base64.StdEncoding.EncodedLen(len(raw))]
+	base64.StdEncoding.Encode(enc, raw)
+	out := b.out
+	for ; len(enc) >= columns; enc, out = enc[columns:], out[columns+2:] {
+		*(*[columns]byte)(out) = [columns]byte(enc)
+		out[columns], out[columns+1] = '\r', '\n'
+	}
+	if n := copy(out, enc); n > 0 {
+		out = out[n+copy(out[n:], "\r\n"):]
+	}
+	_, err := b.w.Write(b.out[:len(b.out)-len(out)])
 	return err
 }

@@ -52,6 +52,9 @@ func TestBase64Writer(t *testing.T) {
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
+		if size := transfer.Base64Size(int64(n)); size != int64(b.Len()) {
+			t.Errorf("%d bytes became %d, not %d", n, b.Len(), size)
+		}
 		lines := strings.SplitAfter(b.String(), "\r\n")
 		for i, line := range lines[:len(lines)-1] {
 			if i < len(lines)-2 && len(line) != 78 {
