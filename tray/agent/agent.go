@@ -7,8 +7,9 @@
 //
 // Files: agent.go opens and runs; mail.go, contacts.go, identities.go, anchors.go,
 // accounts.go, journal.go and settings.go answer the interfaces of control, in its
-// values, which values.go converts; courier.go fetches and submits; events.go keeps
-// what the faces are told.
+// values, which values.go converts; courier.go fetches and submits; epoch.go holds what
+// was waiting when a profile was restored; restore.go brings one back. The room
+// events keeps what the faces are told.
 package agent
 
 import (
@@ -29,6 +30,7 @@ import (
 	"countersign/platform"
 	"countersign/platform/keychain"
 	"countersign/platform/localsock"
+	"countersign/tray/agent/events"
 	"countersign/tray/control"
 	"countersign/tray/web"
 	"countersign/vault"
@@ -67,7 +69,7 @@ type Agent struct {
 	checker  *discover.Checker
 	mailer   *mailer.Mailer
 	accounts *account.Accounts
-	events   *events
+	events   *events.Log
 	page     *web.Page
 	svc      *control.Service
 
@@ -125,7 +127,7 @@ func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 	if err := db.Migrate("agent", preferencesSchema, epochSchema); err != nil {
 		return err
 	}
-	if a.events, err = openEvents(db, a.clock); err != nil {
+	if a.events, err = events.Open(db, a.clock); err != nil {
 		return err
 	}
 	if a.journal, err = journal.Open(ctx, db, a.vault.Place("journal"), a.clock); err != nil {
@@ -291,7 +293,7 @@ func (a *Agent) note(ctx context.Context, kind, person, says string) error {
 
 // tell stores an event for the faces.
 func (a *Agent) tell(ctx context.Context, kind, id, says string) error {
-	return a.events.add(ctx, kind, id, says)
+	return a.events.Add(ctx, kind, id, says)
 }
 
 func (a *Agent) emit(ctx context.Context, e mailer.Event) {

@@ -83,7 +83,15 @@ func (s anchors) Add(ctx context.Context, order control.AnchorOrder, file io.Rea
 		return nil, &control.Error{Code: "not-confirmed", Says: "None of the certificates in this file was confirmed.",
 			Next: "Compare the fingerprint with the one that the authority publishes, and confirm it."}
 	}
-	return list, s.tell(ctx, "status", "", "The authorities that you trust have changed.")
+	return list, s.anchorsChanged(ctx)
+}
+
+// anchorsChanged has everything that depends on the authorities looked at anew.
+func (a *Agent) anchorsChanged(ctx context.Context) error {
+	if err := a.mailer.Reconsider(ctx); err != nil {
+		return err
+	}
+	return a.tell(ctx, "status", "", "The authorities that you trust have changed.")
 }
 
 // Remove trusts an authority no longer.
@@ -102,7 +110,7 @@ func (s anchors) Remove(ctx context.Context, q control.AnchorQuery) (control.Non
 		if err := s.note(ctx, "anchor", "", "The authority \""+anchor(a.Certificate, a.Added).Name+"\" is trusted no longer."); err != nil {
 			return control.None{}, err
 		}
-		return control.None{}, s.tell(ctx, "status", "", "The authorities that you trust have changed.")
+		return control.None{}, s.anchorsChanged(ctx)
 	}
 	return control.None{}, notFound("authority in your list")
 }

@@ -145,6 +145,9 @@ func (s addressBook) StartOver(ctx context.Context, _ control.None) (control.Non
 	if err := s.book.Restart(ctx); err != nil {
 		return control.None{}, words(err)
 	}
+	if err := s.mailer.Reconsider(ctx); err != nil {
+		return control.None{}, err
+	}
 	return control.None{}, s.tell(ctx, "status", "", "The records of the address book were begun anew.")
 }
 

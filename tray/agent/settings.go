@@ -93,7 +93,10 @@ func (s preferences) Status(ctx context.Context, _ control.None) (control.Status
 		st.Problem = words(err).Error()
 	}
 	if len(own) > 0 {
-		st.Address, st.Name, st.Keys = own[0].Address, own[0].Name, "Keys in the "+own[0].KeyPlace
+		st.Address, st.Name, st.Keys = own[0].Address, own[0].Name, "Keys "+own[0].KeyPlace
+		if own[0].KeyPlace == "keychain" {
+			st.Keys = "Keys in the keychain"
+		}
 	}
 	if st.Setup, err = s.setup(ctx, own); err != nil {
 		return st, err

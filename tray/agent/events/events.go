@@ -1,4 +1,7 @@
-package agent
+// Package events keeps what happened in a stored, numbered list, so that a face
+// which restarts asks from its cursor on, and misses and repeats nothing. It holds
+// the last 5,000; the texts may stand in a notification, so no subject and no body.
+package events
 
 import (
 	"context"
@@ -11,12 +14,11 @@ import (
 	"countersign/vault/sealed"
 )
 
-// keptEvents is how many events stay for a face that was away.
-const keptEvents = 5_000
+// kept is how many events stay for a face that was away.
+const kept = 5_000
 
-// events is the stored, numbered list of what happened: a face that restarts
-// asks from its cursor on, and so misses and repeats nothing.
-type events struct {
+// Log is the list. It implements control.Events.
+type Log struct {
 	db    *sealed.DB
 	clock func() time.Time
 
@@ -24,7 +26,8 @@ type events struct {
 	changed chan struct{} // closed and replaced at each event
 }
 
-func openEvents(db *sealed.DB, clock func() time.Time) (*events, error) {
+// Open makes the table that is missing.
+func Open(db *sealed.DB, clock func() time.Time) (*Log, error) {
 	err := db.Migrate("events", `CREATE TABLE event (
 		cursor INTEGER PRIMARY KEY AUTOINCREMENT,
 		time   INTEGER NOT NULL,
@@ -34,18 +37,18 @@ func openEvents(db *sealed.DB, clock func() time.Time) (*events, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the events: %w", err)
 	}
-	return &events{db: db, clock: clock, changed: make(chan struct{})}, nil
+	return &Log{db: db, clock: clock, changed: make(chan struct{})}, nil
 }
 
-// add stores one event and wakes who waits.
-func (e *events) add(ctx context.Context, kind, id, says string) error {
+// Add stores one event and wakes who waits.
+func (e *Log) Add(ctx context.Context, kind, id, says string) error {
 	err := e.db.Update(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO event (time, kind, id, says) VALUES (?, ?, ?, ?)`,
 			e.clock().UnixMilli(), kind, id, says)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM event WHERE cursor <= (SELECT max(cursor) FROM event) - ?`, keptEvents)
+		_, err = tx.ExecContext(ctx, `DELETE FROM event WHERE cursor <= (SELECT max(cursor) FROM event) - ?`, kept)
 		return err
 	})
 	if err != nil {
@@ -59,7 +62,7 @@ func (e *events) add(ctx context.Context, kind, id, says string) error {
 }
 
 // Watch calls each for every event after the cursor, then waits for more.
-func (e *events) Watch(ctx context.Context, after control.Cursor, each func(control.Event) error) error {
+func (e *Log) Watch(ctx context.Context, after control.Cursor, each func(control.Event) error) error {
 	for {
 		e.mu.Lock()
 		changed := e.changed
@@ -85,7 +88,7 @@ func (e *events) Watch(ctx context.Context, after control.Cursor, each func(cont
 	}
 }
 
-func (e *events) since(ctx context.Context, after control.Cursor) (list []control.Event, err error) {
+func (e *Log) since(ctx context.Context, after control.Cursor) (list []control.Event, err error) {
 	err = e.db.View(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `SELECT cursor, time, kind, id, says FROM event WHERE cursor > ? ORDER BY cursor LIMIT 100`, after)
 		if err != nil {
