@@ -27,6 +27,7 @@ import (
 // accepted is still a draft; nothing is shown twice, and a repeat on the wire is the
 // same bytes. A hundred times with COUNTERSIGN_SOAK=1, else ten.
 func TestKillWhileSending(t *testing.T) {
+	long(t)
 	rounds := 10
 	if os.Getenv("COUNTERSIGN_SOAK") != "" {
 		rounds = 100

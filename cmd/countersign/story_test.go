@@ -72,6 +72,7 @@ func as(name string) {
 // TestStories runs testdata/*.txtar: what people do, with real agents, our own
 // mail server on loopback and a real authority.
 func TestStories(t *testing.T) {
+	long(t)
 	p := stories(func(ca *authority.Authority) (office, error) { return openEmbedded(ca) })
 	p.Dir = "testdata"
 	testscript.Run(t, p)
@@ -80,12 +81,21 @@ func TestStories(t *testing.T) {
 // TestPeerStories runs the main path over Dovecot and Postfix, and a story that
 // asks OpenSSL for its opinion.
 func TestPeerStories(t *testing.T) {
+	long(t)
 	if _, err := exec.LookPath("openssl"); err != nil {
 		servertest.Absent(t, "openssl is not installed: make setup installs it")
 	}
 	p := stories(func(*authority.Authority) (office, error) { return openPair(t), nil })
 	p.Files = []string{"testdata/main-path.txtar", "testdata/unsecured.txtar", "testdata/peers/openssl.txtar"}
 	testscript.Run(t, p)
+}
+
+// long skips what the race detector makes minutes of; tray/demo plays the same main
+// path under it, in one process.
+func long(t *testing.T) {
+	if testing.Short() {
+		t.Skip("stories with programs of their own are run without -short")
+	}
 }
 
 func stories(open func(*authority.Authority) (office, error)) testscript.Params {
