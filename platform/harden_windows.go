@@ -12,7 +12,7 @@ const noHeap = 1
 // Harden keeps the heap of this process out of crash reports.
 func Harden() error {
 	windows.SetErrorMode(windows.SEM_FAILCRITICALERRORS | windows.SEM_NOGPFAULTERRORBOX)
-	set := windows.NewLazySystemDLL("wer.dll").NewProc("WerSetFlags")
+	set := windows.NewLazySystemDLL("kernel32.dll").NewProc("WerSetFlags")
 	if err := set.Find(); err != nil {
 		return fmt.Errorf("keeping memory out of crash reports: %w", err)
 	}
