@@ -68,8 +68,8 @@ vuln:
 	  else exit 1; fi; \
 	fi
 
-peers: build ## the tests with real peers; one that is not installed fails (make setup installs them)
-	COUNTERSIGN_PEERS=required go test -count=1 -run Peer ./...
+peers: ## the tests with real peers, and a tenth of soak's kills; a peer that is not installed fails (make setup installs them)
+	COUNTERSIGN_PEERS=required go test -count=1 -run 'Peer|Kill' ./...
 
 bench: ## ratios to peers measured in the same run; CASE=NAME runs one
 	@go run ./cmd/bench $(CASE)
