@@ -6,15 +6,12 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
-	"hash"
 	"io"
-	"maps"
 	"slices"
 	"time"
 
 	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
-	"countersign/mailer/cms/content"
 )
 
 // Signed is a signed message whose first pass is done.
@@ -56,12 +53,18 @@ type SignerInfo struct {
 // The error is about the message as such. A signature that is invalid or cannot be
 // checked is no error here: SignerInfo.Err tells.
 func ReadSigned(src Source, content Source) (*Signed, error) {
-	s := &Signed{src: src, content: content}
+	return readSigned(&Signed{src: src, content: content})
+}
+
+// readSigned takes the sums for those of the content, if there are any.
+func readSigned(s *Signed) (*Signed, error) {
 	infos, enclosed, err := s.parse()
 	if err != nil {
 		return nil, fmt.Errorf("reading a signed message: %w", err)
 	}
-	s.sums = enclosed
+	if s.content == nil {
+		s.sums = enclosed
+	}
 	if s.content != nil || !s.Detached {
 		wanted := []crypto.Hash{}
 		for _, si := range infos {
@@ -90,10 +93,12 @@ func (s *Signed) opposes(enclosed sums, h crypto.Hash) error {
 	return fmt.Errorf("%w: the signature encloses other content", ErrDigest)
 }
 
-// digest makes sure that the sums of the content that are wanted are there.
+// digest makes sure that the sums of the content that are wanted are there, all of
+// them of one reading.
 func (s *Signed) digest(wanted []crypto.Hash) error {
-	wanted = slices.DeleteFunc(wanted, func(h crypto.Hash) bool { return h == 0 || s.content == nil && s.sums.of[h] != nil })
-	if len(wanted) == 0 && s.content == nil && len(s.sums.of) > 0 {
+	wanted = slices.DeleteFunc(wanted, func(h crypto.Hash) bool { return h == 0 })
+	lacking := func(h crypto.Hash) bool { return s.sums.of[h] == nil }
+	if len(s.sums.of) > 0 && !slices.ContainsFunc(wanted, lacking) {
 		return nil
 	}
 	content, err := s.open()
@@ -101,15 +106,8 @@ func (s *Signed) digest(wanted []crypto.Hash) error {
 		return err
 	}
 	defer content.Close()
-	found, err := sum(content, wanted)
-	if err != nil {
-		return err
-	}
-	if s.content == nil {
-		maps.Copy(found.of, s.sums.of)
-	}
-	s.sums = found
-	return nil
+	s.sums, err = sum(content, wanted)
+	return err
 }
 
 // begin opens src and reads as far as the content.
@@ -222,7 +220,7 @@ func (s *Signed) certificates(r *ber.Reader) error {
 }
 
 // Open makes the second pass. The stream gives the signed content octet for octet,
-// and ErrIntegrity instead of io.EOF if it is not what ReadSigned digested.
+// and ErrIntegrity instead of any octet that is not what ReadSigned digested.
 func (s *Signed) Open() (io.ReadCloser, error) {
 	if s.Detached && s.content == nil {
 		return nil, ErrNoContent
@@ -231,8 +229,7 @@ func (s *Signed) Open() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := s.sums.any()
-	return &rechecked{ReadCloser: content, hash: h.New(), want: s.sums.of[h]}, nil
+	return &remarked{ReadCloser: content, marks: s.sums.marks}, nil
 }
 
 // open streams the content, unchecked.
@@ -253,68 +250,4 @@ func (s *Signed) open() (io.ReadCloser, error) {
 		io.Reader
 		io.Closer
 	}{content, f}, nil
-}
-
-// rechecked digests what is read and compares the digest at the end.
-type rechecked struct {
-	io.ReadCloser
-	hash hash.Hash
-	want []byte
-}
-
-func (c *rechecked) Read(p []byte) (int, error) {
-	n, err := c.ReadCloser.Read(p)
-	c.hash.Write(p[:n])
-	if err == io.EOF && !bytes.Equal(c.hash.Sum(nil), c.want) {
-		return n, fmt.Errorf("%w: it changed while it was read", ErrIntegrity)
-	}
-	return n, err
-}
-
-// sums are digests of one content, and its first octets.
-type sums struct {
-	of    map[crypto.Hash][]byte
-	start []byte
-}
-
-// sum reads a content to its end. It computes at least one digest.
-func sum(from io.Reader, wanted []crypto.Hash) (sums, error) {
-	s := sums{of: map[crypto.Hash][]byte{}}
-	if len(wanted) == 0 {
-		wanted = []crypto.Hash{crypto.SHA256}
-	}
-	running := map[crypto.Hash]hash.Hash{}
-	for _, h := range wanted {
-		running[h] = h.New()
-	}
-	buf := make([]byte, content.Segment)
-	for {
-		n, err := from.Read(buf)
-		for _, d := range running {
-			d.Write(buf[:n])
-		}
-		if len(s.start) < 64 {
-			s.start = append(s.start, buf[:min(n, 64-len(s.start))]...)
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return s, err
-		}
-	}
-	for h, d := range running {
-		s.of[h] = d.Sum(nil)
-	}
-	return s, nil
-}
-
-// any is one of the digests there are, the cheapest first.
-func (s sums) any() crypto.Hash {
-	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA224, crypto.SHA1, crypto.SHA384} {
-		if s.of[h] != nil {
-			return h
-		}
-	}
-	return crypto.SHA512
 }
