@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"countersign/vault/contacts/keyset"
 )
@@ -130,7 +131,7 @@ func (c *Contact) place(r CallReport, o *Outcome) error {
 		return ErrSource
 	case source == SourceEarlier && (earlier == "" || digits(number) != digits(earlier)):
 		return ErrNotEarlier
-	case c.Team && reader == "" || len(reader) > 80 || strings.ContainsFunc(reader, unicode.IsControl):
+	case c.Team && reader == "" || len(reader) > 80 || !utf8.ValidString(reader) || strings.ContainsFunc(reader, unprintable):
 		return ErrReader
 	}
 	if t.Source != "" && digits(number) != digits(t.Number) && (!t.CodeMatched.IsZero() || t.Sign != "" || t.Encrypt != "") {
@@ -141,6 +142,10 @@ func (c *Contact) place(r CallReport, o *Outcome) error {
 	t.Number, t.Source, t.Reader = number, source, reader
 	return nil
 }
+
+// unprintable characters do not belong in a name. What is not UTF-8 would not be the
+// same after it was stored as JSON, and the signature of its record not hold.
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // dialable accepts what people write for a telephone number.
 func dialable(number string) bool {
@@ -251,7 +256,7 @@ func (c *Contact) doubt(m Moment, o *Outcome) {
 		}
 	}
 	call := c.Test.call(now)
-	if c.Pin != nil && c.Suspension == nil {
+	if c.Pin != nil && (c.Suspension == nil || c.Suspension.Reason == ByExpiry) { // a new certificate ends that one
 		c.Suspension = &Suspension{At: now, Reason: ByMismatch}
 	}
 	c.void(VoidDoubt)

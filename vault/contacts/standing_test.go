@@ -100,6 +100,41 @@ func TestRenew(t *testing.T) {
 	}
 }
 
+// TestMismatchOutlastsRenewal: who was stopped because a certificate had run out comes
+// back with a new one (V7), but not while somebody may be between (V5).
+func TestMismatchOutlastsRenewal(t *testing.T) {
+	me, her, eve := newPerson(t, "ada@harbour.example"), newPerson(t, "imran@hill.example"), newPerson(t, "imran@hill.example")
+	sign, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	encrypt, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	certs := func() KeySet {
+		return KeySet{Sign: newCert(t, her.own.Address, x509.KeyUsageDigitalSignature, sign), Encrypt: newCert(t, her.own.Address, x509.KeyUsageKeyAgreement, encrypt)}
+	}
+	her.own.Keys = certs()
+	c, _ := me.verified(her)
+	c, _, _ = c.Suspend(me.at(), ByExpiry)
+	c = must[Contact](t)(c.AddCandidate(me.at(), eve.own.Keys, FromFile))
+	c, _, err := c.SendTest(me.at(), me.own, c.Candidates[1].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ = me.call(c, CallReport{Wrong: true})
+	if c.State != Mismatch {
+		t.Fatal(c.State)
+	}
+	other := must[Contact](t)(c.AddCandidate(me.at(), newKeys(t, her.own.Address), FromFile))
+	other, _, err = other.SendTest(me.at(), me.own, other.Candidates[2].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	misheard := must[Contact](t)(c.Misheard())
+	renewed := certs()
+	for name, c := range map[string]Contact{"at once": c, "misheard": misheard, "with another test out": other} {
+		if got, _, err := c.Renew(me.at(), renewed, trusted(), trusted()); err == nil || got.State == Verified {
+			t.Errorf("%s: %s, %v", name, got.State, err)
+		}
+	}
+}
+
 // TestSuspended is V3: by its own certificates, and by nothing else.
 func TestSuspended(t *testing.T) {
 	me, her := newPerson(t, "ada@harbour.example"), newPerson(t, "imran@hill.example")
@@ -137,6 +172,14 @@ func TestWords(t *testing.T) {
 	r := directory.code(f.Code...).words(safety(her.own.Address, her.own.Keys))
 	if _, _, err := team.recordCall(me.at(), r, safety); !errors.Is(err, ErrReader) {
 		t.Errorf("a team, and nobody who read the words: %v", err)
+	}
+	// What JSON would store otherwise, or a line would hide, breaks the record's signature
+	// or its meaning.
+	for _, reader := range []string{"Sister \xff", "Sister \u202eOkafor", "Sister\nOkafor"} {
+		r.Reader = reader
+		if _, _, err := team.recordCall(me.at(), r, safety); !errors.Is(err, ErrReader) {
+			t.Errorf("%q: %v", reader, err)
+		}
 	}
 	r.Reader = "Sister Okafor"
 	team, o := me.call(team, r)
