@@ -16,7 +16,8 @@
 // what is validly signed, and writes a summary. [Mailer.Read] opens it again, by
 // the content key that was kept (K1b), and judges it anew. A message counts once
 // the row commits, in the transaction that also notes how far the mailbox was
-// read. Messages with the same SHA-256 of their CMS are shown once (I3). The
+// read. Messages with the same SHA-256 of their CMS, and the same header where that is
+// not in the CMS, are shown once (I3). The
 // receipt, our own clock's time with the digest and the key that was confirmed
 // then, is signed with the record key (I2).
 //

@@ -2,6 +2,7 @@ package mailer
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -45,12 +46,24 @@ func (m *Mailer) Deliver(ctx context.Context, account string, at transport.Posit
 }
 
 // identity is what makes two messages the same: the digest of their CMS, or of
-// everything where there is none (I3).
+// everything where there is none (I3). Where the header shown is not in the CMS it
+// counts as well, with the field that says how to read the rest: else whoever has a
+// copy of a message could hide it behind a twin in another's name.
 func identity(l *look, blob sealed.Blob) [32]byte {
-	if len(l.opened.Layers) == 0 {
+	switch {
+	case len(l.opened.Layers) == 0:
 		return blob.SHA256
+	case len(l.opened.Protected) > 0:
+		return l.opened.Digest
 	}
-	return l.opened.Digest
+	h := sha256.New()
+	h.Write(l.opened.Digest[:])
+	for _, name := range []string{"From", "To", "Cc", "Subject", "Date", "Content-Type"} {
+		for _, value := range l.opened.Outer.All(name) {
+			fmt.Fprintf(h, "%s %d %s", name, len(value), value)
+		}
+	}
+	return [32]byte(h.Sum(nil))
 }
 
 // file commits a message: from here on it counts.

@@ -82,7 +82,7 @@ func (m Mail) Migrate() error { return m.DB.Migrate("mail", schema) }
 type Message struct {
 	ID, Folder string
 	Blob       int64
-	Digest     [32]byte  // of its CMS; of all its bytes where there is none
+	Digest     [32]byte  // what makes it the same message as another (I3)
 	Received   time.Time // by our own clock, to the millisecond
 	Confirmed  [32]byte  // SPKI of the key that was the confirmed one then, or zero
 	Proved     bool      // the receipt is as it was signed: Digest, Received and Confirmed hold (I2)
