@@ -52,7 +52,8 @@ func heard(p *webtest.Person) []string {
 }
 
 // TestPeerPageMainPath is the whole main job as a person does it, in Chromium,
-// against the real demo: two agents, a mail server, an authority.
+// against the real demo: two agents, a mail server, an authority. The pictures in
+// tray/web/shots are inbox, message, verify, write and phone of those that it takes.
 func TestPeerPageMainPath(t *testing.T) {
 	p := open(t)
 	p.Sees("Inbox")
@@ -104,8 +105,8 @@ func certificate(t *testing.T, p *webtest.Person) {
 	p.Open("My certificate")
 	p.Sees("Please ring me before you rely on it")
 	p.Shoot("07-certificate-message")
-	file := p.Save("Save", certificateFile)
-	if pem, err := os.ReadFile(file); err != nil || !strings.HasPrefix(string(pem), "-----BEGIN CERTIFICATE-----\n") {
+	file := p.Save("Save")
+	if pem, err := os.ReadFile(file); err != nil || filepath.Base(file) != certificateFile || !strings.HasPrefix(string(pem), "-----BEGIN CERTIFICATE-----\n") {
 		t.Fatalf("what was saved is no certificate: %v\n%s", err, pem)
 	}
 
@@ -161,6 +162,7 @@ func call(t *testing.T, p *webtest.Person) {
 
 	p.Until(`document.querySelector("form input[name=word]").focus() || true`)
 	p.Type(strings.ToUpper(code))
+	p.ShootWindow("verify", 1280, "light")
 	p.Type("\r")
 	p.Sees("The four words matched")
 	p.Shoot("14-verify-half")
@@ -221,6 +223,7 @@ func answer(t *testing.T, p *webtest.Person) {
 	p.Open("Re: Mrs K")
 	p.Until(`document.querySelector(".sealed.good")`)
 	p.Sees("Thank you, it opened without trouble.")
+	p.ShootWindow("message", 1280, "light")
 	p.Press("How this was checked")
 	p.Shoot("26-her-answer")
 	p.Press("Reply")
@@ -240,6 +243,7 @@ func strangers(p *webtest.Person) {
 	p.Sees("Appointment for your patient")
 	p.Press("Somebody with another valid certificate")
 	p.Sees(impostorSubject)
+	p.ShootWindow("inbox", 1280, "light")
 	p.Shoot("28-inbox-all")
 	p.Open("Appointment for your patient")
 	p.Sees("Not secured")
@@ -248,14 +252,24 @@ func strangers(p *webtest.Person) {
 	p.Open(impostorSubject)
 	p.Until(`document.querySelector(".sealed.stop")`)
 	p.Sees("NOT the key you verified")
+	p.ShootWindow("phone", 390, "dark")
 	p.Shoot("30-impostor")
 	p.Press("About")
 	p.Sees("Certificates seen")
 	p.Shoot("31-contact")
 }
 
-// around looks at the other pages.
+// around writes to one person who is confirmed and one who is not, and looks at
+// the other pages.
 func around(p *webtest.Person) {
+	p.Press("Write")
+	p.Until(`document.activeElement.id === "to"`)
+	p.Type(bea + ", " + strangerAddress + ",")
+	p.Until(`document.querySelector("#states li.good") && document.querySelector("#states li.stop")`)
+	p.Fill("#subject", "Mrs K, echo result")
+	p.Fill("#text", "Dear both,\n\nMrs K's echo is attached.")
+	p.Sees("Nothing goes to anyone until everyone can receive it safely.")
+	p.ShootWindow("write", 1280, "light")
 	for _, page := range []struct{ link, words, name string }{
 		{"Contacts", "Confirmed", "32-contacts"},
 		{"My safety words", "Your safety words", "33-words"},

@@ -224,6 +224,7 @@ func TestPeerSetUpInChromium(t *testing.T) {
 	if err := os.WriteFile(file, []byte("a certificate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	d.Press("Choose the authority's file")
 	d.Upload("#anchor-file", file)
 	d.Press("Show its fingerprint")
 	d.Until(`document.querySelector("input[name=confirm]")`)

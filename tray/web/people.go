@@ -135,7 +135,7 @@ func (v *visit) certificate() error {
 	return v.done(here, err, "The certificate was added. It is trusted only once they are confirmed.")
 }
 
-// smallFile reads the one file of a form and the fields before it.
+// smallFile reads the one file of a form and the fields around it.
 func (v *visit) smallFile(limit int64) ([]byte, url.Values, error) {
 	fields := url.Values{}
 	file, err := v.next(fields)
@@ -152,6 +152,9 @@ func (v *visit) smallFile(limit int64) ([]byte, url.Values, error) {
 	}
 	if n > limit {
 		return nil, nil, &control.Error{Code: control.CodeInvalid, Says: "That file is too large to be what is asked for here."}
+	}
+	if _, err := v.next(fields); err != nil {
+		return nil, nil, err
 	}
 	return b.Bytes(), fields, nil
 }

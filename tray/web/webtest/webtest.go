@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -170,21 +172,35 @@ func (p *Person) Upload(selector, path string) {
 }
 
 // Save presses what saves a file, and returns where it lies then.
-func (p *Person) Save(words, name string) (path string) {
+func (p *Person) Save(words string) (path string) {
 	p.t.Helper()
-	path = filepath.Join(p.folder, name)
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
-		p.t.Fatal(err)
-	}
+	before := p.saved()
 	p.Press(words)
 	for end := time.Now().Add(patience); time.Now().Before(end); {
-		if _, err := os.Stat(path); err == nil { // a download has another name until it is whole
-			return path
+		for _, name := range p.saved() {
+			if !slices.Contains(before, name) {
+				return name
+			}
 		}
 		p.Do(chromedp.Sleep(blink))
 	}
-	p.t.Fatalf("%s was not saved", name)
+	p.t.Fatalf("%q saved nothing", words)
 	return ""
+}
+
+// saved is the files that were downloaded wholly: Chromium gives them their names
+// at the end.
+func (p *Person) saved() (paths []string) {
+	list, err := os.ReadDir(p.folder)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, f := range list {
+		if !strings.HasPrefix(f.Name(), ".") && !strings.HasSuffix(f.Name(), ".crdownload") {
+			paths = append(paths, filepath.Join(p.folder, f.Name()))
+		}
+	}
+	return paths
 }
 
 // Look sets the window's width in pixels and the colour scheme, and stills what
