@@ -2,7 +2,6 @@ package smime
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,8 @@ import (
 const (
 	maxLayers = 5         // sign, encrypt, sign (RFC 2634) is three
 	heldBytes = 256 << 10 // an opened content up to this size is kept, not opened again for each part
+
+	maxInflated = 256 << 20 // of a compressed content
 )
 
 // Open describes the message in src; keys are those that may open it. The error
@@ -73,32 +74,33 @@ type description struct {
 	*Opened
 	keys []cms.Key
 	o    Options
+	sum  *summed // the CMS that the root is; nil if it is none
 }
 
 // follow goes through the layers from the root inwards.
 func (d *description) follow(src message.Source) {
-	part, err := d.parse(src, 1)
-	if part != nil {
-		d.Root, d.Outer, d.Header = part, part.Header, part.Header
+	s, err := d.parse(src)
+	if s.part != nil {
+		d.Root, d.Outer, d.Header = s.part, s.part.Header, s.part.Header
 	}
-	if err == nil {
-		d.Digest, err = digest(part)
-	}
+	parsed := err == nil
 	depth := 0 // layers around the payload
-	for err == nil && formOf(part) != plain {
-		var inside message.Source
-		if inside, err = d.enter(part); errors.Is(err, ErrForm) {
+	for err == nil && formOf(s.part) != plain {
+		var inside stage
+		if inside, err = d.enter(s); errors.Is(err, ErrForm) {
 			err = nil // shown as it is, as if it were no layer
 			break
 		}
-		if err == nil {
-			depth++
-			src = inside
-			part, err = d.parse(src, 1)
-		}
+		s, depth = inside, depth+1
 	}
 	if err == nil {
-		part, err = d.parse(src, 0)
+		err = s.limit
+	}
+	if parsed {
+		var unread error
+		if d.Digest, unread = d.digest(); err == nil {
+			err = unread
+		}
 	}
 	if err != nil {
 		d.Problem = problem(err, ErrDamaged)
@@ -107,46 +109,58 @@ func (d *description) follow(src message.Source) {
 		}
 		return
 	}
-	d.Payload = part
+	d.Payload = s.part
 	if e := d.envelope(); e != nil { // its content was read to the end
 		d.ContentKey = e.ContentKey
 	}
-	if depth == 0 {
-		d.Root = part
-		return
-	}
-	d.protect()
-}
-
-func (d *description) parse(src message.Source, depth int) (*message.Part, error) {
-	lim := d.o.Limits
 	if depth > 0 {
-		lim.Depth = depth
+		d.Root = flat(d.Root)
+		d.protect()
 	}
-	return message.Parse(src, lim)
 }
 
-// enter describes the layer that part is and returns what is inside.
-func (d *description) enter(part *message.Part) (message.Source, error) {
-	if len(d.Layers) == maxLayers {
-		return nil, fmt.Errorf("%w: more than %d layers", ErrLimit, maxLayers)
+// flat is a part with those in it one level deep.
+func flat(p *message.Part) *message.Part {
+	root := *p
+	root.Parts = nil
+	for _, child := range p.Parts {
+		one := *child
+		one.Parts = nil
+		root.Parts = append(root.Parts, &one)
 	}
+	return &root
+}
+
+// enter describes the layer that s is and returns what is inside.
+func (d *description) enter(s stage) (stage, error) {
+	if len(d.Layers) == maxLayers {
+		return s, fmt.Errorf("%w: more than %d layers", ErrLimit, maxLayers)
+	}
+	part := s.part
 	if formOf(part) == detached {
-		return d.enterDetached(part)
+		return d.enterDetached(s)
 	}
 	src, kind, err := cmsBody(part)
+	if part == d.Root {
+		d.sum = &summed{src: src}
+		src = d.sum
+	}
+	var inside message.Source
 	switch {
 	case err != nil:
 		d.Layers = append(d.Layers, Layer{Kind: claimed(part), Form: part.Params["smime-type"], Err: problem(err, ErrDamaged)})
-		return nil, err
+		return s, err
 	case kind == cms.KindSigned:
-		return d.enterSigned(src)
-	case kind == cms.KindEnveloped || kind == cms.KindAuthEnveloped:
-		return d.enterEnvelope(src, kind)
+		inside, err = d.enterSigned(src)
+	case kind == cms.KindCompressed:
+		inside, err = d.enterCompressed(src)
+	default:
+		inside, err = d.enterEnvelope(src, kind)
 	}
-	err = fmt.Errorf("%w: %s", ErrUnsupported, kind)
-	d.Layers = append(d.Layers, Layer{Kind: Compressed, Form: string(kind), Err: err})
-	return nil, err
+	if err != nil {
+		return s, err
+	}
+	return d.parse(inside)
 }
 
 // claimed is the kind of layer that a part says it is, for want of better.
@@ -163,33 +177,39 @@ func claimed(p *message.Part) Kind {
 
 // enterDetached verifies a multipart/signed. The signed part is what is inside
 // whether or not the signature is good; without exactly two parts there is none.
-func (d *description) enterDetached(part *message.Part) (message.Source, error) {
+func (d *description) enterDetached(s stage) (stage, error) {
 	layer := Layer{Kind: Signed, Form: "multipart/signed"}
-	if len(part.Parts) != 2 || !isSignature(part.Parts[1]) {
+	if len(s.part.Parts) != 2 || !isSignature(s.part.Parts[1]) {
 		layer.Err = ErrForm
 		d.Layers = append(d.Layers, layer)
-		return nil, ErrForm
+		return s, ErrForm
 	}
-	inside := part.Parts[0].Entity()
-	signature, _, err := cmsBody(part.Parts[1])
+	first := s.part.Parts[0]
+	content := first.Entity()
+	signature, _, err := cmsBody(s.second())
 	if err == nil {
-		layer.Signed, err = cms.ReadSigned(signature, inside)
+		layer.Signed, err = s.verify(signature, content)
 	}
+	recoded := false
 	switch {
 	case err != nil:
 		layer.Err = problem(err, ErrDamaged)
 	case !layer.Signed.Detached:
 		layer.Signed, layer.Err = nil, fmt.Errorf("%w: the signature encloses another content", ErrDamaged)
 	case onlyDigests(layer.Signed):
-		if again, err := cms.ReadSigned(signature, canonical{inside}); err == nil && !onlyDigests(again) {
-			layer.Signed = again
+		if again, err := cms.ReadSigned(signature, canonical{content}); err == nil && !onlyDigests(again) {
+			layer.Signed, recoded = again, true
 		}
 	}
 	d.Layers = append(d.Layers, layer)
 	if layer.Signed != nil {
-		return layer.Signed, nil // the same bytes, checked again
+		content = layer.Signed // the same bytes, checked again
+		first = first.Over(content)
 	}
-	return inside, nil
+	if recoded || s.limit != nil || formOf(first) == detached {
+		return d.parse(content)
+	}
+	return stage{part: first}, nil
 }
 
 // onlyDigests tells whether all signatures fail, and for their content alone.
@@ -216,6 +236,17 @@ func (d *description) enterSigned(src message.Source) (message.Source, error) {
 	}
 	d.Layers = append(d.Layers, layer)
 	return layer.Signed, layer.Err
+}
+
+// enterCompressed inflates, which protects nothing and proves nothing.
+func (d *description) enterCompressed(src message.Source) (message.Source, error) {
+	layer := Layer{Kind: Compressed, Form: string(cms.KindCompressed)}
+	inside, err := cms.ReadCompressed(src, maxInflated)
+	if err != nil {
+		layer.Err = problem(err, ErrDamaged)
+	}
+	d.Layers = append(d.Layers, layer)
+	return inside, layer.Err
 }
 
 // enterEnvelope decrypts.
@@ -281,25 +312,4 @@ func problem(err, other error) error {
 		kind = ErrDamaged
 	}
 	return fmt.Errorf("%w: %w", kind, err)
-}
-
-// digest is Opened.Digest.
-func digest(root *message.Part) (sum [32]byte, err error) {
-	var r io.ReadCloser
-	if formOf(root) == enclosing {
-		r, err = root.Open()
-	} else {
-		raw := *root
-		raw.Encoding = ""
-		r, err = raw.Open()
-	}
-	if err != nil {
-		return sum, err
-	}
-	defer r.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, r); err != nil {
-		return sum, err
-	}
-	return [32]byte(h.Sum(nil)), nil
 }
