@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -131,11 +132,18 @@ func (m *Mailer) thread(ctx context.Context, id string) (inReplyTo string, refer
 	if err != nil {
 		return "", nil, err
 	}
-	own := messageIDs(l.opened.Header.Get("Message-ID"))
+	// What its writer hid inside must not stand outside of the answer (RFC 9788, section 6.1).
+	told := func(name string) []string {
+		if slices.ContainsFunc(l.opened.Confidential, func(c string) bool { return strings.EqualFold(c, name) }) {
+			return nil
+		}
+		return messageIDs(l.opened.Header.Get(name))
+	}
+	own := told("Message-ID")
 	if len(own) != 1 {
 		return "", nil, nil
 	}
-	references = append(messageIDs(l.opened.Header.Get("References")), own[0])
+	references = append(told("References"), own[0])
 	return own[0], references[max(0, len(references)-20):], nil
 }
 

@@ -74,9 +74,18 @@ func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at
 		}
 		pin := f.Contact.Pin
 		confirmed := pin != nil && pin.Keys.Sign.Equal(s.Certificate)
-		f.Signers = append(f.Signers, m.Judge(ctx, trust.Question{
+		v := m.Judge(ctx, trust.Question{
 			Certificate: s.Certificate, Address: from, Usage: trust.Sign, Enclosed: signature.Enclosed, At: at, Confirmed: confirmed,
-		}, confirmed))
+		}, confirmed)
+		// Whoever holds the confirmed key can make other certificates for it; that the
+		// confirmed one was withdrawn holds for all of them (I2).
+		if !confirmed && pin.Signs(contacts.KeySet{Sign: s.Certificate}) {
+			of := m.Judge(ctx, trust.Question{Certificate: pin.Keys.Sign, Address: from, Usage: trust.Sign, At: at, Confirmed: true}, true)
+			if of.Status == trust.Revoked {
+				v = of
+			}
+		}
+		f.Signers = append(f.Signers, v)
 	}
 	return f, nil
 }

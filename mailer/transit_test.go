@@ -2,37 +2,67 @@ package mailer_test
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"math/big"
 	"strings"
 	"testing"
+	"time"
 
+	"countersign/mailer"
 	"countersign/mailer/cms"
 	"countersign/mailer/message"
 	"countersign/mailer/policy"
 	"countersign/mailer/smime"
 	"countersign/tray/demo/authority"
+	"countersign/vault/contacts"
 )
 
 // oldProgram writes a letter as programs without header protection do.
-func (w *world) oldProgram(from *authority.Person, to *person, header, text string) []byte {
+func (w *world) oldProgram(from *authority.Person, header, text string) []byte {
 	w.Helper()
-	payload := "Content-Type: text/plain\r\n\r\n" + text + "\r\n"
+	return []byte("MIME-Version: 1.0\r\nDate: Tue, 3 Mar 2026 10:00:00 +0000\r\n" + header + w.signs(from, "Content-Type: text/plain\r\n\r\n"+text+"\r\n"))
+}
+
+// signs makes a multipart/signed of an entity.
+func (w *world) signs(from *authority.Person, payload string) string {
+	w.Helper()
 	d, err := cms.NewDetached([]cms.Signer{{Key: from.Key, Certificate: from.Certificate}}, cms.SignOptions{Time: w.now})
 	if err != nil {
 		w.Fatal(err)
 	}
-	d.Write([]byte(payload))
-	sig, err := d.Finish()
+	if _, err := d.Write([]byte(payload)); err != nil {
+		w.Fatal(err)
+	}
+	signature, err := d.Finish()
 	if err != nil {
 		w.Fatal(err)
 	}
 	var b bytes.Buffer
-	b.WriteString("MIME-Version: 1.0\r\nDate: Tue, 3 Mar 2026 10:00:00 +0000\r\n" + header)
 	b.WriteString("Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; micalg=sha-256; boundary=bb\r\n\r\n--bb\r\n" + payload + "\r\n--bb\r\n")
-	if err := (&message.Entity{Type: "application/pkcs7-signature", Name: "smime.p7s", Content: message.Bytes(sig)}).Write(&b); err != nil {
+	if err := (&message.Entity{Type: "application/pkcs7-signature", Name: "smime.p7s", Content: message.Bytes(signature)}).Write(&b); err != nil {
 		w.Fatal(err)
 	}
-	b.WriteString("\r\n--bb--\r\n")
-	return b.Bytes()
+	return b.String() + "\r\n--bb--\r\n"
+}
+
+// seals puts an entity into an envelope, under the header of a message.
+func (w *world) seals(entity string, to *person) []byte {
+	w.Helper()
+	var sealed bytes.Buffer
+	out, err := cms.NewEnveloped(&sealed, envelopeTo(to), cms.EncryptOptions{Size: -1})
+	if err != nil {
+		w.Fatal(err)
+	}
+	if _, err := out.Write([]byte(entity)); err != nil {
+		w.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		w.Fatal(err)
+	}
+	return []byte("Subject: [...]\r\nContent-Type: application/pkcs7-mime; smime-type=enveloped-data\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+		base64.StdEncoding.EncodeToString(sealed.Bytes()) + "\r\n")
 }
 
 // Whoever gets a message first cannot hide it by sending it on in another's name, or
@@ -41,7 +71,7 @@ func TestHiddenByItsTwin(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
 	ada.verifies(bea)
-	letter := w.oldProgram(bea.who, ada, "From: "+beaAddress+"\r\nTo: "+adaAddress+"\r\nSubject: Potassium\r\n", "It is 6.9. Call me.")
+	letter := w.oldProgram(bea.who, "From: "+beaAddress+"\r\nTo: "+adaAddress+"\r\nSubject: Potassium\r\n", "It is 6.9. Call me.")
 	for name, twin := range map[string][]byte{
 		"another sender":   bytes.Replace(letter, []byte("From: "+beaAddress), []byte("From: mallory@evil.example"), 1),
 		"another subject":  bytes.Replace(letter, []byte("Subject: Potassium"), []byte("Subject: Canteen"), 1),
@@ -74,5 +104,65 @@ func TestOneMessageWhateverStandsOutside(t *testing.T) {
 	}
 	if m := ada.last(); m.Subject != "s" || m.Verdict.Level != policy.Good {
 		t.Errorf("%q %+v", m.Subject, m.Verdict)
+	}
+}
+
+// The key is in other hands and its certificate was withdrawn. Another certificate for
+// the same key, which its holder makes, does not take that back (I2).
+func TestWithdrawnInAnotherCertificate(t *testing.T) {
+	w := newWorldOfItsOwn(t)
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	ada.verifies(bea)
+	w.now = w.now.Add(2 * time.Hour)
+	if err := w.ca.Revoke(bea.who.Certificate, w.now.Add(-time.Hour), 1); err != nil {
+		t.Fatal(err)
+	}
+	ada.state(bea, contacts.Suspended)
+	thief := *bea.who
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: w.now.Add(-time.Hour), NotAfter: w.now.Add(time.Hour), EmailAddresses: []string{beaAddress}}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, thief.Key.Public(), thief.Key)
+	if err == nil {
+		thief.Certificate, err = x509.ParseCertificate(der)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.deliver(adaAddress, w.forge(&thief, ada, smime.Letter{Subject: "after", Text: "t"}))
+	m := ada.last()
+	if m.Verdict.Level != policy.Stop || m.ReplyDenied == "" || m.Verdict.Chain != "revoked" {
+		t.Errorf("%s %q, chain %s", m.Verdict.Level, m.Verdict.Label, m.Verdict.Chain)
+	}
+}
+
+// Who hid the identifiers of a thread finds them hidden in the answer too.
+func TestHiddenThread(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	ada.verifies(bea)
+	for name, c := range map[string]struct{ outer, answers string }{
+		"all told":           {"HP-Outer: Message-ID: <thread.2@n.example>\r\nHP-Outer: References: <thread.1@n.example>\r\n", "<thread.1@n.example> <thread.2@n.example>"},
+		"references hidden":  {"HP-Outer: message-id: <thread.2@n.example>\r\n", "<thread.2@n.example>"},
+		"identifier hidden":  {"HP-Outer: Message-ID: <other@n.example>\r\nHP-Outer: References: <thread.1@n.example>\r\n", ""},
+		"everything, unsaid": {"", ""},
+	} {
+		id := w.deliver(adaAddress, w.seals(w.signs(bea.who, "From: "+beaAddress+"\r\nTo: "+adaAddress+"\r\nSubject: "+name+
+			"\r\nMessage-ID: <thread.2@n.example>\r\nReferences: <thread.1@n.example>\r\n"+c.outer+"Content-Type: text/plain; hp=cipher\r\n\r\nt\r\n"), ada))
+		if m := ada.last(); m.ID != id || m.Verdict.Level != policy.Good {
+			t.Fatalf("%s: %+v", name, m.Verdict)
+		}
+		before := len(w.wire)
+		if _, err := ada.write(mailer.Draft{To: []string{beaAddress}, Subject: "Re", InReplyTo: id}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ada.Outbox.Round(ctx); err != nil {
+			t.Fatal(err)
+		}
+		sent, err := message.Parse(message.Bytes(w.wire[before].raw), message.DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sent.Get("References"); got != c.answers {
+			t.Errorf("%s: the answer tells %q outside", name, got)
+		}
 	}
 }
