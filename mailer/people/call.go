@@ -30,12 +30,12 @@ func (p *People) Call(ctx context.Context, address string, r contacts.CallReport
 	if err != nil {
 		return CallResult{}, err
 	}
-	p.noteCall(ctx, c, o)
+	p.noteCall(ctx, c, r, o)
 	shown, err := p.Contact(ctx, address)
 	return CallResult{Contact: shown, Matched: o.Matched, Says: o.Says, Unknown: append(o.UnknownCode, o.UnknownWords...)}, err
 }
 
-func (p *People) noteCall(ctx context.Context, c contacts.Contact, o contacts.Outcome) {
+func (p *People) noteCall(ctx context.Context, c contacts.Contact, r contacts.CallReport, o contacts.Outcome) {
 	if o.OtherNumber {
 		p.Note(ctx, "number", c.Address, "Another telephone number was used than at the verification before.")
 	}
@@ -44,6 +44,10 @@ func (p *People) noteCall(ctx context.Context, c contacts.Contact, o contacts.Ou
 		p.Note(ctx, "verified", c.Address, c.Label(p.Zone)+".")
 	case o.Mismatch:
 		p.Note(ctx, "mismatch", c.Address, "The words heard on a call did not match.")
+	case len(r.Code)+len(r.Words)+len(r.Fingerprints) == 0:
+		p.Note(ctx, "call", c.Address, "A call was placed, and its number noted.")
+	case len(o.UnknownCode)+len(o.UnknownWords) > 0:
+		p.Note(ctx, "call", c.Address, "Words that are on no list were typed on a call. They counted for nothing.")
 	case !o.Matched:
 		p.Note(ctx, "call", c.Address, "Something heard on a call did not match.")
 	default:
