@@ -46,9 +46,18 @@ func open(t *testing.T) *webtest.Person {
 
 const bea = "bea.brandt@northclinic.example"
 
-// heard is what was said on the simulated telephone, by line.
-func heard(p *webtest.Person) []string {
-	return webtest.Of[[]string](p, `[...document.querySelectorAll("#phone .speech li")].map((n) => n.textContent)`)
+// spokenWords is what she read out on the simulated telephone, as it is typed.
+func spokenWords(t *testing.T, p *webtest.Person) (code, words string) {
+	lines := webtest.Of[[]string](p, `[...document.querySelectorAll("#phone .speech li")].map((n) => n.textContent)`)
+	said := func(line string) string {
+		_, words, _ := strings.Cut(line, ": ")
+		return strings.NewReplacer(",", "", ".", "", `"`, "").Replace(words) + " "
+	}
+	code, words = said(lines[1]), said(lines[2])
+	if len(strings.Fields(code)) != 4 || len(strings.Fields(words)) != 6 {
+		t.Fatalf("heard %q", lines)
+	}
+	return code, words
 }
 
 // TestPeerPageMainPath is the whole main job as a person does it, in Chromium,
@@ -138,15 +147,7 @@ func call(t *testing.T, p *webtest.Person) {
 	p.Shoot("11-verify-script")
 	p.Press("Call")
 	p.Until(`document.querySelectorAll("#phone .speech li").length === 3`)
-	lines := heard(p)
-	said := func(line string) string {
-		_, words, _ := strings.Cut(strings.Trim(line, `".`), ": ")
-		return strings.Trim(strings.ReplaceAll(words, ",", ""), `".`) + " "
-	}
-	code, words := said(lines[1]), said(lines[2])
-	if len(strings.Fields(code)) != 4 || len(strings.Fields(words)) != 6 {
-		t.Fatalf("heard %q", lines)
-	}
+	code, words := spokenWords(t, p)
 	p.Shoot("11-verify-spoken")
 
 	p.Until(`document.querySelector("form input[name=word]").focus() || true`)

@@ -170,9 +170,8 @@ func (n *newcomer) account(password string) {
 		webtest.Of[bool](n.Person, `(document.querySelector("`+selector+`").value = "") || true`)
 		n.Fill(selector, text)
 	}
-	n.Press("The servers have a certificate of the clinic's own")
 	n.Choose("#a-roots", n.rootPEM)
-	n.Until(`document.querySelector("input[name=confirmed]").click() || true`)
+	n.Until(`document.querySelector("input[name=confirmed]").checked = true`)
 	n.Press("Sign in")
 }
 
