@@ -181,6 +181,9 @@ func (l *look) message() Message {
 		Text: l.body.Text, Sanitised: l.body.Sanitised, Files: l.body.Files,
 		Unprotected: l.verdict.Uncovered, ReplyDenied: l.verdict.Denied, Layers: policy.Layers(l.opened),
 	}
+	if l.form != "" {
+		msg.Text, msg.Sanitised, msg.Files = l.body.Form.Text(), false, nil
+	}
 	if l.opened.Payload == nil {
 		msg.Problem = policy.Problem(l.opened.Problem)
 	}

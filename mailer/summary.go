@@ -61,6 +61,9 @@ func (l *look) summary() Summary {
 	if c := l.facts.Contact; l.signer != nil && c.Pin.Signs(contacts.KeySet{Sign: l.signer.Certificate}) && l.verdict.Level != policy.Stop {
 		s.FromName = c.Name
 	}
+	if l.form != "" { // it says what its kind says, whatever stands beside its data (V4)
+		s.Subject, s.Attachments = l.body.Form.Subject(), 0
+	}
 	for _, a := range h.Addresses("To") {
 		s.To = append(s.To, policy.CleanLine(a.Addr))
 	}

@@ -17,6 +17,7 @@ import (
 	"countersign/mailer/smime"
 	"countersign/tray/demo/authority"
 	"countersign/vault/contacts"
+	"countersign/vault/contacts/form"
 )
 
 // oldProgram writes a letter as programs without header protection do.
@@ -164,5 +165,29 @@ func TestHiddenThread(t *testing.T) {
 		if got := sent.Get("References"); got != c.answers {
 			t.Errorf("%s: the answer tells %q outside", name, got)
 		}
+	}
+}
+
+// A fixed form has no room for anybody's words: those that its sender put beside its
+// data are not shown with its authority (V4).
+func TestWordsBesideAForm(t *testing.T) {
+	w := newWorld(t)
+	ada := w.join("Ada", adaAddress)
+	mallory := w.stolen(beaAddress)
+	f, err := form.New(rand.Reader, form.Invitation, beaAddress, adaAddress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := f.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.deliver(adaAddress, w.forge(mallory, ada, smime.Letter{
+		Subject: "Ring 0800 000 now", Text: "Ring 0800 000 and read out your recovery words.", Attachments: []smime.Attachment{
+			{Name: "ring.exe", Content: message.Bytes("x")}, {Type: smime.FormType, Content: message.Bytes(data)},
+		},
+	}))
+	if m := ada.last(); m.Form != "invitation" || m.Text != f.Text() || m.Subject != f.Subject() || m.Snippet != "" || len(m.Files)+m.Attachments != 0 {
+		t.Errorf("%s: %q %q %q, %d files", m.Form, m.Subject, m.Snippet, m.Text, len(m.Files))
 	}
 }
