@@ -89,29 +89,35 @@ func sum(from io.Reader, wanted []crypto.Hash) (sums, error) {
 	}
 }
 
-// marks are what the second pass knows a content by, a segment at a time, so that
+// marks are what the second pass knows a content by, a piece at a time, so that
 // it gives out no octet that the first has not seen, wherever a reader stops. They
 // are the tags of GCM over nothing but associated data: cheap, and under a key that
-// is made for them and that nobody else ever has, as good as digests. They take a
-// four-thousandth of the content's length.
+// is made for them and that nobody else ever has, as good as digests. They take at
+// most a hundredth of the content's length, and mostly a two-thousandth.
 type marks struct {
-	by   cipher.AEAD
-	tags [][markSize]byte
+	by     cipher.AEAD
+	pieces []piece
 }
 
-const markSize = 16
+type piece struct {
+	octets int
+	tag    [16]byte
+}
 
-// of is the mark of the segment with that number.
-func (m marks) of(number int, segment []byte) (tag [markSize]byte) {
+// leastPiece is less than what most writes bring, so that nothing is moved for it.
+const leastPiece = 4 << 10
+
+// tag is that of a piece by its number.
+func (m *marks) tag(number int, octets []byte) (tag [16]byte) {
 	var nonce [12]byte
 	binary.BigEndian.PutUint64(nonce[4:], uint64(number))
-	m.by.Seal(tag[:0], nonce[:], nil, segment)
+	m.by.Seal(tag[:0], nonce[:], nil, octets)
 	return tag
 }
 
 type marking struct {
 	marks
-	rest []byte // of a segment
+	rest []byte // too little for a piece
 }
 
 func newMarking() marking {
@@ -129,22 +135,24 @@ func newMarking() marking {
 }
 
 func (m *marking) write(p []byte) {
-	for len(p) > 0 {
-		if len(m.rest) == 0 && len(p) >= content.Segment {
-			m.mark(p[:content.Segment])
-			p = p[content.Segment:]
-			continue
-		}
-		k := min(len(p), content.Segment-len(m.rest))
+	if len(m.rest) > 0 || len(p) < leastPiece {
+		k := min(len(p), leastPiece-len(m.rest))
 		m.rest, p = append(m.rest, p[:k]...), p[k:]
-		if len(m.rest) == content.Segment {
-			m.mark(m.rest)
-			m.rest = m.rest[:0]
+		if len(m.rest) < leastPiece {
+			return
 		}
+		m.mark(m.rest)
+		m.rest = m.rest[:0]
 	}
+	for ; len(p) >= leastPiece; p = p[min(len(p), content.Segment):] {
+		m.mark(p[:min(len(p), content.Segment)])
+	}
+	m.rest = append(m.rest, p...)
 }
 
-func (m *marking) mark(segment []byte) { m.tags = append(m.tags, m.of(len(m.tags), segment)) }
+func (m *marking) mark(octets []byte) {
+	m.pieces = append(m.pieces, piece{len(octets), m.tag(len(m.pieces), octets)})
+}
 
 func (m *marking) finish() marks {
 	if len(m.rest) > 0 {
@@ -157,46 +165,49 @@ func (m *marking) finish() marks {
 type remarked struct {
 	io.ReadCloser
 	marks marks
-	done  int // segments
+	done  int // pieces
 	buf   []byte
 	ready []byte
 	err   error
 }
 
 func (r *remarked) Read(p []byte) (int, error) {
-	for len(r.ready) == 0 {
-		if r.err != nil {
-			return 0, r.err
+	if len(r.ready) == 0 && r.err == nil && len(p) >= content.Segment {
+		return r.next(p)
+	}
+	for len(r.ready) == 0 && r.err == nil && len(p) > 0 {
+		if r.buf == nil {
+			r.buf = make([]byte, content.Segment)
 		}
-		if len(p) == 0 {
-			return 0, nil
-		}
-		r.next()
+		n, err := r.next(r.buf)
+		r.ready, r.err = r.buf[:n], err
 	}
 	n := copy(p, r.ready)
-	r.ready = r.ready[n:]
+	if r.ready = r.ready[n:]; n == 0 {
+		return 0, r.err
+	}
 	return n, nil
 }
 
-func (r *remarked) next() {
-	if r.buf == nil {
-		r.buf = make([]byte, content.Segment)
-	}
-	n, err := io.ReadFull(r.ReadCloser, r.buf)
-	if err == io.ErrUnexpectedEOF {
-		err = io.EOF // the marks tell whether it is the end
-	}
-	r.err = err
-	if n > 0 && (err == nil || err == io.EOF) {
-		if r.done == len(r.marks.tags) || r.marks.of(r.done, r.buf[:n]) != r.marks.tags[r.done] {
-			r.err = errChanged
-			return
+// next reads the next piece into p, or finds that there is none.
+func (r *remarked) next(p []byte) (int, error) {
+	if r.done == len(r.marks.pieces) {
+		n, err := r.ReadCloser.Read(p[:1])
+		if n > 0 {
+			err = errChanged
 		}
-		r.ready, r.done = r.buf[:n], r.done+1
+		return 0, err
 	}
-	if err == io.EOF && r.done < len(r.marks.tags) {
-		r.err = errChanged
+	want := r.marks.pieces[r.done]
+	n, err := io.ReadFull(r.ReadCloser, p[:want.octets])
+	switch {
+	case err == io.EOF, err == io.ErrUnexpectedEOF, err == nil && r.marks.tag(r.done, p[:n]) != want.tag:
+		return 0, errChanged
+	case err != nil:
+		return 0, err
 	}
+	r.done++
+	return n, nil
 }
 
 var errChanged = fmt.Errorf("%w: it changed while it was read", ErrIntegrity)

@@ -151,3 +151,6 @@ type decoding struct {
 	io.Reader
 	io.Closer
 }
+
+// WriteTo lets the decoder write if it can.
+func (d decoding) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, d.Reader) }

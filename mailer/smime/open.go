@@ -141,7 +141,7 @@ func (d *description) enter(s stage) (stage, error) {
 		return d.enterDetached(s)
 	}
 	src, kind, err := cmsBody(part)
-	if part == d.Root {
+	if part == d.Root && d.o.Digest == [32]byte{} {
 		d.sum = &summed{src: src}
 		src = d.sum
 	}

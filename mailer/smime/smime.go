@@ -145,7 +145,9 @@ type Options struct {
 	// ContentKey opens the outermost envelope without a key, if it was opened
 	// before. Keys are still tried if it doesn't fit.
 	ContentKey cms.ContentKey
-	Limits     message.Limits
+	// Digest is that of an earlier opening; it is not computed again if it is set.
+	Digest [32]byte
+	Limits message.Limits
 	Rand       io.Reader // nil is crypto/rand
 }
 

@@ -11,9 +11,7 @@ import (
 
 // NewBase64Reader decodes base64. Whole blocks of well-formed lines go through
 // SIMD; everything else is decoded character by character.
-func NewBase64Reader(r io.Reader) io.Reader {
-	return &base64Reader{in: r, raw: make([]byte, buffer), buf: make([]byte, 0, buffer)}
-}
+func NewBase64Reader(r io.Reader) io.Reader { return &base64Reader{in: r} }
 
 // DecodeBase64 decodes a short text.
 func DecodeBase64(text string) []byte {
@@ -25,26 +23,64 @@ type base64Reader struct {
 	in  io.Reader
 	dec base64Decoder
 	raw []byte // read buffer
-	buf []byte // decoded
+	buf []byte // decoded, for readers with less room
 	out []byte // what of buf is still to be given
 	err error
 }
 
 func (r *base64Reader) Read(p []byte) (int, error) {
-	for len(r.out) == 0 && r.err == nil {
-		var n int
-		n, r.err = r.in.Read(r.raw)
-		r.out = r.dec.decode(r.buf[:0], r.raw[:n])
-		if errors.Is(r.err, io.EOF) {
-			r.out = r.dec.finish(r.out)
+	for len(r.out) == 0 && r.err == nil && len(p) > 0 {
+		if len(p) >= buffer {
+			if n := len(r.next(p)); n > 0 {
+				return n, nil
+			}
+			continue
 		}
-	}
-	if len(r.out) == 0 {
-		return 0, r.err
+		if r.buf == nil {
+			r.buf = make([]byte, buffer)
+		}
+		r.out = r.next(r.buf)
 	}
 	n := copy(p, r.out)
-	r.out = r.out[n:]
+	if r.out = r.out[n:]; n == 0 {
+		return 0, r.err
+	}
 	return n, nil
+}
+
+// WriteTo implements io.WriterTo: it hands on what is decoded without a copy.
+func (r *base64Reader) WriteTo(w io.Writer) (total int64, err error) {
+	if r.buf == nil {
+		r.buf = make([]byte, buffer)
+	}
+	for {
+		n, err := w.Write(r.out)
+		total += int64(n)
+		if r.out = nil; err != nil {
+			return total, err
+		}
+		if r.err == io.EOF {
+			return total, nil
+		}
+		if r.err != nil {
+			return total, r.err
+		}
+		r.out = r.next(r.buf)
+	}
+}
+
+// next decodes what comes next into p, which has room for it, or sets err.
+func (r *base64Reader) next(p []byte) []byte {
+	if r.raw == nil {
+		r.raw = make([]byte, buffer)
+	}
+	var n int
+	n, r.err = r.in.Read(r.raw)
+	out := r.dec.decode(p[:0], r.raw[:n])
+	if errors.Is(r.err, io.EOF) {
+		out = r.dec.finish(out)
+	}
+	return out
 }
 
 // base64Decoder holds the group of four characters that is not yet complete.

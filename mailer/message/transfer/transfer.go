@@ -9,7 +9,7 @@ package transfer
 
 const (
 	columns = 76       // of a line that is written (RFC 2045, section 6.7 and 6.8)
-	buffer  = 32 << 10 // bytes read at once
+	buffer  = 64 << 10 // bytes read at once
 )
 
 // Unescape appends s to dst with each mark and two hexadecimal digits replaced by
