@@ -33,6 +33,7 @@ package contacts
 
 import (
 	"crypto/rand"
+	"crypto/x509"
 	"io"
 	"slices"
 	"strconv"
@@ -259,6 +260,10 @@ func (c *Contact) settle() {
 // recently seen goes first; what is pinned, tested, barred or from a file stays.
 const maxCandidates = 32
 
+// maxCertificate bounds one certificate, in octets. The largest honest ones hold a few
+// keys and signatures of today's largest kinds.
+const maxCertificate = 16 << 10
+
 // AddCandidate notes a key set seen for the contact. It never verifies, uses or
 // suspends anything. A key set known already is brought up to date: a later
 // certificate for the same keys replaces the earlier.
@@ -267,6 +272,9 @@ const maxCandidates = 32
 func (c Contact) AddCandidate(m Moment, keys KeySet, from Origin) (Contact, error) {
 	if keys.Sign == nil && keys.Encrypt == nil {
 		return c, ErrNoCertificate
+	}
+	if !small(keys) {
+		return c, ErrTooLarge
 	}
 	for _, cert := range keys.Certificates() {
 		if trust.Binds(cert, c.Address) == trust.BoundNone && len(trust.Names(cert)) > 0 {
@@ -279,8 +287,16 @@ func (c Contact) AddCandidate(m Moment, keys KeySet, from Origin) (Contact, erro
 	return c, nil
 }
 
+// small says that a stranger's certificates are of a size to keep.
+func small(keys KeySet) bool {
+	return !slices.ContainsFunc(keys.Certificates(), func(c *x509.Certificate) bool { return len(c.Raw) > maxCertificate })
+}
+
 // note adds or refreshes a candidate.
 func (c *Contact) note(now time.Time, keys KeySet, from Origin) {
+	if !small(keys) {
+		return
+	}
 	id := keys.ID()
 	for i, k := range c.Candidates {
 		if k.Keys.ID() == id {

@@ -18,6 +18,8 @@ var (
 		"Ask them for a signed message, or add their certificate from a file."}
 	ErrOtherAddress = &Problem{"other-address", "That certificate belongs to another address.",
 		"Ask for the certificate of the address that you want to write to."}
+	ErrTooLarge = &Problem{"too-large", "That certificate is larger than any honest one.",
+		"Ask for the right file."}
 	ErrIncomplete = &Problem{"incomplete", "Only one half of their certificates is known: signing or encryption.",
 		"Ask them for a signed message that carries both certificates."}
 	ErrChoose = &Problem{"choose", "Several certificates were seen for this person.",

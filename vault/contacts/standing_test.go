@@ -5,7 +5,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +52,29 @@ func TestCandidates(t *testing.T) {
 	}
 	if c.Candidates[0].Keys.ID() != first {
 		t.Fatal("the one who keeps writing was pushed out by strangers")
+	}
+}
+
+// TestHugeCertificate: what strangers pile up for one address stays small.
+func TestHugeCertificate(t *testing.T) {
+	me, her := newPerson(t, "ada@harbour.example"), newPerson(t, "imran@hill.example")
+	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	huge := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: strings.Repeat("x", maxCertificate)}, EmailAddresses: []string{her.own.Address}}
+	der, err := x509.CreateCertificate(rand.Reader, huge, huge, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if huge, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	c := me.know(her)
+	if _, err := c.AddCandidate(me.at(), KeySet{Sign: huge}, FromMessage); !errors.Is(err, ErrTooLarge) {
+		t.Error(err)
+	}
+	c, f := me.answered(her)
+	c = c.ReceiveReply(me.at(), Reply{Signer: huge, Text: f.ID})
+	if c.Voided != VoidKeys || len(c.Candidates) != 1 {
+		t.Errorf("%s, %d candidates", c.Voided, len(c.Candidates))
 	}
 }
 
