@@ -187,9 +187,7 @@ func (l *look) message() Message {
 	if l.opened.Payload == nil {
 		msg.Problem = policy.Problem(l.opened.Problem)
 	}
-	for _, a := range l.opened.Header.Addresses("Cc") {
-		msg.Cc = append(msg.Cc, policy.CleanLine(a.Addr))
-	}
+	msg.Cc = listed(l.opened.Header, "Cc")
 	return msg
 }
 

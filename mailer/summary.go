@@ -13,6 +13,7 @@ import (
 
 	"countersign/mailer/body"
 	"countersign/mailer/cms"
+	"countersign/mailer/message"
 	"countersign/mailer/outbox"
 	"countersign/mailer/policy"
 	"countersign/mailer/store"
@@ -64,9 +65,7 @@ func (l *look) summary() Summary {
 	if l.form != "" { // it says what its kind says, whatever stands beside its data (V4)
 		s.Subject, s.Attachments = l.body.Form.Subject(), 0
 	}
-	for _, a := range h.Addresses("To") {
-		s.To = append(s.To, policy.CleanLine(a.Addr))
-	}
+	s.To = append(s.To, listed(h, "To")...)
 	if date, err := h.Date(); err == nil {
 		s.Date = date.UTC()
 	}
@@ -74,6 +73,19 @@ func (l *look) summary() Summary {
 		s.Snippet = body.FirstWords(l.body.Text)
 	}
 	return s
+}
+
+// maxListed bounds the addresses shown of one field: a letter goes to 100 at most.
+const maxListed = 200
+
+// listed is the addresses of a field.
+func listed(h message.Header, name string) (list []string) {
+	for _, a := range h.Addresses(name) {
+		if len(list) < maxListed {
+			list = append(list, policy.CleanLine(a.Addr))
+		}
+	}
+	return list
 }
 
 // summary reads the summary of a stored message, or makes it anew.

@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"math/big"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"countersign/mailer"
 	"countersign/mailer/cms"
@@ -189,5 +191,18 @@ func TestWordsBesideAForm(t *testing.T) {
 	}))
 	if m := ada.last(); m.Form != "invitation" || m.Text != f.Text() || m.Subject != f.Subject() || m.Snippet != "" || len(m.Files)+m.Attachments != 0 {
 		t.Errorf("%s: %q %q %q, %d files", m.Form, m.Subject, m.Snippet, m.Text, len(m.Files))
+	}
+}
+
+// What a list shows of one message is short, however long its lines are: fifty of the
+// longest would make a page that no browser draws.
+func TestLongLines(t *testing.T) {
+	w := newWorld(t)
+	ada := w.join("Ada", adaAddress)
+	w.deliver(adaAddress, []byte("From: x@x.example\r\nTo: "+strings.Repeat("a@b.example, ", 20000)+"a@b.example\r\nCc: "+strings.Repeat("a@b.example, ", 20000)+
+		"a@b.example\r\nSubject: "+strings.Repeat("Za\u0308hne ", 50000)+"\r\nMessage-ID: <"+strings.Repeat("x", 100000)+"@x>\r\n\r\nt\r\n"))
+	m := ada.last()
+	if b, err := json.Marshal(m); err != nil || len(b) > 20000 || !strings.HasPrefix(m.Subject, "Za\u0308hne Za") || !utf8.ValidString(m.Subject) {
+		t.Errorf("%d bytes, %v", len(b), err)
 	}
 }

@@ -22,7 +22,7 @@ type Layer struct {
 func Layers(o *smime.Opened) []Layer {
 	var list []Layer
 	for _, layer := range o.Layers {
-		v := Layer{Kind: string(layer.Kind), Form: layer.Form, Problem: Problem(layer.Err)}
+		v := Layer{Kind: string(layer.Kind), Form: CleanLine(layer.Form), Problem: Problem(layer.Err)}
 		if e := layer.Enveloped; e != nil {
 			v.Algorithms = present(e.Cipher, e.KeyCipher)
 			if e.Matched != nil {

@@ -15,6 +15,7 @@ import (
 const (
 	maxPlain  = 1 << 20 // bytes of text returned
 	maxTokens = 1 << 19
+	maxLine   = 2000 // bytes of [CleanLine]
 )
 
 // PlainText returns the text that an HTML body shows, as plain text: no markup,
@@ -65,9 +66,14 @@ func CleanText(s string) string {
 	}, s)
 }
 
-// CleanLine is [CleanText] for one line: a subject, a name.
+// CleanLine is [CleanText] for one line: a subject, a name. It is cut where no honest
+// one ends, since each line of a list holds some.
 func CleanLine(s string) string {
-	return strings.Join(strings.Fields(CleanText(s)), " ")
+	line := strings.Join(strings.Fields(CleanText(s)), " ")
+	if len(line) > maxLine {
+		line = strings.ToValidUTF8(line[:maxLine], "") + " ..."
+	}
+	return line
 }
 
 // plain gathers text while elements open and close. Elements are counted, never
