@@ -2,6 +2,8 @@ package policy
 
 import (
 	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -341,5 +343,23 @@ func TestAgain(t *testing.T) {
 			t.Errorf("%s: %+v", name, refusals)
 		}
 		complete(t, refusals)
+	}
+}
+
+// A certificate's name is its maker's choice, and stands in the middle of our sentences.
+func TestNamed(t *testing.T) {
+	for name, want := range map[string]string{
+		"Dr Zo\u00eb O'Neill-Brandt":           "Dr Zo\u00eb O'Neill-Brandt <m@evil.example>",
+		"Dr. M":                                `"Dr. M" <m@evil.example>`,
+		"Bea. Confirmed by telephone on 3 May": `"Bea. Confirmed by telephone on 3 May" <m@evil.example>`,
+		`Bea" <bea@x.example>, "`:              `"Bea' <bea@x.example>, '" <m@evil.example>`,
+		"bea@x.example":                        `"bea@x.example" <m@evil.example>`,
+		strings.Repeat("e", 1000):              `"` + strings.Repeat("e", 64) + `..." <m@evil.example>`,
+		"m@evil.example":                       "m@evil.example",
+		"":                                     "m@evil.example",
+	} {
+		if got := Named(&x509.Certificate{Subject: pkix.Name{CommonName: name}, EmailAddresses: []string{"m@evil.example"}}); got != want {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
 	}
 }

@@ -29,6 +29,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"countersign/vault/contacts"
 	"countersign/vault/trust"
@@ -79,12 +80,24 @@ func organisation(c contacts.Contact) bool {
 	return c.Organisation() || c.Pin != nil && trust.Binds(c.Pin.Keys.Sign, c.Address) == trust.BoundDomain
 }
 
-// Named is how a certificate names its owner, in one line.
+// maxName is the longest common name, in characters (RFC 5280, appendix A.1).
+const maxName = 64
+
+// Named is how a certificate names its owner, in one line. Whoever made it chose the
+// name.
 func Named(c *x509.Certificate) string {
 	if c == nil {
 		return "somebody who did not say"
 	}
 	name, addresses := CleanLine(c.Subject.CommonName), CleanLine(strings.Join(trust.Names(c), ", "))
+	if r := []rune(name); len(r) > maxName {
+		name = string(r[:maxName]) + "..."
+	}
+	if strings.ContainsFunc(name, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsMark(r) && !strings.ContainsRune(" '-", r)
+	}) && name != addresses {
+		name = `"` + strings.ReplaceAll(name, `"`, "'") + `"` // where it is no plain name it could read on as a sentence of ours
+	}
 	switch {
 	case name != "" && addresses != "" && name != addresses:
 		return fmt.Sprintf("%s <%s>", name, addresses)
