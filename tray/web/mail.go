@@ -139,8 +139,11 @@ func (v *visit) reply() error {
 		return v.tell("message/"+id, noteOf(err))
 	}
 	d := control.Draft{ID: control.NewID(), To: []string{m.From}, InReplyTo: id, Subject: m.Subject}
+	if m.ReplyDenied != "" && strings.HasPrefix(m.Verdict.Protection, "encrypted") {
+		d.Subject = "" // it came out of the envelope too, and whoever made that may wait for it (O3)
+	}
 	if !strings.HasPrefix(strings.ToLower(d.Subject), "re:") {
-		d.Subject = "Re: " + d.Subject
+		d.Subject = strings.TrimSpace("Re: " + d.Subject)
 	}
 	if v.form("all") != "" {
 		st, err := v.p.svc.Settings.Status(v.ctx(), control.None{})
