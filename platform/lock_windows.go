@@ -1,13 +1,11 @@
 package platform
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/windows"
 )
@@ -15,41 +13,21 @@ import (
 // Lock makes this process the only agent of the profile whose run folder is
 // dir, until the lock is closed or the process ends in any way. Where another
 // is, it fails at once with [ErrRunning].
+//
+// It is a file and not a mutex: a mutex has a name either for one session, and
+// the user may have several, or for all, and any user could take it first.
 func Lock(dir string) (io.Closer, error) {
-	name, err := ObjectName(dir)
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("locking the profile: %w", err)
 	}
-	name16, err := windows.UTF16PtrFromString(`Local\` + name)
-	if err != nil {
+	const how = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
+	if err := windows.LockFileEx(windows.Handle(f.Fd()), how, 0, 1, 0, new(windows.Overlapped)); err != nil {
+		f.Close()
+		if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
+			return nil, ErrRunning
+		}
 		return nil, fmt.Errorf("locking the profile: %w", err)
 	}
-	handle, err := windows.CreateMutex(nil, false, name16)
-	if errors.Is(err, windows.ERROR_ALREADY_EXISTS) {
-		windows.CloseHandle(handle)
-		return nil, ErrRunning
-	}
-	if err != nil {
-		return nil, fmt.Errorf("locking the profile: %w", err)
-	}
-	return mutex(handle), nil
-}
-
-type mutex windows.Handle
-
-func (m mutex) Close() error { return windows.CloseHandle(windows.Handle(m)) }
-
-// ObjectName names what belongs to one profile in the kernel's name space: the
-// user and a digest of the folder, in which letter case does not count.
-func ObjectName(dir string) (string, error) {
-	sid, err := UserSID()
-	if err != nil {
-		return "", err
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
-	}
-	digest := sha256.Sum256([]byte(strings.ToLower(abs)))
-	return "countersign-" + sid + "-" + hex.EncodeToString(digest[:8]), nil
+	return f, nil
 }

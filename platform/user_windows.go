@@ -1,7 +1,11 @@
 package platform
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -22,6 +26,21 @@ func userSID() (*windows.SID, error) {
 		return nil, fmt.Errorf("finding out who the user is: %w", err)
 	}
 	return user.User.Sid, nil
+}
+
+// ObjectName names what belongs to one profile in the kernel's name space: the
+// user and a digest of the folder, in which letter case does not count.
+func ObjectName(dir string) (string, error) {
+	sid, err := UserSID()
+	if err != nil {
+		return "", err
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	digest := sha256.Sum256([]byte(strings.ToLower(abs)))
+	return "countersign-" + sid + "-" + hex.EncodeToString(digest[:8]), nil
 }
 
 // ProcessIsMine tells whether a process belongs to this user.
