@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,13 +31,29 @@ func CheckPrivate(dir string) error {
 	if err != nil {
 		return fmt.Errorf("checking a private folder: %w", err)
 	}
+	if err := onlyFor(sd, me); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrExposed, dir, err)
+	}
+	return nil
+}
+
+// onlyFor fails where somebody else can reach a thing, or owns it and so can
+// let anybody in.
+func onlyFor(sd *windows.SECURITY_DESCRIPTOR, me *windows.SID) error {
+	owner, _, err := sd.Owner()
+	if err != nil || owner == nil {
+		return errors.New("it has no owner")
+	}
+	if !trusted(owner, me) {
+		return fmt.Errorf("it belongs to %s", owner)
+	}
 	entries, err := allowed(sd)
 	if err != nil {
-		return fmt.Errorf("%w: %s has no access list", ErrExposed, dir)
+		return errors.New("it has no access list")
 	}
 	for _, ace := range entries {
 		if !trusted(aceSID(ace), me) {
-			return fmt.Errorf("%w: %s is open to %s", ErrExposed, dir, aceSID(ace))
+			return fmt.Errorf("it is open to %s", aceSID(ace))
 		}
 	}
 	return nil

@@ -135,13 +135,18 @@ func TestPeerIsMe(t *testing.T) {
 			}
 			defer server.Close()
 			for name, conn := range map[string]net.Conn{"client": server, "server": client} {
-				me, err := platform.PeerIsMe(conn)
-				if errors.Is(err, errors.ErrUnsupported) {
-					t.Skip("macOS does not tell")
-				}
-				if err != nil || !me {
-					t.Errorf("the %s is me: %v, %v", name, me, err)
-				}
+				t.Run(name, func(t *testing.T) {
+					if underWine() && (name == "server" || address == "[::1]:0") {
+						t.Skip("wine does not know whose connection this is")
+					}
+					me, err := platform.PeerIsMe(conn)
+					if errors.Is(err, errors.ErrUnsupported) {
+						t.Skip("macOS does not tell")
+					}
+					if err != nil || !me {
+						t.Errorf("the %s is me: %v, %v", name, me, err)
+					}
+				})
 			}
 		})
 	}

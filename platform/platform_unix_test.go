@@ -174,3 +174,5 @@ func adminsFolder(t *testing.T) string {
 	}
 	return dir
 }
+
+func underWine() bool { return false }
