@@ -98,4 +98,7 @@ func TestPeerPageDetours(t *testing.T) {
 	p.Press("It does not match: stop")
 	p.Sees("Someone may be between you")
 	p.Shoot("d13-doubt")
+	p.Press("Make something happen")
+	p.Press("Dr Bea Brandt writes to you")
+	p.Sees("has not confirmed you yet")
 }

@@ -88,12 +88,12 @@ func (s *stage) next(ctx context.Context) (string, error) {
 		return "", err
 	case c.State == "unknown":
 		return "Confirm her, under Contacts. Invite her, or let her send you her certificate as a file.", nil
+	case c.State != "verified" && c.Test != nil:
+		return "Call her, from her page under Contacts, and type what she reads out.", nil
 	case c.State == "mismatch" || c.State == "suspended":
 		return "Nothing goes to her now. Her page under Contacts says what can be done.", nil
-	case c.State != "verified" && c.Test == nil:
-		return "Confirm her, under Contacts. Send her a test message.", nil
 	case c.State != "verified":
-		return "Call her, from her page under Contacts, and type what she reads out.", nil
+		return "Confirm her, under Contacts. Send her a test message.", nil
 	}
 	letters, err := s.ada.svc.Mail.List(ctx, control.ListQuery{Folder: "sent"})
 	if err != nil {
@@ -160,8 +160,14 @@ func (s *stage) Play(ctx context.Context, act control.ActQuery) (control.None, e
 	case actRing:
 		return control.None{}, s.ring(ctx, func(string) {})
 	case actLetter:
-		return control.None{}, s.bea.write(ctx, s.ada.Address, "Clinic on Thursday",
+		err := s.bea.write(ctx, s.ada.Address, "Clinic on Thursday",
 			"Dear Ada,\n\nThursday's clinic starts at nine. Could you bring Mr L's notes?\n\nBea")
+		var refused *control.Refused
+		if errors.As(err, &refused) {
+			return control.None{}, &control.Error{Code: "too-early", Says: s.bea.Name + " has not confirmed you yet, so her own program refuses to write.",
+				Next: "Answer her test message, then let her ring you."}
+		}
+		return control.None{}, err
 	case actUnsecured:
 		return control.None{}, s.deliver(strangerAddress, []string{s.ada.Address}, s.plain())
 	case actImpostor:

@@ -8,9 +8,16 @@
 package webtest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -223,34 +230,73 @@ func (p *Person) Shoot(name string) {
 	for _, width := range []int64{1280, 390} {
 		for _, scheme := range []string{"light", "dark"} {
 			p.Look(width, scheme)
-			p.picture(fmt.Sprintf("%s-%d-%s", name, width, scheme), chromedp.FullScreenshot(100))
+			p.write(fmt.Sprintf("%s-%d-%s", name, width, scheme), p.picture(chromedp.FullScreenshot(100)))
 		}
 	}
 	p.Look(1280, "light")
 }
 
-// ShootWindow writes what fits into the window.
+// ShootWindow writes what fits into the window, in at most 256 colours: small
+// enough for a document.
 func (p *Person) ShootWindow(name string, width int64, scheme string) {
 	p.t.Helper()
 	if p.shots == "" {
 		return
 	}
 	p.Look(width, scheme)
-	p.picture(name, chromedp.CaptureScreenshot())
+	p.write(name, p.fewColours(p.picture(chromedp.CaptureScreenshot())))
 	p.Look(1280, "light")
 }
 
-func (p *Person) picture(name string, shoot chromedp.Action[[]byte]) {
+func (p *Person) picture(shoot chromedp.Action[[]byte]) []byte {
 	p.t.Helper()
 	p.Until(`document.readyState === "complete"`)
 	Of[chromedp.Void](p, `scrollTo(0, 0)`)
-	png, err := chromedp.Run(p.ctx, shoot)
+	data, err := chromedp.Run(p.ctx, shoot)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(p.shots, name+".png"), png, 0o644); err != nil {
+	return data
+}
+
+func (p *Person) write(name string, data []byte) {
+	p.t.Helper()
+	if err := os.WriteFile(filepath.Join(p.shots, name+".png"), data, 0o644); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// fewColours draws a picture in 256 colours: the commonest, and then one of each
+// hue, so that a small mark keeps its colour beside much text.
+func (p *Person) fewColours(data []byte) []byte {
+	p.t.Helper()
+	full, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	count := map[color.RGBA]int{}
+	area := full.Bounds()
+	for y := area.Min.Y; y < area.Max.Y; y++ {
+		for x := area.Min.X; x < area.Max.X; x++ {
+			count[color.RGBAModel.Convert(full.At(x, y)).(color.RGBA)]++
+		}
+	}
+	common := slices.SortedFunc(maps.Keys(count), func(a, b color.RGBA) int { return cmp.Compare(count[b], count[a]) })
+	few := image.NewPaletted(area, nil)
+	near := map[color.RGBA]bool{}
+	for i, c := range common {
+		hue := color.RGBA{c.R >> 4, c.G >> 4, c.B >> 4, 0}
+		if (i < 64 || !near[hue]) && len(few.Palette) < 256 {
+			near[hue] = true
+			few.Palette = append(few.Palette, c)
+		}
+	}
+	draw.Draw(few, area, full, area.Min, draw.Src)
+	var out bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, few); err != nil {
+		p.t.Fatal(err)
+	}
+	return out.Bytes()
 }
 
 // quote is a string as a script has it.
