@@ -227,16 +227,26 @@ func (d *Detached) Write(p []byte) (int, error) { return d.signing.Write(p) }
 
 // Finish signs and returns the DER of the signature.
 func (d *Detached) Finish() ([]byte, error) {
+	der, _, err := d.der(false)
+	return der, err
+}
+
+// Draft is what Finish would return now but with zeros for signatures, and uses no
+// key. If known is true it has the length that every signature of these signers
+// has. Drafts are the same only if what was written is the same.
+func (d *Detached) Draft() (der []byte, known bool, err error) { return d.der(true) }
+
+func (d *Detached) der(draft bool) (der []byte, known bool, err error) {
 	sh, err := d.signing.shell()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	after, _, err := d.signing.after(false)
+	after, known, err := d.signing.after(draft)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	data := ber.Nest(ber.Sequence, sh.before, ber.Nest(ber.Sequence, sh.info), after)
-	return ber.Nest(ber.Sequence, sh.kind.der(), ber.Nest(ber.Context, data)), nil
+	return ber.Nest(ber.Sequence, sh.kind.der(), ber.Nest(ber.Context, data)), known, nil
 }
 
 // NewSigned writes to w a signed message that encloses what is written to it. Size is

@@ -20,7 +20,8 @@ const (
 )
 
 // An Entity is a MIME entity to be written. Exactly one of Parts, Content and
-// Text is its content; a Content is read once each time the entity is written.
+// Text is its content; a Content is read once each time the entity is written. A
+// message/rfc822 has one of Parts, the message.
 type Entity struct {
 	Header      Header            // fields that come before those made here
 	Type        string            // "text/plain", "multipart/mixed"
@@ -59,6 +60,7 @@ func (e *Entity) Write(w io.Writer) error {
 	switch {
 	case isMultipart(kind) && e.Boundary != "":
 		params["boundary"] = e.Boundary
+	case isMessage(kind) && len(e.Parts) == 1:
 	case e.Content != nil:
 		encoding = "base64"
 		if mediaType(kind, "") != kind || isMultipart(kind) || strings.HasPrefix(kind, "message/") {
@@ -117,6 +119,9 @@ func (m *measure) Write(p []byte) (int, error) {
 }
 
 func (e *Entity) writeParts(w io.Writer) error {
+	if e.Boundary == "" {
+		return e.Parts[0].Write(w)
+	}
 	for i := range e.Parts {
 		if _, err := fmt.Fprintf(w, "--%s\r\n", e.Boundary); err != nil {
 			return err

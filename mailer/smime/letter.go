@@ -100,7 +100,10 @@ func isMessageID(id string) bool {
 // payload is the letter as a MIME entity under its true header (RFC 9788,
 // section 2.1).
 func (l Letter) payload(h message.Header, hp string, rand io.Reader) (message.Entity, error) {
-	protection := map[string]string{"hp": hp}
+	protection := map[string]string{}
+	if hp != "" {
+		protection["hp"] = hp
+	}
 	if len(l.Attachments) == 0 {
 		return message.Entity{Header: h, Type: "text/plain", Params: protection, Text: l.Text}, nil
 	}

@@ -1,7 +1,6 @@
 package smime
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/x509"
 	"fmt"
@@ -12,15 +11,43 @@ import (
 	"countersign/mailer/message/transfer"
 )
 
-// Seal writes the letter, signed, in an envelope for the holders of to and
-// nobody else. The letter's attachments are read twice. After an error what was
-// written is of no use. rand nil is crypto/rand.
+// An Envelope is what a letter goes out in. What is not set is what every program
+// reads; the rest is for those who say that they read it.
+type Envelope struct {
+	To     []*x509.Certificate // who can open it, and nobody else
+	Cipher cms.Cipher          // the zero value is AES-256-CBC
+	OAEP   bool                // RSA-OAEP for the keys (RFC 3560)
+	Derive bool                // RFC 9709, against passing an authenticated content off as another
+	// Direct puts the letter into a message/rfc822 of its own before it is signed
+	// (Applicability Statement for Secure Health Transport, section 2.2), which
+	// RFC 9788 has abandoned.
+	Direct bool
+	Rand   io.Reader // nil is crypto/rand
+}
+
+// Seal writes the letter, signed, in an envelope for the holders of to and nobody
+// else, as everybody reads it.
 func Seal(w io.Writer, l Letter, k Keys, to []*x509.Certificate, rand io.Reader) error {
-	outer, s, err := l.sign(k, "cipher", rand)
+	return Envelope{To: to, Rand: rand}.Seal(w, l, k)
+}
+
+// Seal writes the letter, signed, in the envelope. The letter's attachments are read
+// once, if they can be measured by seeking and the key's signatures are all of one
+// length, else twice. After an error what was written is of no use.
+func (e Envelope) Seal(w io.Writer, l Letter, k Keys) error {
+	outer, s, err := l.sign(k, "cipher", e.Direct, e.Rand)
 	if err != nil {
 		return err
 	}
-	outer.Add("Content-Type", `application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m`)
+	size, err := s.size()
+	if err != nil {
+		return fmt.Errorf("signing: %w", err)
+	}
+	kind := cms.KindEnveloped
+	if e.Cipher.Authenticated() {
+		kind = cms.KindAuthEnveloped
+	}
+	outer.Add("Content-Type", fmt.Sprintf("application/pkcs7-mime; smime-type=%s; name=smime.p7m", kind))
 	outer.Add("Content-Transfer-Encoding", "base64")
 	outer.Add("Content-Disposition", "attachment; filename=smime.p7m")
 	if err := outer.Write(w); err != nil {
@@ -28,7 +55,9 @@ func Seal(w io.Writer, l Letter, k Keys, to []*x509.Certificate, rand io.Reader)
 	}
 	head := s.head()
 	body := transfer.NewBase64Writer(w)
-	envelope, err := cms.NewEnveloped(body, to, cms.EncryptOptions{Size: int64(len(head)) + s.size(), Rand: rand})
+	envelope, err := cms.NewEnveloped(body, e.To, cms.EncryptOptions{
+		Cipher: e.Cipher, Size: int64(len(head)) + size, OAEP: e.OAEP, Derive: e.Derive, Rand: e.Rand,
+	})
 	if err != nil {
 		return fmt.Errorf("encrypting: %w", err)
 	}
@@ -46,7 +75,7 @@ func Seal(w io.Writer, l Letter, k Keys, to []*x509.Certificate, rand io.Reader)
 
 // Sign writes the letter signed and readable for all.
 func Sign(w io.Writer, l Letter, k Keys, rand io.Reader) error {
-	outer, s, err := l.sign(k, "clear", rand)
+	outer, s, err := l.sign(k, "clear", false, rand)
 	if err != nil {
 		return err
 	}
@@ -57,63 +86,99 @@ func Sign(w io.Writer, l Letter, k Keys, rand io.Reader) error {
 	return s.write(w)
 }
 
-// sign signs the letter and returns what stands outside, without the fields for
-// the content, and what stands inside.
-func (l Letter) sign(k Keys, hp string, rand io.Reader) (message.Header, *clearSigned, error) {
+// sign prepares to sign the letter and returns what stands outside, without the
+// fields for the content, and what stands inside.
+func (l Letter) sign(k Keys, hp string, direct bool, rand io.Reader) (message.Header, *clearSigned, error) {
 	inner, outer, err := l.headers(hp == "cipher")
 	if err != nil {
 		return outer, nil, err
 	}
-	if hp == "cipher" {
+	if hp == "cipher" && !direct {
 		for _, f := range outer.Fields { // RFC 9788, section 2.2
 			inner.Add("HP-Outer", f.Name+": "+f.Value)
 		}
 	}
 	outer.Add("MIME-Version", "1.0")
+	if direct {
+		inner.Add("MIME-Version", "1.0")
+		hp = ""
+	}
 	payload, err := l.payload(inner, hp, rand)
 	if err != nil {
 		return outer, nil, err
 	}
-	s, err := signClear(payload, k, cms.SignOptions{
+	if direct {
+		payload = message.Entity{Type: "message/rfc822", Parts: []message.Entity{payload}}
+	}
+	boundary, err := message.NewBoundary(rand)
+	if err != nil {
+		return outer, nil, err
+	}
+	s := &clearSigned{payload: payload, boundary: boundary, micalg: micalg(k), signer: k.Signer, o: cms.SignOptions{
 		Time: l.Date.UTC(), Certificates: k.Chain, EncryptionCertificate: k.Encryption, Rand: rand,
-	})
+	}}
+	_, err = s.begin()
 	return outer, s, err
 }
 
-// clearSigned is a multipart/signed, ready to be written (RFC 8551, section
-// 3.5.3). Its payload is written out again from its sources.
+// clearSigned is a multipart/signed, ready to be written (RFC 8551, section 3.5.3).
 type clearSigned struct {
 	payload   message.Entity
-	length    int64 // of the payload
 	boundary  string
 	micalg    string
-	signature []byte // the second part, from the delimiter before it to the end
+	signer    cms.Signer
+	o         cms.SignOptions
+	signature []byte // the CMS, once there is one
+	draft     []byte // of what it was made
 }
 
-func signClear(payload message.Entity, k Keys, o cms.SignOptions) (*clearSigned, error) {
-	boundary, err := message.NewBoundary(o.Rand)
-	if err != nil {
-		return nil, err
-	}
-	s := &clearSigned{payload: payload, boundary: boundary, micalg: micalg(k)}
-	detached, err := cms.NewDetached([]cms.Signer{k.Signer}, o)
+// begin is a signature in the making.
+func (s *clearSigned) begin() (*cms.Detached, error) {
+	d, err := cms.NewDetached([]cms.Signer{s.signer}, s.o)
 	if err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
 	}
-	if s.length, err = s.writePayload(detached); err != nil {
-		return nil, fmt.Errorf("signing: %w", err)
-	}
-	der, err := detached.Finish()
+	return d, nil
+}
+
+// size is what write writes, in bytes. Where only the signature itself tells its
+// length, it is made for that, and must be the one in the end.
+func (s *clearSigned) size() (int64, error) {
+	d, err := s.begin()
 	if err != nil {
-		return nil, fmt.Errorf("signing: %w", err)
+		return 0, err
 	}
+	der, known, err := d.Draft()
+	if err != nil {
+		return 0, err
+	}
+	if !known {
+		if err := s.payload.Write(d); err != nil {
+			return 0, err
+		}
+		if s.draft, _, err = d.Draft(); err != nil {
+			return 0, err
+		}
+		if s.signature, err = d.Finish(); err != nil {
+			return 0, err
+		}
+		der = s.signature
+	}
+	n, err := s.payload.Size()
+	return int64(len(s.opening())) + n + int64(len(s.ending(der))), err
+}
+
+func (s *clearSigned) opening() string { return "--" + s.boundary + "\r\n" }
+
+// ending is what follows the payload: the second part, which holds the CMS.
+func (s *clearSigned) ending(der []byte) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "\r\n--%s\r\n", boundary)
-	err = (&message.Entity{Type: "application/pkcs7-signature", Disposition: "attachment", Name: "smime.p7s",
-		Params: map[string]string{"name": "smime.p7s"}, Content: message.Bytes(der)}).Write(&b)
-	fmt.Fprintf(&b, "\r\n--%s--\r\n", boundary)
-	s.signature = b.Bytes()
-	return s, err
+	fmt.Fprintf(&b, "\r\n--%s\r\n", s.boundary)
+	part := &message.Entity{Type: "application/pkcs7-signature", Disposition: "attachment", Name: "smime.p7s",
+		Params: map[string]string{"name": "smime.p7s"}, Content: message.Bytes(der)}
+	_ = part.Write(&b) // neither a bad field nor a full disk
+	fmt.Fprintf(&b, "\r\n--%s--\r\n", s.boundary)
+	return b.Bytes()
 }
 
 // micalg names the hash that cms takes for the key (RFC 8551, section 3.5.3.2).
@@ -137,45 +202,26 @@ func (s *clearSigned) head() []byte {
 	return b.Bytes()
 }
 
-// size is what write writes, in bytes.
-func (s *clearSigned) size() int64 {
-	return int64(len("--"+s.boundary+"\r\n")) + s.length + int64(len(s.signature))
-}
-
-// write writes the body of the multipart.
+// write writes the body of the multipart, and signs what it writes.
 func (s *clearSigned) write(w io.Writer) error {
-	if _, err := io.WriteString(w, "--"+s.boundary+"\r\n"); err != nil {
+	if _, err := io.WriteString(w, s.opening()); err != nil {
 		return err
 	}
-	n, err := s.writePayload(w)
+	d, err := s.begin()
 	if err != nil {
 		return err
 	}
-	if n != s.length {
-		return fmt.Errorf("%w: an attachment changed while it was signed", ErrLetter)
+	if err := s.payload.Write(io.MultiWriter(w, d)); err != nil {
+		return err
 	}
-	_, err = w.Write(s.signature)
+	if s.signature == nil {
+		s.signature, err = d.Finish()
+	} else if draft, _, again := d.Draft(); again != nil || !bytes.Equal(draft, s.draft) {
+		err = fmt.Errorf("%w: an attachment changed while it was signed", ErrLetter)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(s.ending(s.signature))
 	return err
-}
-
-func (s *clearSigned) writePayload(w io.Writer) (int64, error) {
-	c := &counter{w: w}
-	b := bufio.NewWriterSize(c, 64<<10)
-	if err := s.payload.Write(b); err != nil {
-		return 0, err
-	}
-	err := b.Flush()
-	return c.n, err
-}
-
-// counter counts what passes through it.
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }

@@ -148,7 +148,7 @@ type Options struct {
 	// Digest is that of an earlier opening; it is not computed again if it is set.
 	Digest [32]byte
 	Limits message.Limits
-	Rand       io.Reader // nil is crypto/rand
+	Rand   io.Reader // nil is crypto/rand
 }
 
 // Opened describes a message.

@@ -53,6 +53,12 @@ func (c Cipher) String() string {
 	return fmt.Sprintf("Cipher(%d)", int(c))
 }
 
+// Authenticated tells whether the cipher protects content against change.
+func (c Cipher) Authenticated() bool {
+	a, err := For(c)
+	return err == nil && a.Authenticated
+}
+
 // An Algorithm is one content-encryption algorithm.
 type Algorithm struct {
 	Name          string // "AES-256-CBC"

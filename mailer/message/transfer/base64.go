@@ -163,7 +163,7 @@ func stripBreaks(dst, src []byte) []byte {
 		to := dst[len(dst):cap(dst)]
 		n := 0
 		for len(src) >= usual && src[columns] == '\r' && src[columns+1] == '\n' {
-			*(*[columns]byte)(to[n:]) = [columns]byte(src) // of constant length, so without a call
+			*(*[columns]byte)(to[n:]) = [columns]byte(src)
 			n, src = n+columns, src[usual:]
 		}
 		dst = dst[:len(dst)+n]
@@ -188,13 +188,13 @@ const block = columns / 4 * 3 * 128
 // NewBase64Writer encodes what is written to it, in lines of 76 characters that
 // end in CRLF. Close writes what remains; it does not close w.
 func NewBase64Writer(w io.Writer) io.WriteCloser {
-	return &base64Writer{w: w, raw: make([]byte, 0, block), enc: make([]byte, block/3*4), out: make([]byte, Base64Size(block))}
+	return &base64Writer{w: w}
 }
 
 type base64Writer struct {
 	w   io.Writer
 	raw []byte // not yet encoded, less than a block
-	enc []byte // a block encoded, without line breaks
+	enc []byte // encoded, without line breaks
 	out []byte // and with them
 }
 
@@ -203,8 +203,8 @@ func (b *base64Writer) Write(p []byte) (int, error) {
 	for len(p) > 0 {
 		whole := p
 		if len(b.raw) > 0 || len(p) < block {
-			n := copy(b.raw[len(b.raw):block], p)
-			b.raw, p, written = b.raw[:len(b.raw)+n], p[n:], written+n
+			n := min(len(p), block-len(b.raw))
+			b.raw, p, written = append(b.raw, p[:n]...), p[n:], written+n
 			if whole = b.raw; len(whole) < block {
 				break
 			}
@@ -227,16 +227,18 @@ func (b *base64Writer) Close() error {
 }
 
 func (b *base64Writer) encode(raw []byte) error {
-	enc := b.enc[:base64.StdEncoding.EncodedLen(len(raw))]
-	base64.StdEncoding.Encode(enc, raw)
-	out := b.out
-	for ; len(enc) >= columns; enc, out = enc[columns:], out[columns+2:] {
-		*(*[columns]byte)(out) = [columns]byte(enc)
-		out[columns], out[columns+1] = '\r', '\n'
+	b.enc = base64.StdEncoding.AppendEncode(b.enc[:0], raw)
+	b.out = slices.Grow(b.out[:0], int(Base64Size(int64(len(raw)))))
+	enc, out, n := b.enc, b.out[:cap(b.out)], 0
+	for ; len(enc) >= columns; enc = enc[columns:] {
+		*(*[columns]byte)(out[n:]) = [columns]byte(enc) // of constant length, so without a call
+		out[n+columns], out[n+columns+1] = '\r', '\n'
+		n += columns + 2
 	}
-	if n := copy(out, enc); n > 0 {
-		out = out[n+copy(out[n:], "\r\n"):]
+	if len(enc) > 0 {
+		n += copy(out[n:], enc)
+		n += copy(out[n:], "\r\n")
 	}
-	_, err := b.w.Write(b.out[:len(b.out)-len(out)])
+	_, err := b.w.Write(out[:n])
 	return err
 }
