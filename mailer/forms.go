@@ -60,7 +60,7 @@ func (m *Mailer) recognise(ctx context.Context, l *look, digest [32]byte) (bool,
 	if err != nil {
 		return false, err
 	}
-	received := contacts.Received{Form: *l.body.Form, From: l.from, Encrypted: l.encrypted()}
+	received := contacts.Received{Form: *l.body.Form, From: l.from, Encrypted: l.encrypted(), Trusted: l.verdict.Chain == string(trust.Trusted)}
 	if l.signer != nil && l.verdict.From == "match" { // a signature in another's name is none
 		received.Signer = l.signer.Certificate
 		received.Encryption = l.prefers(true)
@@ -112,7 +112,7 @@ func (m *Mailer) receive(ctx context.Context, r contacts.Received, own contacts.
 func notAForm(err error) bool {
 	return slices.ContainsFunc([]error{
 		form.ErrMalformed, contacts.ErrFormSignature, contacts.ErrFormFrom, contacts.ErrFormTo, contacts.ErrFormKeys,
-		contacts.ErrFormClear, contacts.ErrFormSeen, contacts.ErrFormExpired, contacts.ErrFormTest, contacts.ErrAddress,
+		contacts.ErrFormClear, contacts.ErrFormSeen, contacts.ErrFormExpired, contacts.ErrFormTest, contacts.ErrFormWaiting, contacts.ErrAddress,
 	}, func(known error) bool { return errors.Is(err, known) })
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -204,5 +205,26 @@ func TestLongLines(t *testing.T) {
 	m := ada.last()
 	if b, err := json.Marshal(m); err != nil || len(b) > 20000 || !strings.HasPrefix(m.Subject, "Za\u0308hne Za") || !utf8.ValidString(m.Subject) {
 		t.Errorf("%d bytes, %v", len(b), err)
+	}
+}
+
+// A stranger's test in Bea's name does not take the place of hers: the words that Ada
+// reads out would be his, and three of them void Bea's test.
+func TestPushedAside(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	bea.knows(ada)
+	if _, err := bea.StartTest(ctx, adaAddress, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.post()
+	hers := ada.reads(bea).Words
+	id := w.deliver(adaAddress, w.forgeTest(w.selfSigned(beaAddress), beaAddress, ada))
+	if got := ada.reads(bea).Words; !slices.Equal(got, hers) {
+		t.Errorf("the words to read out became another's: %v", got)
+	}
+	m, err := ada.Read(ctx, id)
+	if err != nil || m.Form != "" || m.Test != nil || !strings.Contains(strings.Join(m.Verdict.Reasons, " "), "Read out nothing") {
+		t.Errorf("%q %+v, %v", m.Form, m.Verdict.Reasons, err)
 	}
 }

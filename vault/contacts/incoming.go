@@ -22,6 +22,10 @@ type Incoming struct {
 // ReceiveTest notes a test message from the contact. It is recognised by the
 // rules of [Received.Recognise]; its keys become a candidate. It verifies
 // nobody, whoever telephones and whatever they say (V1).
+//
+// A test that waits is not pushed aside by one with other keys for which no authority
+// vouches, nor that of a confirmed key by anybody's: else a stranger could have the
+// user read out other words than those that the caller expects.
 func (c Contact) ReceiveTest(m Moment, r Received, own Own, seen func(id string) bool) (Contact, error) {
 	if err := r.Recognise(own, seen); err != nil {
 		return c, err
@@ -34,6 +38,8 @@ func (c Contact) ReceiveTest(m Moment, r Received, own Own, seen func(id string)
 		return c, ErrFormKeys
 	case !m.now().Before(f.Expires) || f.Expires.After(m.now().Add(form.TestLife+24*time.Hour)):
 		return c, ErrFormExpired
+	case c.waits(m) && c.Incoming.Keys.ID() != r.keys().ID() && (!r.Trusted || c.Pin.Signs(c.Incoming.Keys)):
+		return c, ErrFormWaiting
 	}
 	c = c.clone()
 	c.note(m.now(), r.keys(), FromTest)
@@ -43,6 +49,9 @@ func (c Contact) ReceiveTest(m Moment, r Received, own Own, seen func(id string)
 	c.settle()
 	return c, nil
 }
+
+// waits says that a test of theirs is in force.
+func (c Contact) waits(m Moment) bool { return c.Incoming != nil && m.now().Before(c.Incoming.Expires) }
 
 // AnswerTest makes the answer to the contact's test: signed by the user,
 // encrypted to c.Incoming.Keys. It quotes the test's id and digest, never its

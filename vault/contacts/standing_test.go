@@ -55,6 +55,44 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
+// TestPushedAside: whose test may take the place of one that waits.
+func TestPushedAside(t *testing.T) {
+	me, her, eve := newPerson(t, "ada@harbour.example"), newPerson(t, "imran@hill.example"), newPerson(t, "imran@hill.example")
+	verified, _ := me.verified(her)
+	for _, b := range []struct {
+		name    string
+		at      Contact // first
+		trusted bool
+		late    bool
+		want    error
+	}{
+		{"by a stranger's", me.know(her), false, false, ErrFormWaiting},
+		{"by one that an authority vouches for", me.know(her), true, false, nil},
+		{"the confirmed key's, by one that an authority vouches for", verified, true, false, ErrFormWaiting},
+		{"when it is over", me.know(her), false, true, nil},
+	} {
+		_, f := her.test(her.know(me))
+		c := must[Contact](t)(b.at.ReceiveTest(me.at(), carry(t, f, her.own.Keys), me.own, me.new))
+		m := me.at()
+		if eve.now = me.now; b.late {
+			m.Now = m.Now.AddDate(0, 0, 8)
+			eve.now = m.Now
+		}
+		_, f = eve.test(eve.know(me))
+		r := carry(t, f, eve.own.Keys)
+		r.Trusted = b.trusted
+		got, err := c.ReceiveTest(m, r, me.own, me.new)
+		if !errors.Is(err, b.want) || (got.Incoming.ID == f.ID) != (b.want == nil) {
+			t.Errorf("%s: %v", b.name, err)
+		}
+		if _, f := her.test(her.know(me)); b.want != nil {
+			if got, err = got.ReceiveTest(me.at(), carry(t, f, her.own.Keys), me.own, me.new); err != nil || got.Incoming.ID != f.ID {
+				t.Errorf("%s: the same keys' next test: %v", b.name, err)
+			}
+		}
+	}
+}
+
 // TestHugeCertificate: what strangers pile up for one address stays small.
 func TestHugeCertificate(t *testing.T) {
 	me, her := newPerson(t, "ada@harbour.example"), newPerson(t, "imran@hill.example")

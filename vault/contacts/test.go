@@ -120,6 +120,7 @@ type Received struct {
 	Signer     *x509.Certificate // of the valid signature in the root layer; nil if there is none
 	Encryption *x509.Certificate // named by SMIMEEncryptionKeyPreference, or the signer's own
 	Encrypted  bool              // the root layer is encrypted
+	Trusted    bool              // an authority vouches for the signer
 }
 
 // Errors that say why a form is not recognised (V4).
@@ -131,6 +132,7 @@ var (
 	ErrFormClear     = errors.New("contacts: the form travelled without encryption")
 	ErrFormSeen      = errors.New("contacts: the form was seen before")
 	ErrFormExpired   = errors.New("contacts: the form has expired")
+	ErrFormWaiting   = errors.New("contacts: a test with other keys is waiting, and this one has no better claim")
 	ErrFormTest      = errors.New("contacts: the form answers no test of ours")
 )
 
