@@ -15,6 +15,7 @@
 package demo
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -34,13 +35,14 @@ import (
 type Options struct {
 	Once     bool      // play the main path and end
 	Headless bool      // open no browser
+	In       io.Reader // each line asks for another address; nil: nobody asks
 	Out      io.Writer // the transcript, or the page's address
 }
 
 // Main is `countersign-agent --demo`. It returns the exit code: 0 all held, 1 not,
 // 2 wrong usage.
 func Main() int {
-	o := Options{Out: os.Stdout}
+	o := Options{In: os.Stdin, Out: os.Stdout}
 	set := flag.NewFlagSet("countersign-agent", flag.ContinueOnError)
 	set.Bool("demo", true, "run on an embedded mail server with a colleague to write to")
 	set.BoolVar(&o.Once, "once", false, "play the main path, print it and end")
@@ -84,13 +86,19 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // open prints the page's address, opens it, and waits for the end.
 func (s *stage) open(ctx context.Context, o Options) error {
-	page, err := s.ada.svc.Settings.PageAddress(ctx, control.None{})
-	if err != nil {
+	fmt.Fprintf(o.Out, "Countersign is running with a simulated colleague, %s.\n", s.bea.Name)
+	if err := s.printAddress(ctx, o.Out); err != nil {
 		return err
 	}
-	fmt.Fprintf(o.Out, "Countersign is running with a simulated colleague, %s.\n\n  %s\n\n", s.bea.Name, page.URL)
-	fmt.Fprintln(o.Out, "The address signs one browser in, once. The demo made recovery files and threw them away.")
-	fmt.Fprintln(o.Out, "Everything is in a temporary folder and goes when you press Ctrl-C.")
+	fmt.Fprintln(o.Out, "The address signs one browser in, once, within two minutes. Press Enter for another.")
+	fmt.Fprintln(o.Out, "The demo made recovery files and threw them away. Everything is in a temporary folder")
+	fmt.Fprintln(o.Out, "and goes when you press Ctrl-C.")
+	if o.In != nil {
+		go func() { // it ends with the program: reading the keyboard cannot be broken off
+			for asked := bufio.NewScanner(o.In); asked.Scan() && s.printAddress(ctx, o.Out) == nil; {
+			}
+		}()
+	}
 	if !o.Headless {
 		if err := s.ada.agent.OpenPage(ctx); err != nil {
 			fmt.Fprintf(o.Out, "No browser could be opened here (%v): open the address yourself.\n", err)
@@ -101,6 +109,14 @@ func (s *stage) open(ctx context.Context, o Options) error {
 		return cause
 	}
 	return nil
+}
+
+func (s *stage) printAddress(ctx context.Context, out io.Writer) error {
+	page, err := s.ada.svc.Settings.PageAddress(ctx, control.None{})
+	if err == nil {
+		_, err = fmt.Fprintf(out, "\n  %s\n\n", page.URL)
+	}
+	return err
 }
 
 // raise founds the authority, starts the mail server and brings both people on.

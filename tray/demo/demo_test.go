@@ -1,13 +1,17 @@
 package demo
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
+
+	"countersign/tray/control"
 )
 
 // titles is the eight steps of the main path, as printed.
@@ -70,6 +74,50 @@ func TestDemoFails(t *testing.T) {
 		t.Error("the transcript says that every step held")
 	}
 	cancel(nil)
+	if err := wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAnotherAddress presses Enter: the first address may have run out.
+func TestAnotherAddress(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := Run(ctx, Options{Headless: true, In: strings.NewReader("\n"), Out: w})
+		w.CloseWithError(io.EOF)
+		done <- err
+	}()
+	var addresses []string
+	for lines := bufio.NewScanner(r); len(addresses) < 2 && lines.Scan(); {
+		if line := strings.TrimSpace(lines.Text()); strings.HasPrefix(line, "http://") {
+			addresses = append(addresses, line)
+		}
+	}
+	go io.Copy(io.Discard, r)
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if len(addresses) != 2 || addresses[0] == addresses[1] {
+		t.Errorf("the addresses are %q", addresses)
+	}
+}
+
+// TestStoppedFromThePage ends the play when the user's agent is stopped.
+func TestStoppedFromThePage(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	s, wait, err := raise(ctx, cancel, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ada.svc.Settings.Stop(ctx, control.None{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.open(ctx, Options{Headless: true, Out: io.Discard}); err != nil {
+		t.Error(err)
+	}
 	if err := wait(); err != nil {
 		t.Error(err)
 	}

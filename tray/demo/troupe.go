@@ -17,8 +17,8 @@ import (
 	"countersign/tray/demo/authority"
 )
 
-// keychainWork is scrypt's work factor for the demo's own keychains, whose
-// passphrase is 26 random characters that nobody types.
+// keychainWork is scrypt's work factor for the demo's own keychains and recovery
+// files, whose words nobody types and which go with the demo.
 const keychainWork = 10
 
 // troupe starts agents and waits for their end.
@@ -67,7 +67,7 @@ func (t *troupe) enter(a *actor, sim control.Simulation) error {
 		return err
 	}
 	a.agent, err = agent.Open(t.ctx, agent.Options{
-		Dirs: dirs, Keychain: keys, Simulation: sim, Demo: true, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Dirs: dirs, Keychain: keys, Simulation: sim, Demo: true, Work: keychainWork, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
 		return fmt.Errorf("starting the agent of %s: %w", a.Name, err)
@@ -77,7 +77,13 @@ func (t *troupe) enter(a *actor, sim control.Simulation) error {
 	if err := t.furnish(a); err != nil {
 		return fmt.Errorf("setting up %s: %w", a.Name, err)
 	}
-	t.start(a.agent.Run)
+	t.start(func(ctx context.Context) error {
+		err := a.agent.Run(ctx)
+		if err == nil { // stopped from its page: the play is over
+			t.cancel(nil)
+		}
+		return err
+	})
 	return nil
 }
 

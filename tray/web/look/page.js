@@ -196,6 +196,11 @@ addEventListener("submit", (e) => {
   });
   e.target.reset();
 });
+addEventListener("pageshow", (e) => { // gone back to as it was left
+  if (!e.persisted) return;
+  all("form[data-sent]").forEach((f) => { delete f.dataset.sent; });
+  refresh();
+});
 addEventListener("click", (e) => {
   if (!e.target.closest) return;
   if (e.target.closest("[data-print]")) print();
