@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"strings"
 
 	"countersign/mailer/cms"
 	"countersign/mailer/outbox"
@@ -116,7 +115,9 @@ func (m *Mailer) accept(ctx context.Context, d Draft, l smime.Letter, to address
 		return m.accepted(ctx, d.ID)
 	}
 	m.Outbox.Wake()
-	m.Note(ctx, "sent", strings.Join(to.all(), ", "), "A letter was accepted for sending.")
+	for _, address := range to.all() { // a line each: the journal's lines are short
+		m.Note(ctx, "sent", address, "A letter was accepted for sending.")
+	}
 	return Sent{ID: d.ID, MessageID: l.MessageID, To: to.all()}, nil
 }
 

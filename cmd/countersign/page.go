@@ -45,5 +45,5 @@ func (c *cli) openPage(address string) error {
 	if err := platform.WriteFile(file, []byte(page)); err != nil {
 		return err
 	}
-	return platform.OpenBrowser(file, filepath.Join(dirs.Run, "browser"))
+	return platform.OpenBrowser(file, filepath.Join(dirs.Data, "browser"))
 }

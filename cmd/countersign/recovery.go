@@ -115,6 +115,10 @@ func (c *cli) printRecovery(r control.Recovery) {
 	case "ready":
 		c.say("✓ The recovery file of %s was made and tested.", day(r.Made))
 	case "unconfirmed":
+		if len(r.Ask) == 0 {
+			c.say("! The last recovery file was never confirmed. Make a new one: countersign recovery make")
+			break
+		}
 		c.say("! The recovery file was made but its words were not typed back: countersign recovery confirm")
 		if len(r.Ask) > 0 {
 			c.say("  It asks for word %d and word %d.", r.Ask[0], r.Ask[len(r.Ask)-1])

@@ -72,7 +72,7 @@ func (c *cli) verifyWords() *cobra.Command {
 					c.gap()
 					c.say("For someone without Countersign, the last 24 digits of your certificate's SHA-256")
 					for _, f := range mine.Fingerprints {
-						c.say("    %s", grouped(f))
+						c.say("    %s", f)
 					}
 				}
 			})

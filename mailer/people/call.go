@@ -2,6 +2,7 @@ package people
 
 import (
 	"context"
+	"strings"
 
 	"countersign/vault/contacts"
 	"countersign/vault/contacts/keyset"
@@ -31,6 +32,9 @@ func (p *People) Call(ctx context.Context, address string, r contacts.CallReport
 		return CallResult{}, err
 	}
 	p.noteCall(ctx, c, r, o)
+	if o.OtherNumber {
+		o.Says = strings.TrimSpace(o.Says + " This is another number than at the confirmation before; that was recorded.")
+	}
 	shown, err := p.Contact(ctx, address)
 	return CallResult{Contact: shown, Matched: o.Matched, Says: o.Says, Unknown: append(o.UnknownCode, o.UnknownWords...)}, err
 }

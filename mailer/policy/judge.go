@@ -221,7 +221,7 @@ func (j *judgement) confirmed() {
 	case c.State == contacts.Mismatch:
 		j.say(Stop, "From "+name+", but the words read out on a call did not match: someone may be between you.", "Words did not match",
 			"Speak with them in person, or on another line.")
-	case j.trust.Status == trust.Revoked && !j.before():
+	case j.trust.Status == trust.Revoked && !j.harmless():
 		j.say(Stop, "The certificate of "+name+" was withdrawn. This may not be from them.", "Certificate withdrawn",
 			"It was withdrawn on "+j.day(j.trust.RevokedAt)+", and nothing proves that this message came before.")
 	case c.State != contacts.Verified:
@@ -264,14 +264,15 @@ func (j *judgement) validity() {
 	}
 }
 
-// before says that the message provably came before its signer's certificate was
-// withdrawn, or that the reason for that says nothing against the key (I2).
-func (j *judgement) before() bool {
+// harmless says that the reason for which a certificate was withdrawn says nothing
+// against its key (I2). What provably came before the withdrawal never gets here:
+// trust, asked for that time, does not call it revoked.
+func (j *judgement) harmless() bool {
 	switch j.trust.RevocationReason {
 	case 3, 4, 5: // affiliationChanged, superseded, cessationOfOperation: RFC 5280, section 5.3.1
 		return true
 	}
-	return !j.f.Received.IsZero() && !j.trust.RevokedAt.IsZero() && j.f.Received.Before(j.trust.RevokedAt)
+	return false
 }
 
 // unconfirmed is for a valid signature of somebody who is not verified.

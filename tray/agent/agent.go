@@ -255,11 +255,11 @@ func (a *Agent) keepJournal(ctx context.Context) error {
 }
 
 // check judges a certificate, by the rules of the moment for what may be fetched
-// (I1). A policy file that cannot be understood allows no host.
+// (I1). A policy file that cannot be understood allows nothing beyond them.
 func (a *Agent) check(ctx context.Context, q trust.Question, fetch bool) trust.Verdict {
 	prefs, policy, err := a.rules(ctx)
 	if err != nil {
-		policy.RevocationHosts = nil
+		prefs.AllowPrivate, policy.RevocationHosts = false, nil
 	}
 	return a.checker.Check(ctx, q, discover.Rules{Chosen: fetch, AllowPrivate: prefs.AllowPrivate, Hosts: policy.RevocationHosts})
 }

@@ -17,6 +17,9 @@ import (
 // maxAnchorFile is the size that a file of authorities may have, in octets.
 const maxAnchorFile = 1 << 20
 
+// maxAnchorName is how much of an authority's name is shown and journaled.
+const maxAnchorName = 80
+
 // anchors answers control.Anchors.
 type anchors struct{ *Agent }
 
@@ -37,6 +40,9 @@ func anchor(c *x509.Certificate, added time.Time) control.Anchor {
 	name := c.Subject.CommonName
 	if name == "" {
 		name = c.Subject.String()
+	}
+	if short := []rune(name); len(short) > maxAnchorName {
+		name = string(short[:maxAnchorName])
 	}
 	return control.Anchor{Fingerprint: fingerprint(c), Name: name, Expires: c.NotAfter, Added: added, CA: c.IsCA}
 }

@@ -161,6 +161,11 @@ func (a *Agent) stay(ctx context.Context, address string, connected func()) erro
 func (a *Agent) fetch(ctx context.Context, address string, box *transport.Mailbox) (int, error) {
 	a.fetching.Lock()
 	defer a.fetching.Unlock()
+	// While the keychain is locked nothing is fetched: a test message that cannot be
+	// opened when it comes would never be recognised (V4). It waits on the server.
+	if _, _, err := a.accounts.Mailbox(ctx, address); err != nil {
+		return 0, err
+	}
 	after, err := a.mailer.Position(ctx, address)
 	if err != nil {
 		return 0, err

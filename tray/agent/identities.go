@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,8 +74,15 @@ func (s identities) ImportPKCS12(ctx context.Context, order control.PKCS12Order,
 	if err != nil {
 		return nil, words(err)
 	}
+	all, err := s.vault.Identities(ctx) // they say where the keys came to lie
+	if err != nil {
+		return nil, words(err)
+	}
 	list := make([]control.Identity, 0, len(made))
 	for _, i := range made {
+		if n := slices.IndexFunc(all, func(o vault.Identity) bool { return o.ID == i.ID }); n >= 0 {
+			i = all[n]
+		}
 		list = append(list, s.identity(ctx, i))
 		if err := s.note(ctx, "identity", i.Address, "A certificate with its key was imported."); err != nil {
 			return nil, err

@@ -45,7 +45,7 @@ func restore(ctx context.Context, f flags, dirs platform.Dirs, store keychain.St
 	if err := opened.Restore(ctx, dirs.Data, store, f.database); err != nil {
 		return err
 	}
-	fmt.Println("Your keys are back. What was on its way out is held for you to look at, and every contact is checked anew.")
+	fmt.Println("Your keys are back. What was on its way out is held for you to look at, and tests in progress are void.")
 	return nil
 }
 
