@@ -115,6 +115,13 @@ func (m *marks) tag(number int, octets []byte) (tag [16]byte) {
 	return tag
 }
 
+func (m *marks) longest() (octets int) {
+	for _, p := range m.pieces {
+		octets = max(octets, p.octets)
+	}
+	return octets
+}
+
 type marking struct {
 	marks
 	rest []byte // too little for a piece
@@ -177,7 +184,7 @@ func (r *remarked) Read(p []byte) (int, error) {
 	}
 	for len(r.ready) == 0 && r.err == nil && len(p) > 0 {
 		if r.buf == nil {
-			r.buf = make([]byte, content.Segment)
+			r.buf = make([]byte, r.marks.longest())
 		}
 		n, err := r.next(r.buf)
 		r.ready, r.err = r.buf[:n], err
@@ -192,7 +199,7 @@ func (r *remarked) Read(p []byte) (int, error) {
 // next reads the next piece into p, or finds that there is none.
 func (r *remarked) next(p []byte) (int, error) {
 	if r.done == len(r.marks.pieces) {
-		n, err := r.ReadCloser.Read(p[:1])
+		n, err := r.ReadCloser.Read(make([]byte, 1))
 		if n > 0 {
 			err = errChanged
 		}

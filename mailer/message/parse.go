@@ -31,7 +31,11 @@ func ParseBeside(src Source, lim Limits, beside func(root *Part, i int) io.Write
 		return nil, fmt.Errorf("opening message: %w", err)
 	}
 	defer r.Close()
-	p := &parser{src: src, lim: lim.orDefault(), raw: r, in: bufio.NewReaderSize(r, lineBuffer), beside: beside}
+	size := lineBuffer
+	if b, ok := src.(Bytes); ok {
+		size = min(size, len(b)+1)
+	}
+	p := &parser{src: src, lim: lim.orDefault(), raw: r, in: bufio.NewReaderSize(r, size), beside: beside}
 	root, _, err := p.entity("text/plain", p.lim.Depth)
 	if err != nil {
 		err = fmt.Errorf("reading message: %w", err)

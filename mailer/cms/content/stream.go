@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 )
 
 // An End is what must be found at the end of a content.
@@ -193,9 +194,6 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	if w.left -= int64(len(p)); w.left < 0 && w.err == nil {
 		w.err = ErrTooLong
 	}
-	if w.out == nil && w.err == nil {
-		w.out = make([]byte, 0, Segment+size) // a block more for what seal adds
-	}
 	for n < len(p) && w.err == nil {
 		from := p[n:]
 		if whole := min(len(from), Segment-len(w.out)) / size * size; len(w.rest) == 0 && whole > 0 {
@@ -216,7 +214,7 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 // crypt encrypts whole blocks for which there is room.
 func (w *Writer) crypt(blocks []byte) {
 	at := len(w.out)
-	w.out = w.out[:at+len(blocks)]
+	w.out = slices.Grow(w.out, len(blocks))[:at+len(blocks)]
 	w.mode.crypt(w.out[at:], blocks)
 	if len(w.out) == Segment {
 		w.flush()

@@ -11,7 +11,7 @@ import (
 
 // NewBase64Reader decodes base64. Whole blocks of well-formed lines go through
 // SIMD; everything else is decoded character by character.
-func NewBase64Reader(r io.Reader) io.Reader { return &base64Reader{in: r} }
+func NewBase64Reader(r io.Reader) io.Reader { return &base64Reader{in: r, full: true} }
 
 // DecodeBase64 decodes a short text.
 func DecodeBase64(text string) []byte {
@@ -20,26 +20,25 @@ func DecodeBase64(text string) []byte {
 }
 
 type base64Reader struct {
-	in  io.Reader
-	dec base64Decoder
-	raw []byte // read buffer
-	buf []byte // decoded, for readers with less room
-	out []byte // what of buf is still to be given
-	err error
+	in   io.Reader
+	dec  base64Decoder
+	raw  []byte // read buffer
+	full bool   // raw was filled last time
+	buf  []byte // decoded, for readers with less room
+	out  []byte // what of buf is still to be given
+	err  error
 }
 
 func (r *base64Reader) Read(p []byte) (int, error) {
 	for len(r.out) == 0 && r.err == nil && len(p) > 0 {
-		if len(p) >= buffer {
+		r.grow()
+		if len(p) >= len(r.raw) {
 			if n := len(r.next(p)); n > 0 {
 				return n, nil
 			}
 			continue
 		}
-		if r.buf == nil {
-			r.buf = make([]byte, buffer)
-		}
-		r.out = r.next(r.buf)
+		r.out = r.next(r.room())
 	}
 	n := copy(p, r.out)
 	if r.out = r.out[n:]; n == 0 {
@@ -50,9 +49,6 @@ func (r *base64Reader) Read(p []byte) (int, error) {
 
 // WriteTo implements io.WriterTo: it hands on what is decoded without a copy.
 func (r *base64Reader) WriteTo(w io.Writer) (total int64, err error) {
-	if r.buf == nil {
-		r.buf = make([]byte, buffer)
-	}
 	for {
 		n, err := w.Write(r.out)
 		total += int64(n)
@@ -65,17 +61,32 @@ func (r *base64Reader) WriteTo(w io.Writer) (total int64, err error) {
 		if r.err != nil {
 			return total, r.err
 		}
-		r.out = r.next(r.buf)
+		r.grow()
+		r.out = r.next(r.room())
 	}
+}
+
+// grow makes room for more where the last reading filled what there was: most of
+// what is opened is small, or soon closed.
+func (r *base64Reader) grow() {
+	if r.full && len(r.raw) < buffer {
+		r.raw = make([]byte, min(4*max(len(r.raw), 1<<10), buffer))
+	}
+}
+
+// room is where to decode to for readers with less of it.
+func (r *base64Reader) room() []byte {
+	if len(r.buf) < len(r.raw) {
+		r.buf = make([]byte, len(r.raw))
+	}
+	return r.buf
 }
 
 // next decodes what comes next into p, which has room for it, or sets err.
 func (r *base64Reader) next(p []byte) []byte {
-	if r.raw == nil {
-		r.raw = make([]byte, buffer)
-	}
 	var n int
 	n, r.err = r.in.Read(r.raw)
+	r.full = n == len(r.raw)
 	out := r.dec.decode(p[:0], r.raw[:n])
 	if errors.Is(r.err, io.EOF) {
 		out = r.dec.finish(out)
