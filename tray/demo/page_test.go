@@ -15,6 +15,9 @@ import (
 // open starts the interactive demo and sits a person down at its page.
 func open(t *testing.T) *webtest.Person {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a browser is not started in a short run")
+	}
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, stop := context.WithCancel(context.Background())
 	r, w := io.Pipe()

@@ -31,6 +31,9 @@ type newcomer struct {
 
 func startNewcomer(t *testing.T) *newcomer {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a browser is not started in a short run")
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	t.Cleanup(stop)
 	ca, err := authority.New(ctx, time.Now())
