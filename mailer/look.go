@@ -33,17 +33,32 @@ func (m *Mailer) look(ctx context.Context, src message.Source, r store.Message, 
 	if err != nil {
 		return nil, err
 	}
-	opened, err := smime.Open(src, keys, smime.Options{ContentKey: r.Key, Rand: m.Rand})
+	l, err := open(src, keys, smime.Options{ContentKey: r.Key, Rand: m.Rand})
 	if err != nil {
 		return nil, err
 	}
-	l := &look{opened: opened, from: policy.From(opened), body: body.Read(opened.Payload)}
+	opened := l.opened
 	if l.facts, err = m.facts(ctx, opened, r, at); err != nil {
 		return nil, err
 	}
 	l.verdict = policy.Judge(opened, l.facts)
 	l.signer = policy.Signer(opened, l.facts)
 	return l, nil
+}
+
+// open reads a message. Should a message bring the reading down, which no test has
+// done, it counts as damaged: it must not take the agent with it at every start.
+func open(src message.Source, keys []cms.Key, o smime.Options) (l *look, err error) {
+	defer func() {
+		if recover() != nil {
+			l, err = &look{opened: &smime.Opened{Problem: smime.ErrDamaged}}, nil
+		}
+	}()
+	opened, err := smime.Open(src, keys, o)
+	if err != nil {
+		return nil, err
+	}
+	return &look{opened: opened, from: policy.From(opened), body: body.Read(opened.Payload)}, nil
 }
 
 // facts gathers what policy needs to know to judge a message.

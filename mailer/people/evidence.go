@@ -100,7 +100,10 @@ func (p *People) Judge(ctx context.Context, q trust.Question, chosen bool) trust
 		q.Anchors = append(q.Anchors, trust.Anchor{Certificate: a.Certificate})
 	}
 	q.Evidence.Certificates, _ = p.Issuers.List(ctx)
-	prefs, rules, _ := p.Settings(ctx)
+	prefs, rules, err := p.Settings(ctx)
+	if err != nil {
+		rules.RequireAnchor = true // what cannot be read may ask for it
+	}
 	q.Now, q.Grace = p.Clock(), time.Duration(prefs.GraceHours)*time.Hour
 	if q.At.IsZero() {
 		q.At = q.Now

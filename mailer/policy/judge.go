@@ -316,6 +316,9 @@ func (j *judgement) lower() {
 		j.demote("The signature is on the outside: it shows who sent this on, not who wrote it.", "Signed on the outside only")
 	} else if j.Protection == "signed" {
 		j.demote("Not encrypted: others could have read it.", j.Short+", not encrypted")
+	} else if p := j.o.Payload; p != nil && strings.EqualFold(p.Params["hp"], "clear") {
+		// Its own header says that it was signed to travel open (RFC 9788, section 2.1.1).
+		j.demote("It was signed for all to read, and encrypted by somebody later: others may have read it.", j.Short+", perhaps read by others")
 	}
 	if !j.own() && j.addressedToOthers() {
 		j.demote("Not addressed to you.", j.Short+", not addressed to you")
@@ -363,6 +366,9 @@ func (j *judgement) cover() {
 		if j.o.Header.Get(name) != "" && !j.covers(name) && (name != "From" || j.From != "match") {
 			j.Uncovered = append(j.Uncovered, name)
 		}
+	}
+	if slices.Contains(j.Uncovered, "To") && j.Signature == "valid" && !j.covers("Cc") {
+		j.Reasons = append(j.Reasons, "Whom it was written to is not covered by the signature: it may have been written to somebody else and passed on.")
 	}
 	if slices.Contains(j.Uncovered, "Subject") && j.Signature == "valid" {
 		j.Reasons = append(j.Reasons, "The subject is not covered by the signature: anyone on the way could have changed it.")

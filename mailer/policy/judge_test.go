@@ -284,3 +284,18 @@ func TestProblem(t *testing.T) {
 		t.Error("no error has words")
 	}
 }
+
+// What was signed to travel open does not become a secret by being encrypted later,
+// by anybody.
+func TestEncryptedLater(t *testing.T) {
+	pinned := verified(t, bea, "Dr Bea Brandt")
+	o := shape("ES", pinned.Pin.Keys.Sign)
+	facts := Facts{Contact: pinned, Signers: []trust.Verdict{{Status: trust.Trusted, Bound: trust.BoundAddress}}, Mine: []string{ada}}
+	if v := Judge(o, facts); v.Level != Good {
+		t.Fatalf("before: %s %q", v.Level, v.Label)
+	}
+	o.Payload.Params = map[string]string{"hp": "clear"}
+	if v := Judge(o, facts); v.Level != Care || !strings.Contains(v.Label, "signed for all to read") {
+		t.Errorf("%s %q", v.Level, v.Label)
+	}
+}
