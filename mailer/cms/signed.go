@@ -229,7 +229,7 @@ func (s *Signed) Open() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &remarked{ReadCloser: content, marks: s.sums.marks}, nil
+	return s.sums.marks.Open(content), nil
 }
 
 // open streams the content, unchecked.
