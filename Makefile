@@ -2,7 +2,7 @@
 export GOTOOLCHAIN ?= local
 
 # What the tests with real peers stand on, as Debian packages.
-PEERS = gcc libc6-dev openssl gpgsm libnss3-tools dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd \
+PEERS = gcc libc6-dev openssl gpgsm libnss3-tools libbcmail-java openjdk-17-jdk-headless dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd \
   postfix gnome-keyring dbus dbus-x11 libsecret-tools chromium fonts-dejavu-core
 
 # VULNDB: where govulncheck finds its database, for machines that cannot reach the public one.

@@ -23,7 +23,7 @@ type gpgsm struct {
 
 func newGpgsm(t *testing.T, p person) gpgsm {
 	if _, err := exec.LookPath("gpgsm"); err != nil {
-		t.Skip("gpgsm is not installed: make setup installs it")
+		absent(t, "gpgsm is not installed: make setup installs it")
 	}
 	dir, err := os.MkdirTemp("", "gpgsm") // sockets have short names
 	must(err)
@@ -68,30 +68,36 @@ func (g gpgsm) run(stdin []byte, args ...string) []byte {
 	return out
 }
 
-func TestGpgsmPeer(t *testing.T) {
+func (g gpgsm) sign(t *testing.T, _ row, content []byte) []byte {
+	g.t = t
+	g.write("in", content)
+	return g.run([]byte("pw\n"), "--passphrase-fd", "0", "--sign", "in")
+}
+
+func (g gpgsm) verify(t *testing.T, _ row, der []byte) []byte {
+	g.t = t
+	g.write("in", der)
+	return g.run(nil, "-o", "-", "--verify", "in")
+}
+
+func (g gpgsm) encrypt(t *testing.T, r row, content []byte) []byte {
+	g.t = t
+	g.write("in", content)
+	cipher := strings.TrimSuffix(strings.ReplaceAll(r.encrypt.Cipher.String(), "AES-", "AES"), "-CBC")
+	return g.run(nil, "--cipher-algo", cipher, "-r", r.who+"@clinic.example", "--encrypt", "in")
+}
+
+func (g gpgsm) decrypt(t *testing.T, _ row, der []byte) []byte {
+	g.t = t
+	g.write("in", der)
+	return g.run([]byte("pw\n"), "--passphrase-fd", "0", "--decrypt", "in")
+}
+
+// TestGpgsmPeerApart has GnuPG verify a signature apart from its content.
+func TestGpgsmPeerApart(t *testing.T) {
 	p, content := people()["rsa"], text(100_000)
 	g := newGpgsm(t, p)
 	g.write("content", content)
-	pw := func(args ...string) []byte {
-		return g.run([]byte("pw\n"), append([]string{"--passphrase-fd", "0"}, args...)...)
-	}
-	for _, size := range []int64{int64(len(content)), -1} {
-		g.write("in", opaque(t, content, size, cms.SignOptions{}, p))
-		g.run(nil, "--verify", "in")
-		g.write("in", enveloped(t, content, cms.EncryptOptions{Size: size}, p))
-		if got := pw("--decrypt", "in"); !bytes.Equal(got, content) {
-			t.Errorf("they decrypt, size %d: other content", size)
-		}
-	}
 	g.write("in", detached(t, content, cms.SignOptions{}, p))
 	g.run(nil, "--verify", "in", "content")
-
-	s := readSigned(t, pw("--sign", "content"), nil)
-	if len(s.Signers) != 1 || s.Signers[0].Err != nil || !bytes.Equal(readAll(t, s), content) {
-		t.Errorf("we verify: %+v", s.Signers)
-	}
-	e := readEnveloped(t, g.run(nil, "-r", "rsa@clinic.example", "--encrypt", "content"), p)
-	if got := readAll(t, e); !bytes.Equal(got, content) {
-		t.Errorf("we decrypt %s: other content", e.Cipher)
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"countersign/mailer/cms"
@@ -22,7 +23,7 @@ type opensslPeer struct {
 
 func newOpenSSL(t *testing.T) opensslPeer {
 	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("openssl is not installed: make setup installs it")
+		absent(t, "openssl is not installed: make setup installs it")
 	}
 	o := opensslPeer{t, t.TempDir()}
 	for name, p := range people() {
@@ -57,6 +58,42 @@ func (o opensslPeer) run(args ...string) []byte {
 		o.t.Fatal(err)
 	}
 	return b
+}
+
+func (o opensslPeer) sign(t *testing.T, r row, content []byte) []byte {
+	o.t = t
+	o.write("in", content)
+	args := []string{"-sign", "-in", "in", "-nodetach", "-outform", "DER", "-signer", r.who + ".crt", "-inkey", r.who + ".key"}
+	args = append(args, "-md", strings.ReplaceAll(strings.ToLower(r.sign.Hash.String()), "-", ""))
+	if r.sign.PSS {
+		args = append(args, "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:32")
+	}
+	return o.run(args...)
+}
+
+func (o opensslPeer) verify(t *testing.T, _ row, der []byte) []byte {
+	o.t = t
+	o.write("in", der)
+	return o.run("-verify", "-inform", "DER", "-in", "in", "-noverify")
+}
+
+func (o opensslPeer) encrypt(t *testing.T, r row, content []byte) []byte {
+	o.t = t
+	o.write("in", content)
+	args := []string{"-encrypt", "-in", "in", "-outform", "DER", "-" + r.encrypt.Cipher.String(), "-recip", r.who + ".crt"}
+	switch {
+	case r.encrypt.OAEP:
+		args = append(args, "-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256")
+	case r.who != "rsa":
+		args = append(args, "-keyopt", "ecdh_kdf_md:"+map[string]string{"p256": "sha256", "p384": "sha384", "p521": "sha512"}[r.who])
+	}
+	return o.run(args...)
+}
+
+func (o opensslPeer) decrypt(t *testing.T, r row, der []byte) []byte {
+	o.t = t
+	o.write("in", der)
+	return o.run("-decrypt", "-inform", "DER", "-in", "in", "-recip", r.who+".crt", "-inkey", r.who+".key")
 }
 
 func TestOpenSSLReadsOurSignatures(t *testing.T) {
