@@ -78,3 +78,5 @@ soak: ## long chaos, kill and fuzz runs
 	COUNTERSIGN_SOAK=1 COUNTERSIGN_PEERS=required go test -count=1 -timeout 120m -run 'Soak|Kill' ./...
 	$(MAKE) fuzz FUZZTIME=10m
 
+wine: ## the Windows programs and suites under wine; long
+	.ci/wine
