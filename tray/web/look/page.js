@@ -82,14 +82,16 @@ function draft(form) {
   }
   const soon = (ms) => { clearTimeout(timer); timer = setTimeout(save, ms); };
   form.addEventListener("input", (e) => { if (e.target.type !== "file") soon(/^(to|cc|bcc)$/.test(e.target.name) ? 350 : 1200); });
-  form.addEventListener("change", (e) => {
-    if (e.target.type !== "file" || !e.target.files.length) return;
+  const attach = (input) => {
+    if (!input.files.length) return;
     running = true;
-    const name = e.target.files.length === 1 ? e.target.files[0].name : e.target.files.length + " files";
+    const name = input.files.length === 1 ? input.files[0].name : input.files.length + " files";
     say("Attaching " + name);
-    ask(form.action, new FormData(form), (doc, status) => { e.target.value = ""; shown(doc, status); say(status === 200 ? "Attached: " + name : "Not attached"); },
+    ask(form.action, new FormData(form), (doc, status) => { input.value = ""; shown(doc, status); say(status === 200 ? "Attached: " + name : "Not attached"); },
       (percent) => { $("why").textContent = "Sealing " + name + ": " + percent + " %"; });
-  });
+  };
+  form.addEventListener("change", (e) => { if (e.target.type === "file") attach(e.target); });
+  attach(form.file); // chosen before this script ran
   form.addEventListener("click", (e) => {
     const b = e.target.closest("button");
     if (!b) return;
