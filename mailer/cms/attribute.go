@@ -162,23 +162,24 @@ func (all attributes) signingTime() (t time.Time) {
 }
 
 // capabilities are the ciphers that SMIMECapabilities announces, as far as they
-// are known, the preferred first.
-func (all attributes) capabilities() (ciphers []Cipher) {
+// are known, the preferred first, and whether derived keys are read.
+func (all attributes) capabilities() (ciphers []Cipher, derives bool) {
 	v, _ := all.get(oidCapabilities)
 	var list, one cryptobyte.String
 	if !v.ReadASN1(&list, cbasn1.SEQUENCE) {
-		return nil
+		return nil, false
 	}
 	for len(ciphers) < maxAttributes && list.ReadASN1(&one, cbasn1.SEQUENCE) {
 		var oid asn1.ObjectIdentifier
 		if !algorithm.ReadOID(&one, &oid) {
-			return ciphers
+			break
 		}
+		derives = derives || oid.Equal(content.DerivedCapability())
 		if c, ok := content.Capable(oid); ok && one.Empty() {
 			ciphers = append(ciphers, c)
 		}
 	}
-	return ciphers
+	return ciphers, derives
 }
 
 // encryptionCertificate is the one among certs that SMIMEEncryptionKeyPreference names.
@@ -239,16 +240,22 @@ func (w *attributeWriter) addTime(t time.Time) {
 }
 
 // addCapabilities writes SMIMECapabilities.
-func (w *attributeWriter) addCapabilities(ciphers []Cipher) {
+func (w *attributeWriter) addCapabilities(ciphers []Cipher, derives bool) {
 	w.add(oidCapabilities, func(b *cryptobyte.Builder) {
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			announce := func(oid asn1.ObjectIdentifier) {
+				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(oid) })
+			}
 			for _, c := range ciphers {
 				oid, err := content.Capability(c)
 				if err != nil {
 					b.SetError(err)
 					return
 				}
-				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(oid) })
+				announce(oid)
+			}
+			if derives {
+				announce(content.DerivedCapability())
 			}
 		})
 	})

@@ -42,6 +42,8 @@ type SignOptions struct {
 	EncryptionCertificate *x509.Certificate
 	// Capabilities are the ciphers that the signer reads, the preferred first; none are announced if it is empty.
 	Capabilities []Cipher
+	// Derives announces beside them that the signer reads derived keys (RFC 9709).
+	Derives bool
 	// Type is the type of the content; nil is plain data, which S/MIME signs.
 	Type asn1.ObjectIdentifier
 	// Rand is the source of random numbers; nil is crypto/rand.
@@ -165,7 +167,7 @@ func (s *signing) attributes(one signer) ([]byte, error) {
 		w.addTime(s.o.Time)
 	}
 	if len(s.o.Capabilities) > 0 {
-		w.addCapabilities(s.o.Capabilities)
+		w.addCapabilities(s.o.Capabilities, s.o.Derives)
 	}
 	w.addGuard(one.digest, one.Algorithm)
 	w.addSigningCertificate(one.Certificate)

@@ -42,6 +42,8 @@ type SignerInfo struct {
 	EncryptionCertificate *x509.Certificate
 	// Capabilities are the ciphers that the signer announces to read, the preferred first.
 	Capabilities []Cipher
+	// Derives says that the signer announces to read derived keys (RFC 9709).
+	Derives bool
 	// Digest is that of the content by Hash.
 	Digest []byte
 }

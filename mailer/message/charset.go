@@ -46,5 +46,9 @@ func (p *Part) Text(max int64) (string, error) {
 		raw, err = raw[:max], ErrLimit
 	}
 	text := strings.TrimPrefix(toUTF8(p.Params["charset"], raw), "\uFEFF") // a byte order mark
-	return strings.ReplaceAll(text, "\r\n", "\n"), err
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	if p.HeaderCopy {
+		_, text, _ = strings.Cut(text, "\n\n")
+	}
+	return text, err
 }

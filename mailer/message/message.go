@@ -94,6 +94,11 @@ type Part struct {
 
 	Parts []*Part // of a multipart; of message/rfc822 the one message inside
 
+	// HeaderCopy says that the text begins with a copy of header fields for programs
+	// that don't show the true ones (RFC 9788, section 5.2). Text leaves it out. Parse
+	// never sets it: whether there is a true header is not for a part to say.
+	HeaderCopy bool
+
 	src Source
 }
 

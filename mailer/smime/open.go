@@ -15,7 +15,7 @@ const (
 	maxLayers = 5         // sign, encrypt, sign (RFC 2634) is three
 	heldBytes = 256 << 10 // an opened content up to this size is kept, not opened again for each part
 
-	maxInflated = 256 << 20 // of a compressed content
+	maxInflated = 128 << 20 // of a compressed content
 )
 
 // Open describes the message in src; keys are those that may open it. The error

@@ -2,7 +2,10 @@ package smime_test
 
 import (
 	"bytes"
+	"compress/zlib"
 	"crypto"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -49,6 +52,9 @@ func TestForms(t *testing.T) {
 		{"no encoding said", crlf("Content-Type: application/pkcs7-mime; name=smime.p7m\n\n") + wrapped([]byte(envDER)), "encrypted", "hello"},
 		{"binary", "Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\nContent-Transfer-Encoding: binary\r\n\r\n" + envDER, "encrypted", "hello"},
 		{"long lines", crlf("Content-Type: application/pkcs7-mime\nContent-Transfer-Encoding: base64\n\n") + base64.StdEncoding.EncodeToString([]byte(envDER)), "encrypted", "hello"},
+		{"compressed", entity("application/pkcs7-mime; smime-type=compressed-data", compress(inside)), "compressed", "hello"},
+		{"compressed, then signed", clearSigned(alice, entity("application/pkcs7-mime", compress(inside))), "signed(valid) compressed", "hello"},
+		{"signed, compressed, encrypted", encrypted(entity("application/pkcs7-mime", compress(clearSigned(alice, inside))), bob), "encrypted compressed signed(valid)", "hello"},
 		{"no MIME inside", encrypted("just some words\r\n", bob), "encrypted", "just some words\n"},
 		{"empty inside", encrypted("", bob), "encrypted", ""},
 		{"a file that has only the name", crlf("Content-Type: application/octet-stream; name=notes.p7m\n\nhello"), "", ""},
@@ -132,6 +138,32 @@ func TestHeaderProtection(t *testing.T) {
 	}
 }
 
+// TestLegacyDisplay leaves out the copy of the header that RFC 9788, section 5.2,
+// puts into the text, where there is a true header and nowhere else.
+func TestLegacyDisplay(t *testing.T) {
+	alice := people()["alice"]
+	text := func(params string) string { return textPartWith(params, "Subject: inside\n\nhello\n\nyou\n") }
+	fields := crlf("From: Alice <alice@clinic.example>\nSubject: inside\n")
+	mixed := func(child string) string {
+		return fields + strings.Replace(multipart("mixed", "m", child, text("; hp-legacy-display=1")), "boundary", "hp=clear; boundary", 1)
+	}
+	for name, c := range map[string]struct{ entity, want string }{
+		"marked":      {fields + text("; hp=clear; hp-legacy-display=1"), "hello\n\nyou\n"},
+		"not marked":  {fields + text("; hp=clear"), "Subject: inside\n\nhello\n\nyou\n"},
+		"no header":   {text("; hp-legacy-display=1"), "Subject: inside\n\nhello\n\nyou\n"},
+		"main part":   {mixed(text("; hp-legacy-display=1")), "hello\n\nyou\n"},
+		"alternative": {mixed(multipart("alternative", "a", text("; hp-legacy-display=1"))), "hello\n\nyou\n"},
+	} {
+		o := open(t, message.Bytes(outer("alice@clinic.example", clearSigned(alice, c.entity))), nil)
+		if got := shown(t, o); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		if parts := o.Payload.Parts; len(parts) > 1 && parts[1].HeaderCopy {
+			t.Errorf("%s: an attachment was taken for the main part", name)
+		}
+	}
+}
+
 func textPartWith(params, s string) string {
 	return strings.Replace(textPart(s), "; charset=utf-8", "; charset=utf-8"+params, 1)
 }
@@ -181,6 +213,32 @@ func TestProblems(t *testing.T) {
 			}
 		})
 	}
+}
+
+// compress makes CompressedData (RFC 3274).
+func compress(content string) string {
+	var deflated bytes.Buffer
+	w := zlib.NewWriter(&deflated)
+	_, err := io.WriteString(w, content)
+	must(err)
+	must(w.Close())
+	type info struct {
+		Type    asn1.ObjectIdentifier
+		Content []byte `asn1:"explicit,tag:0"`
+	}
+	type data struct {
+		Version   int
+		Algorithm pkix.AlgorithmIdentifier
+		Info      info
+	}
+	pkcs9 := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16}
+	der, err := asn1.Marshal(struct {
+		Type asn1.ObjectIdentifier
+		Data data `asn1:"explicit,tag:0"`
+	}{append(pkcs9[:7:7], 1, 9), data{0, pkix.AlgorithmIdentifier{Algorithm: append(pkcs9[:7:7], 3, 8)},
+		info{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}, deflated.Bytes()}}})
+	must(err)
+	return string(der)
 }
 
 // compressed begins as CompressedData does (RFC 3274).

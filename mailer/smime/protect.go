@@ -15,9 +15,26 @@ func (d *description) protect() {
 	switch hp := strings.ToLower(p.Params["hp"]); {
 	case hp == "clear" || hp == "cipher":
 		d.adopt(p.Header, hp == "cipher")
+		markCopies(p)
 	case isWrapped(p):
 		d.Payload = p.Parts[0]
 		d.adopt(d.Payload.Header, false)
+	}
+}
+
+// markCopies finds the legacy display elements, which stand in the main text and in
+// each alternative of it (RFC 9788, section 5.2). Those in HTML are left: they only
+// say twice what the header says.
+func markCopies(p *message.Part) {
+	switch {
+	case p.Type == "text/plain":
+		p.HeaderCopy = p.Params["hp-legacy-display"] == "1"
+	case p.Type == "multipart/alternative":
+		for _, child := range p.Parts {
+			markCopies(child)
+		}
+	case strings.HasPrefix(p.Type, "multipart/") && len(p.Parts) > 0:
+		markCopies(p.Parts[0])
 	}
 }
 

@@ -116,6 +116,7 @@ func (l Letter) sign(k Keys, hp string, direct bool, rand io.Reader) (message.He
 	}
 	s := &clearSigned{payload: payload, boundary: boundary, micalg: micalg(k), signer: k.Signer, o: cms.SignOptions{
 		Time: l.Date.UTC(), Certificates: k.Chain, EncryptionCertificate: k.Encryption, Rand: rand,
+		Capabilities: []cms.Cipher{cms.AES256GCM, cms.AES128GCM, cms.AES256CBC, cms.AES128CBC}, Derives: true,
 	}}
 	_, err = s.begin()
 	return outer, s, err

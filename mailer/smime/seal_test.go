@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"countersign/mailer/cms"
 	"countersign/mailer/message"
 	"countersign/mailer/smime"
 )
@@ -63,6 +64,45 @@ func TestSealAndOpen(t *testing.T) {
 type opener struct{ part *message.Part }
 
 func (o opener) Open() (io.ReadCloser, error) { return o.part.Open() }
+
+// TestEnvelopes opens letters in every envelope that can be asked for.
+func TestEnvelopes(t *testing.T) {
+	alice, bob := people()["alice"], people()["bob"]
+	for name, e := range map[string]smime.Envelope{
+		"AES-128-CBC":           {Cipher: cms.AES128CBC, OAEP: true},
+		"AES-256-GCM":           {Cipher: cms.AES256GCM},
+		"AES-256-GCM with HKDF": {Cipher: cms.AES256GCM, Derive: true},
+		"AES-256-CBC":           {Direct: true},
+		"ChaCha20-Poly1305":     {Cipher: cms.ChaCha20Poly1305, Direct: true, Derive: false},
+	} {
+		e.To = []*x509.Certificate{bob.encrypt}
+		var raw bytes.Buffer
+		if err := e.Seal(&raw, letter(), alice.keys()); err != nil {
+			t.Fatal(name, err)
+		}
+		if err := smime.CheckOuter(bytes.NewReader(raw.Bytes())); err != nil {
+			t.Error(name, err)
+		}
+		o := open(t, message.Bytes(raw.Bytes()), bob.opens())
+		if o.Problem != nil || layers(o) != "encrypted signed(valid)" || o.Layers[0].Enveloped.Cipher != name {
+			t.Fatal(name, o.Problem, layers(o))
+		}
+		if got := o.Header.Text("Subject"); got != letter().Subject || shown(t, o) != letter().Text || o.Outer.Get("Subject") != smime.HiddenSubject {
+			t.Error(name, got, shown(t, o), o.Outer.Get("Subject"))
+		}
+		for i, a := range letter().Attachments {
+			if got := read(t, opener{o.Payload.Parts[i+1]}); got != read(t, a.Content) {
+				t.Errorf("%s: attachment %s came back as %d bytes", name, a.Name, len(got))
+			}
+		}
+		if form := o.Outer.Get("Content-Type"); strings.Contains(form, "authEnveloped-data") != o.Layers[0].Enveloped.Authenticated {
+			t.Error(name, form)
+		}
+		if s := o.Layers[1].Signed.Signers[0]; !s.Derives || !slices.Contains(s.Capabilities, cms.AES256GCM) {
+			t.Error("what we read is not announced:", s.Capabilities, s.Derives)
+		}
+	}
+}
 
 // TestContentKeyOpensAgain opens a message without a private key.
 func TestContentKeyOpensAgain(t *testing.T) {

@@ -4,7 +4,8 @@
 //
 // # Going out
 //
-// Seal makes multipart/signed with a detached signature, inside EnvelopedData.
+// Seal makes multipart/signed with a detached signature, inside EnvelopedData, or
+// AuthEnvelopedData if an Envelope asks for it.
 // Sign leaves the envelope out; it is for the fixed forms that go to somebody
 // who has no certificate yet. Header fields are protected by RFC 9788: the
 // letter's true header stands on the signed payload (hp="cipher" or "clear"),
@@ -26,9 +27,9 @@
 // surroundings nor lend them its text. What is inside the last layer is the
 // payload, and only the payload is ever shown.
 //
-// Everything is read twice. The first pass verifies; the parts of the payload
-// are found and given out only after it, and what gives them out checks again
-// (package cms). A CBC envelope proves nothing about its content; if the payload
+// Everything is read twice (a GCM envelope a third time, before, for its tag). The first
+// pass finds the parts and verifies; they are given out only after it, and what
+// gives them out checks each piece again (package cms). A CBC envelope proves nothing about its content; if the payload
 // is not signed inside of it, Layers say so.
 //
 // A message is described as far as it can be. What stands in the way is
@@ -39,8 +40,10 @@
 //
 // RFC 8551: signed-data, enveloped-data and authEnveloped-data, nested as wanted,
 // the old application/x-pkcs7 names, files by name (section 3.10), message/rfc822
-// inside (section 3.1, read only). RFC 9788: read and written, without legacy
-// display elements. Not yet: compressed-data, signed receipts, security labels.
+// inside (section 3.1; written by Envelope.Direct only), compressed-data (read only,
+// up to 128 MiB). RFC 9788: read and written; legacy display elements are not
+// written, and left out of plain text when read. Not done: signed receipts,
+// security labels (RFC 2634).
 package smime
 
 import (
@@ -122,7 +125,7 @@ type Keys struct {
 // Kind says what a layer does.
 type Kind string
 
-// The kinds of layers. Compressed protects nothing and is not opened yet.
+// The kinds of layers. Compressed protects nothing.
 const (
 	Signed     Kind = "signed"
 	Encrypted  Kind = "encrypted"

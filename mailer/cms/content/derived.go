@@ -14,6 +14,9 @@ import (
 
 var oidDerived = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 3, 31} // id-alg-cek-hkdf-sha256
 
+// DerivedCapability is what those announce who read derived keys, without parameters.
+func DerivedCapability() asn1.ObjectIdentifier { return oidDerived }
+
 // Derived returns a with a key derived from the content key and from a's own
 // identifier (RFC 9709). Whoever passes an authenticated content off as one by
 // another algorithm, to have its recipient decrypt it without a check, gets
