@@ -68,6 +68,9 @@ func (e *Log) Watch(ctx context.Context, after control.Cursor, each func(control
 		changed := e.changed
 		e.mu.Unlock()
 		list, err := e.since(ctx, after)
+		if ctx.Err() != nil {
+			return ctx.Err() // whatever the database made of it
+		}
 		if err != nil {
 			return err
 		}
