@@ -10,7 +10,7 @@ VULNDB ?=
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check format vet lint race fuzz vuln peers bench soak wine
+.PHONY: help setup build demo test check format vet lint race fuzz vuln peers bench shots soak wine
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -73,6 +73,10 @@ peers: ## the tests with real peers, and a tenth of soak's kills; a peer that is
 
 bench: ## ratios to peers measured in the same run; CASE=NAME runs one
 	@go run ./cmd/bench $(CASE)
+
+shots: ## the pictures in tray/web/shots, taken anew
+	@d=$$(mktemp -d) && COUNTERSIGN_SHOTS=$$d go test -count=1 -run TestPeerPageMainPath ./tray/demo && \
+	for p in inbox message verify write phone; do cp $$d/$$p.png tray/web/shots/; done; rm -rf $$d
 
 soak: ## long chaos, kill and fuzz runs
 	COUNTERSIGN_SOAK=1 COUNTERSIGN_PEERS=required go test -count=1 -timeout 120m -run 'Soak|Kill' ./...

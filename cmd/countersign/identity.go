@@ -52,7 +52,7 @@ func (c *cli) printIdentities(all []control.Identity) {
 		if i.Retired {
 			state = "retired"
 		}
-		rows = append(rows, []string{named(i.Name, i.Address), i.Usage, state, "until " + day(i.Expires), "by " + i.Issuer, "key in " + i.KeyPlace})
+		rows = append(rows, []string{named(i.Name, i.Address), i.Usage, state, "until " + day(i.Expires), "by " + i.Issuer, "key: " + i.KeyPlace})
 	}
 	c.table(rows...)
 	for _, i := range all {
