@@ -8,6 +8,7 @@
 // Seconds are CPU seconds (user and system), the median of interleaved rounds;
 // the ratio is ours to the peer's, so it travels between machines where seconds
 // do not. peer=none stands where the peer is not installed or fails at the task.
+// Memory is the peak of each process; none is told below bench's own, from which both start.
 //
 // The peer of the S/MIME cases is OpenSSL's cms command with -binary -stream. It
 // is given the finished MIME part; ours starts from the attachment and so also

@@ -88,7 +88,7 @@ func (r Recipient) current() *Refusal {
 		case trust.Trusted:
 		case trust.Unknown:
 			f := about(c, "not-checked", "It could not be found out whether the certificate of "+c.Who()+" was withdrawn.",
-				"Try again when this computer has a connection.", looking)
+				"Try again when this computer has a connection. If that authority is inside your own network, allow private addresses in the settings.", looking)
 			return &f
 		default:
 			f := about(c, "untrusted", "The authority of "+c.Who()+"'s certificate is not one that you trust.",
@@ -141,7 +141,7 @@ func (s Sender) refuse() []Refusal {
 			return own("own-revoked", "Your own certificate was withdrawn.", renew, "countersign identity import FILE.p12", "/setup", "Add a certificate")
 		case trust.Unknown:
 			return own("own-not-checked", "It could not be found out whether your own certificate was withdrawn.",
-				"Try again when this computer has a connection.", "countersign status", "/setup", "Show the certificate")
+				"Try again when this computer has a connection. If that authority is inside your own network, allow private addresses in the settings.", "countersign status", "/setup", "Show the certificate")
 		default:
 			return own("own-untrusted", "The authority of your own certificate is not among those you trust.",
 				"Add the authority's certificate.", "countersign anchor add FILE", "/setup", "Add the authority")

@@ -81,6 +81,7 @@ func (s preferences) Set(ctx context.Context, p control.Preferences) (control.Pr
 	if err := s.note(ctx, "settings", "", "The settings were changed."); err != nil {
 		return control.Preferences{}, err
 	}
+	s.checker.Retry() // private addresses may be allowed now
 	s.wake()
 	return s.Get(ctx, control.None{})
 }

@@ -164,6 +164,14 @@ func (c *Checker) may(ctx context.Context, n trust.Need, r Rules) bool {
 	return !tried || c.clock().Sub(last) >= rest
 }
 
+// Retry forgets what failed, so that it is tried again at once: a setting changed, or
+// the network did.
+func (c *Checker) Retry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.tried)
+}
+
 // get fetches one document and stores it. Who asks for one that is on its way
 // waits for that.
 func (c *Checker) get(ctx context.Context, n trust.Need, private bool) (d *document, err error) {
