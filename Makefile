@@ -53,12 +53,8 @@ race:
 	CGO_ENABLED=1 go test -race -short ./...
 
 fuzz:
-	@for p in $$(grep -rl --include='*_test.go' '^func Fuzz' cmd mailer platform tray vault | xargs -r -n1 dirname | sort -u); do \
-	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$p/*_test.go | cut -c6-); do \
-	    echo "fuzz $$p $$f $(FUZZTIME)"; \
-	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$p >/tmp/countersign-fuzz.$$$$ 2>&1 || { cat /tmp/countersign-fuzz.$$$$; exit 1; }; \
-	  done; \
-	done; rm -f /tmp/countersign-fuzz.*
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' cmd mailer platform tray vault | sort | \
+	sed -E 's|/[^/]*_test.go:func (.*)| \1 $(FUZZTIME)|' | xargs -P "$$(nproc)" -L 1 .ci/fuzz
 
 vuln:
 	@out=$$(go tool govulncheck $(if $(VULNDB),-db $(VULNDB)) ./... 2>&1); rc=$$?; echo "$$out" | tail -n 20; \
