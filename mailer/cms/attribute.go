@@ -161,25 +161,23 @@ func (all attributes) signingTime() (t time.Time) {
 	return t
 }
 
-// capabilities are the ciphers that SMIMECapabilities announces, as far as they
-// are known, the preferred first, and whether derived keys are read.
-func (all attributes) capabilities() (ciphers []Cipher, derives bool) {
+// capabilities notes of the signer what SMIMECapabilities announces, as far as it is
+// known, the preferred cipher first.
+func (all attributes) capabilities(si *SignerInfo) {
 	v, _ := all.get(oidCapabilities)
-	var list, one cryptobyte.String
-	if !v.ReadASN1(&list, cbasn1.SEQUENCE) {
-		return nil, false
-	}
-	for len(ciphers) < maxAttributes && list.ReadASN1(&one, cbasn1.SEQUENCE) {
-		var oid asn1.ObjectIdentifier
-		if !algorithm.ReadOID(&one, &oid) {
-			break
+	var list cryptobyte.String
+	si.Announces = v.ReadASN1(&list, cbasn1.SEQUENCE)
+	for len(si.Capabilities) < maxAttributes {
+		a, ok := algorithm.Read(&list)
+		if !ok {
+			return
 		}
-		derives = derives || oid.Equal(content.DerivedCapability())
-		if c, ok := content.Capable(oid); ok && one.Empty() {
-			ciphers = append(ciphers, c)
+		si.Derives = si.Derives || a.OID.Equal(content.DerivedCapability())
+		si.OAEP = si.OAEP || a.ReadsOAEP()
+		if c, ok := content.Capable(a.OID); ok && len(a.Params) == 0 {
+			si.Capabilities = append(si.Capabilities, c)
 		}
 	}
-	return ciphers, derives
 }
 
 // encryptionCertificate is the one among certs that SMIMEEncryptionKeyPreference names.
@@ -240,13 +238,13 @@ func (w *attributeWriter) addTime(t time.Time) {
 }
 
 // addCapabilities writes SMIMECapabilities.
-func (w *attributeWriter) addCapabilities(ciphers []Cipher, derives bool) {
+func (w *attributeWriter) addCapabilities(o SignOptions) {
 	w.add(oidCapabilities, func(b *cryptobyte.Builder) {
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			announce := func(oid asn1.ObjectIdentifier) {
 				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(oid) })
 			}
-			for _, c := range ciphers {
+			for _, c := range o.Capabilities {
 				oid, err := content.Capability(c)
 				if err != nil {
 					b.SetError(err)
@@ -254,8 +252,11 @@ func (w *attributeWriter) addCapabilities(ciphers []Cipher, derives bool) {
 				}
 				announce(oid)
 			}
-			if derives {
+			if o.Derives {
 				announce(content.DerivedCapability())
+			}
+			if o.OAEP {
+				algorithm.OAEPCapability().Add(b)
 			}
 		})
 	})

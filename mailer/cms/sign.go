@@ -44,6 +44,8 @@ type SignOptions struct {
 	Capabilities []Cipher
 	// Derives announces beside them that the signer reads derived keys (RFC 9709).
 	Derives bool
+	// OAEP announces beside them that the signer reads RSA-OAEP with SHA-256.
+	OAEP bool
 	// Type is the type of the content; nil is plain data, which S/MIME signs.
 	Type asn1.ObjectIdentifier
 	// Rand is the source of random numbers; nil is crypto/rand.
@@ -167,7 +169,7 @@ func (s *signing) attributes(one signer) ([]byte, error) {
 		w.addTime(s.o.Time)
 	}
 	if len(s.o.Capabilities) > 0 {
-		w.addCapabilities(s.o.Capabilities, s.o.Derives)
+		w.addCapabilities(s.o)
 	}
 	w.addGuard(one.digest, one.Algorithm)
 	w.addSigningCertificate(one.Certificate)

@@ -42,8 +42,9 @@ type SignerInfo struct {
 	EncryptionCertificate *x509.Certificate
 	// Capabilities are the ciphers that the signer announces to read, the preferred first.
 	Capabilities []Cipher
-	// Derives says that the signer announces to read derived keys (RFC 9709).
-	Derives bool
+	// Derives says that the signer announces to read derived keys (RFC 9709), OAEP that
+	// it is RSA-OAEP with SHA-256 too. Announces says that there is such a list at all.
+	Derives, OAEP, Announces bool
 	// Digest is that of the content by Hash.
 	Digest []byte
 }

@@ -18,7 +18,7 @@ func TestSignedRoundTrip(t *testing.T) {
 			for _, n := range []int{0, 1, 64<<10 - 1, 64 << 10, 200_000} {
 				t.Run(fmt.Sprint(who, hash, n), func(t *testing.T) {
 					p, enc, content := people()[who], people()["rsa2"], text(n)
-					o := cms.SignOptions{Hash: hash, Time: at, EncryptionCertificate: enc.cert, Capabilities: ciphers[:4], Derives: n > 0}
+					o := cms.SignOptions{Hash: hash, Time: at, EncryptionCertificate: enc.cert, Capabilities: ciphers[:4], Derives: n > 0, OAEP: n > 1}
 					for form, s := range map[string]*cms.Signed{
 						"detached": readSigned(t, detached(t, content, o, p), source(content)),
 						"DER":      readSigned(t, opaque(t, content, int64(n), o, p), nil),
@@ -28,7 +28,7 @@ func TestSignedRoundTrip(t *testing.T) {
 							t.Fatalf("%s: %+v", form, s)
 						}
 						si := s.Signers[0]
-						if si.Err != nil || !si.Time.Equal(at) || !si.Certificate.Equal(p.cert) || !si.EncryptionCertificate.Equal(enc.cert) || !slices.Equal(si.Capabilities, ciphers[:4]) || si.Derives != (n > 0) {
+						if si.Err != nil || !si.Time.Equal(at) || !si.Certificate.Equal(p.cert) || !si.EncryptionCertificate.Equal(enc.cert) || !slices.Equal(si.Capabilities, ciphers[:4]) || si.Derives != (n > 0) || si.OAEP != (n > 1) || !si.Announces {
 							t.Errorf("%s: signer %+v", form, si)
 						}
 						if got := readAll(t, s); !bytes.Equal(got, content) {

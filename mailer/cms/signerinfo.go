@@ -99,7 +99,7 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 	}
 	if si.attributed { // nothing in them is to be believed before this point
 		out.Time = si.attributes.signingTime()
-		out.Capabilities, out.Derives = si.attributes.capabilities()
+		si.attributes.capabilities(&out)
 		out.EncryptionCertificate = si.attributes.encryptionCertificate(s.Certificates)
 		out.Err = si.attributes.check(si, s.Type, out.Digest)
 	}

@@ -90,6 +90,21 @@ func optional(s *cryptobyte.String, n uint8, f func(*cryptobyte.String) bool) bo
 	return ok && (!has || f(&field) && field.Empty())
 }
 
+// OAEPCapability is what those announce who read RSA-OAEP as TransportTo writes it
+// (RFC 3560, section 5).
+func OAEPCapability() Identifier {
+	return Identifier{OID: oidOAEP, Params: hashParams(crypto.SHA256, 0)}
+}
+
+// ReadsOAEP tells whether a, as a capability, announces that.
+func (a Identifier) ReadsOAEP() bool {
+	if !a.OID.Equal(oidOAEP) {
+		return false
+	}
+	o, err := a.oaep()
+	return err == nil && o.Hash == crypto.SHA256 && o.MGFHash == crypto.SHA256 && len(o.Label) == 0
+}
+
 // TransportTo encrypts a content key to pub: by RSA-OAEP with SHA-256, or else by the older way.
 func TransportTo(pub *rsa.PublicKey, key []byte, oaep bool, rand io.Reader) (Identifier, []byte, error) {
 	if bits := pub.N.BitLen(); bits < minRSA || bits > maxRSA {
