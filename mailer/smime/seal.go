@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"slices"
 
 	"countersign/mailer/cms"
 	"countersign/mailer/message"
@@ -31,15 +32,52 @@ func Seal(w io.Writer, l Letter, k Keys, to []*x509.Certificate, rand io.Reader)
 	return Envelope{To: to, Rand: rand}.Seal(w, l, k)
 }
 
-// Seal writes the letter, signed, in the envelope. The letter's attachments are read
-// once, if they can be measured by seeking and the key's signatures are all of one
-// length, else twice. After an error what was written is of no use.
-func (e Envelope) Seal(w io.Writer, l Letter, k Keys) error {
-	outer, s, err := l.sign(k, "cipher", e.Direct, e.Rand)
+// Seal writes the letter, signed, in the envelope.
+func (e Envelope) Seal(w io.Writer, l Letter, k Keys) error { return NewSealer(l, k).Seal(w, e) }
+
+// A Sealer puts one letter into several envelopes with one signature: what is signed
+// is the same in all of them, and names no hidden recipient. Envelopes that are Direct
+// and those that are not share none, so there may be two.
+type Sealer struct {
+	letter Letter
+	keys   Keys
+	made   map[bool]*prepared // by Direct
+}
+
+// prepared is a letter ready for its envelopes.
+type prepared struct {
+	outer  message.Header // less what tells of the content
+	inside *clearSigned
+}
+
+// NewSealer returns a Sealer. No key is used before there is an envelope.
+func NewSealer(l Letter, k Keys) *Sealer {
+	return &Sealer{letter: l, keys: k, made: map[bool]*prepared{}}
+}
+
+func (s *Sealer) prepare(direct bool, rand io.Reader) (message.Header, *clearSigned, error) {
+	p := s.made[direct]
+	if p == nil {
+		outer, inside, err := s.letter.sign(s.keys, "cipher", direct, rand)
+		if err != nil {
+			return outer, nil, err
+		}
+		p = &prepared{outer, inside}
+		s.made[direct] = p
+	}
+	return message.Header{Fields: slices.Clone(p.outer.Fields)}, p.inside, nil
+}
+
+// Seal writes the letter, signed, in an envelope. Its attachments are read once for
+// each envelope, and once more for the first if they can't be measured by seeking or
+// the key's signatures are not all of one length. After an error what was written is
+// of no use.
+func (s *Sealer) Seal(w io.Writer, e Envelope) error {
+	outer, inside, err := s.prepare(e.Direct, e.Rand)
 	if err != nil {
 		return err
 	}
-	size, err := s.size()
+	size, err := inside.size()
 	if err != nil {
 		return fmt.Errorf("signing: %w", err)
 	}
@@ -53,7 +91,7 @@ func (e Envelope) Seal(w io.Writer, l Letter, k Keys) error {
 	if err := outer.Write(w); err != nil {
 		return fmt.Errorf("writing header: %w", err)
 	}
-	head := s.head()
+	head := inside.head()
 	body := transfer.NewBase64Writer(w)
 	envelope, err := cms.NewEnveloped(body, e.To, cms.EncryptOptions{
 		Cipher: e.Cipher, Size: int64(len(head)) + size, OAEP: e.OAEP, Derive: e.Derive, Rand: e.Rand,
@@ -62,7 +100,7 @@ func (e Envelope) Seal(w io.Writer, l Letter, k Keys) error {
 		return fmt.Errorf("encrypting: %w", err)
 	}
 	if _, err = envelope.Write(head); err == nil {
-		err = s.write(envelope)
+		err = inside.write(envelope)
 	}
 	if err != nil {
 		return fmt.Errorf("encrypting: %w", err)
@@ -117,6 +155,7 @@ func (l Letter) sign(k Keys, hp string, direct bool, rand io.Reader) (message.He
 	s := &clearSigned{payload: payload, boundary: boundary, micalg: micalg(k), signer: k.Signer, o: cms.SignOptions{
 		Time: l.Date.UTC(), Certificates: k.Chain, EncryptionCertificate: k.Encryption, Rand: rand,
 		Capabilities: []cms.Cipher{cms.AES256GCM, cms.AES128GCM, cms.AES256CBC, cms.AES128CBC}, Derives: true,
+		OAEP: k.Encryption != nil && k.Encryption.PublicKeyAlgorithm == x509.RSA,
 	}}
 	_, err = s.begin()
 	return outer, s, err
@@ -145,28 +184,43 @@ func (s *clearSigned) begin() (*cms.Detached, error) {
 // size is what write writes, in bytes. Where only the signature itself tells its
 // length, it is made for that, and must be the one in the end.
 func (s *clearSigned) size() (int64, error) {
-	d, err := s.begin()
-	if err != nil {
-		return 0, err
-	}
-	der, known, err := d.Draft()
-	if err != nil {
-		return 0, err
-	}
-	if !known {
-		if err := s.payload.Write(d); err != nil {
+	der := s.signature
+	if der == nil {
+		d, err := s.begin()
+		if err != nil {
 			return 0, err
 		}
-		if s.draft, _, err = d.Draft(); err != nil {
+		known := false
+		if der, known, err = d.Draft(); err != nil {
 			return 0, err
 		}
-		if s.signature, err = d.Finish(); err != nil {
-			return 0, err
+		if !known {
+			if err := s.payload.Write(d); err != nil {
+				return 0, err
+			}
+			if err := s.finish(d); err != nil {
+				return 0, err
+			}
+			der = s.signature
 		}
-		der = s.signature
 	}
 	n, err := s.payload.Size()
 	return int64(len(s.opening())) + n + int64(len(s.ending(der))), err
+}
+
+// finish signs what was written to d. Where it was signed before it has to be the same.
+func (s *clearSigned) finish(d *cms.Detached) error {
+	draft, _, err := d.Draft()
+	if err != nil {
+		return err
+	}
+	if s.signature == nil {
+		s.draft = draft
+		s.signature, err = d.Finish()
+	} else if !bytes.Equal(draft, s.draft) {
+		err = fmt.Errorf("%w: an attachment changed while it was signed", ErrLetter)
+	}
+	return err
 }
 
 func (s *clearSigned) opening() string { return "--" + s.boundary + "\r\n" }
@@ -215,12 +269,7 @@ func (s *clearSigned) write(w io.Writer) error {
 	if err := s.payload.Write(io.MultiWriter(w, d)); err != nil {
 		return err
 	}
-	if s.signature == nil {
-		s.signature, err = d.Finish()
-	} else if draft, _, again := d.Draft(); again != nil || !bytes.Equal(draft, s.draft) {
-		err = fmt.Errorf("%w: an attachment changed while it was signed", ErrLetter)
-	}
-	if err != nil {
+	if err := s.finish(d); err != nil {
 		return err
 	}
 	_, err = w.Write(s.ending(s.signature))

@@ -98,7 +98,7 @@ func TestEnvelopes(t *testing.T) {
 		if form := o.Outer.Get("Content-Type"); strings.Contains(form, "authEnveloped-data") != o.Layers[0].Enveloped.Authenticated {
 			t.Error(name, form)
 		}
-		if s := o.Layers[1].Signed.Signers[0]; !s.Derives || !slices.Contains(s.Capabilities, cms.AES256GCM) {
+		if s := o.Layers[1].Signed.Signers[0]; !s.Derives || !s.OAEP || !slices.Contains(s.Capabilities, cms.AES256GCM) {
 			t.Error("what we read is not announced:", s.Capabilities, s.Derives)
 		}
 	}
