@@ -13,6 +13,9 @@ import (
 const (
 	maxLocal  = 64
 	maxDomain = 255
+
+	longestSpec  = 4 * (maxLocal + maxDomain) // in UTF-8: A-labels cost the square of a length
+	maxAddresses = 10_000                     // of one list: more than any server takes
 )
 
 // An Address is a mailbox: the name shown, decoded, which anyone can choose, and
@@ -48,7 +51,8 @@ func ParseAddress(s string) (Address, error) {
 // ParseAddressList reads the addresses of a To field and its like: with names,
 // comments, groups (whose members it gives) and the obsolete routes (RFC 5322,
 // section 3.4), also in UTF-8 (RFC 6532) and parted by semicolons. It returns
-// what it can read together with the error for what it can't.
+// what it can read together with the error for what it can't: ErrAddress, and
+// ErrLimit where there are more than 10,000.
 func ParseAddressList(s string) ([]Address, error) {
 	var list []Address
 	var bad error
@@ -66,11 +70,14 @@ func ParseAddressList(s string) ([]Address, error) {
 			continue
 		}
 		a, err := parseEntry(entry)
-		if err != nil {
+		switch {
+		case err != nil:
 			bad = err
-			continue
+		case len(list) == maxAddresses:
+			return list, fmt.Errorf("%w: more than %d addresses", ErrLimit, maxAddresses)
+		default:
+			list = append(list, a)
 		}
-		list = append(list, a)
 	}
 	return list, bad
 }
@@ -160,6 +167,9 @@ func phrase(s string) string {
 // local part in its shortest form.
 func parseSpec(s string) (string, error) {
 	s = strings.Trim(s, " \t")
+	if len(s) > longestSpec {
+		return "", fmt.Errorf("%w: it is too long", ErrAddress)
+	}
 	if !utf8.ValidString(s) {
 		return "", fmt.Errorf("%w: it is not UTF-8", ErrAddress)
 	}

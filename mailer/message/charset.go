@@ -47,8 +47,20 @@ func (p *Part) Text(max int64) (string, error) {
 	}
 	text := strings.TrimPrefix(toUTF8(p.Params["charset"], raw), "\uFEFF") // a byte order mark
 	text = strings.ReplaceAll(text, "\r\n", "\n")
-	if p.HeaderCopy {
-		_, text, _ = strings.Cut(text, "\n\n")
+	if p.HeaderCopy && p.Type == "text/plain" {
+		text = withoutCopy(text)
 	}
 	return text, err
+}
+
+// withoutCopy is text without its first lines up to and including the first that is
+// empty (RFC 9788, section 4.5.3.2). Where there is none the text is all there is.
+func withoutCopy(text string) string {
+	if rest, ok := strings.CutPrefix(text, "\n"); ok {
+		return rest
+	}
+	if _, rest, ok := strings.Cut(text, "\n\n"); ok {
+		return rest
+	}
+	return text
 }

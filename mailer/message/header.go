@@ -103,6 +103,9 @@ var zones = strings.NewReplacer("UTC", "+0000", "GMT", "+0000", "UT", "+0000", "
 // parseDate reads a date-time of RFC 5322, section 3.3, with or without day of
 // the week, seconds and century.
 func parseDate(value string) (time.Time, error) {
+	if len(value) > maxLine {
+		return time.Time{}, fmt.Errorf("%w: Date can't be read", ErrHeader)
+	}
 	value, _ = cutComments(value)
 	if _, rest, ok := strings.Cut(value, ","); ok {
 		value = rest

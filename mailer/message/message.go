@@ -26,7 +26,9 @@
 //     gives those of every such field, so that a second From is not overlooked.
 //
 // Limits bound memory and work; what exceeds them is ErrLimit, except that
-// multiparts nested deeper than Depth are left whole.
+// multiparts nested deeper than Depth are left whole. Work is linear in the bytes
+// read: an address too long to be one is not converted, a text of more than 64 KiB
+// keeps its encoded words, a list ends after 10,000 addresses.
 //
 // # Writing
 //
@@ -64,7 +66,7 @@ var (
 type Limits struct {
 	Depth       int   // levels of multipart and message/rfc822 looked into; deeper ones are left whole
 	Parts       int   // parts, at all levels
-	Fields      int   // header fields, of all parts
+	Fields      int   // header fields and their parameters, of all parts
 	HeaderBytes int64 // bytes of all headers
 }
 
@@ -94,8 +96,9 @@ type Part struct {
 
 	Parts []*Part // of a multipart; of message/rfc822 the one message inside
 
-	// HeaderCopy says that the text begins with a copy of header fields for programs
-	// that don't show the true ones (RFC 9788, section 5.2). Text leaves it out. Parse
+	// HeaderCopy says that the text holds a copy of header fields for programs that
+	// don't show the true ones (RFC 9788, section 5.2). Text leaves it out of
+	// text/plain; of text/html it is for whoever reads HTML to leave it out. Parse
 	// never sets it: whether there is a true header is not for a part to say.
 	HeaderCopy bool
 

@@ -7,25 +7,27 @@ import (
 	"countersign/mailer/message/transfer"
 )
 
-// describe reads the fields that say what a part is.
-func (p *Part) describe(kind string) {
-	value, params := parseParams(p.Get("Content-Type"))
+// describe reads the fields that say what a part is. It returns how many parameters
+// there are, and reads no more of them than room, but for one in each field.
+func (p *Part) describe(kind string, room int) int {
+	value, params, n := parseParams(p.Get("Content-Type"), room)
 	p.Type, p.Params = mediaType(value, kind), params
-	p.Encoding, _ = parseParams(p.Get("Content-Transfer-Encoding"))
-	var disposition map[string]string
-	p.Disposition, disposition = parseParams(p.Get("Content-Disposition"))
+	p.Encoding, _, _ = parseParams(p.Get("Content-Transfer-Encoding"), 0)
+	disposition, named, more := parseParams(p.Get("Content-Disposition"), room-n)
+	p.Disposition = disposition
 	switch p.Disposition {
 	case "", "inline":
 	default:
 		p.Disposition = "attachment" // RFC 2183, section 2.8
 	}
-	name := disposition["filename"]
+	name := named["filename"]
 	if name == "" {
 		name = params["name"]
 	}
 	if name != "" {
 		p.Filename = SafeName(decodeWords(name))
 	}
+	return n + more
 }
 
 // mediaType is a stated type, or what to take instead: the default where nothing
@@ -52,13 +54,14 @@ func isToken(s string) bool {
 
 // parseParams reads a value with parameters, as Content-Type has them, and makes
 // the best of what is malformed: a missing semicolon, an unquoted file name.
-// Value and names are in lower case; the first of repeated parameters counts.
-func parseParams(field string) (value string, params map[string]string) {
+// Value and names are in lower case; the first of repeated parameters counts. It
+// ends after the first parameter beyond room; n is how many there were until then.
+func parseParams(field string, room int) (value string, params map[string]string, n int) {
 	s := scanner{field}
 	s.skip(" \t")
 	value = strings.ToLower(s.word(" \t;("))
 	plain, pieces := map[string]string{}, map[string]map[int]piece{}
-	for s.skip(" \t;"); s.rest != ""; s.skip(" \t;") {
+	for s.skip(" \t;"); s.rest != "" && n <= room; s.skip(" \t;") {
 		name := strings.ToLower(s.word(" \t;=("))
 		if s.skip(" \t"); !strings.HasPrefix(s.rest, "=") {
 			if name == "" {
@@ -69,8 +72,9 @@ func parseParams(field string) (value string, params map[string]string) {
 		s.rest = s.rest[1:]
 		s.skip(" \t")
 		v := s.value(name)
-		base, n, encoded := continuation(name)
-		if n < 0 {
+		n++
+		base, at, encoded := continuation(name)
+		if at < 0 {
 			if _, again := plain[name]; !again && name != "" {
 				plain[name] = v
 			}
@@ -79,8 +83,8 @@ func parseParams(field string) (value string, params map[string]string) {
 		if pieces[base] == nil {
 			pieces[base] = map[int]piece{}
 		}
-		if _, again := pieces[base][n]; !again {
-			pieces[base][n] = piece{v, encoded}
+		if _, again := pieces[base][at]; !again {
+			pieces[base][at] = piece{v, encoded}
 		}
 	}
 	for base, list := range pieces {
@@ -88,7 +92,7 @@ func parseParams(field string) (value string, params map[string]string) {
 			plain[base] = v
 		}
 	}
-	return value, plain
+	return value, plain, n
 }
 
 // piece is one piece of a parameter by RFC 2231.

@@ -191,7 +191,9 @@ func (p *parser) entity(kind string, depth int) (*Part, stop, error) {
 	if err != nil {
 		return nil, stop{}, err
 	}
-	part.describe(kind)
+	if p.fields += part.describe(kind, p.lim.Fields-p.fields); p.fields > p.lim.Fields {
+		return nil, stop{}, fmt.Errorf("%w: more than %d header fields and parameters", ErrLimit, p.lim.Fields)
+	}
 	bound := part.Params["boundary"]
 	switch {
 	case ended:
@@ -251,7 +253,7 @@ func (p *parser) readHeader(part *Part) (end stop, ended bool, err error) {
 		}
 		field = nil
 		if p.fields++; p.fields > p.lim.Fields {
-			return fmt.Errorf("%w: more than %d header fields", ErrLimit, p.lim.Fields)
+			return fmt.Errorf("%w: more than %d header fields and parameters", ErrLimit, p.lim.Fields)
 		}
 		part.Fields = append(part.Fields, Field{string(bytes.TrimRight(name, " \t")), plainValue(value)})
 		return nil

@@ -12,12 +12,17 @@ import (
 const (
 	maxWord     = 64      // of an encoded word that we write: with its field's name it fits a line
 	longestWord = 8 << 10 // of one that we read: some programs put a whole subject in one
+
+	maxDecoded = 64 << 10 // bytes of a text with such words; a longer one is left as it is
 )
 
 // decodeWords decodes the encoded words of RFC 2047 in s, also the common but
 // wrong ones: too long, within quotation marks, a character split over two. What
 // is not encoded and not UTF-8 is read as Windows-1252.
 func decodeWords(s string) string {
+	if len(s) > maxDecoded {
+		return toUTF8("", []byte(s))
+	}
 	var b strings.Builder
 	for {
 		i := strings.Index(s, "=?")
