@@ -83,7 +83,8 @@ type Contact struct {
 	Address    string      `json:"address"` // canonical; a bare domain is an organisation
 	Name       string      `json:"name,omitempty"`
 	Team       bool        `json:"team,omitempty"`
-	State      State       `json:"state"` // follows from the fields below
+	Profile    Profile     `json:"profile,omitempty"` // as the user set it
+	State      State       `json:"state"`             // follows from the fields below
 	Pin        *Pin        `json:"pin,omitempty"`
 	Suspension *Suspension `json:"suspension,omitempty"`
 	Doubt      *Doubt      `json:"doubt,omitempty"`
@@ -160,6 +161,7 @@ type Candidate struct {
 	Seen   time.Time `json:"seen"` // first
 	Last   time.Time `json:"last"`
 	Barred time.Time `json:"barred,omitzero"` // wrong words were heard for it
+	Reads  Reads     `json:"reads,omitzero"`  // what it was heard to read
 }
 
 // Origin is where a candidate was seen.
