@@ -26,9 +26,10 @@ platform/localsock       platform ; x/sys go-winio
 platform/keychain        platform ; godbus/v5 99designs/keyring age
 mailer/message           mailer/message/transfer ; x/text x/net/idna
 mailer/message/transfer  - ; emmansun/base64
-mailer/cms               mailer/cms/ber mailer/cms/algorithm mailer/cms/content mailer/cms/recipient ; x/crypto
+mailer/cms               mailer/cms/ber mailer/cms/algorithm mailer/cms/attribute mailer/cms/content mailer/cms/recipient ; x/crypto
 mailer/cms/ber           - ; -
 mailer/cms/algorithm     mailer/cms/ber ; x/crypto
+mailer/cms/attribute     mailer/cms/ber mailer/cms/algorithm mailer/cms/content mailer/cms/recipient ; x/crypto
 mailer/cms/content       mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/cms/recipient     mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/smime             mailer/message mailer/message/transfer mailer/cms ; -
@@ -107,7 +108,7 @@ var everyTest = []string{"testscript", "go-cmp", "chromedp"}
 // pure rooms decide and never act: bytes, keys, evidence, randomness and the
 // time come to them as arguments.
 var pure = []string{
-	"mailer/message", "mailer/message/transfer", "mailer/cms", "mailer/cms/ber", "mailer/cms/algorithm", "mailer/cms/content", "mailer/cms/recipient", "mailer/smime", "mailer/policy",
+	"mailer/message", "mailer/message/transfer", "mailer/cms", "mailer/cms/ber", "mailer/cms/algorithm", "mailer/cms/attribute", "mailer/cms/content", "mailer/cms/recipient", "mailer/smime", "mailer/policy",
 	"vault/contacts", "vault/contacts/keyset", "vault/contacts/form", "vault/trust", "vault/settings",
 }
 

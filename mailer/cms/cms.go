@@ -72,6 +72,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 
 	"countersign/mailer/cms/algorithm"
+	"countersign/mailer/cms/attribute"
 	"countersign/mailer/cms/ber"
 	"countersign/mailer/cms/content"
 )
@@ -99,9 +100,9 @@ var (
 	// ErrSignature says that the signer's key did not make this signature.
 	ErrSignature = algorithm.ErrSignature
 	// ErrDigest says that the signature is the signer's, but for other content.
-	ErrDigest = errors.New("cms: the content is not what was signed")
+	ErrDigest = attribute.ErrDigest
 	// ErrAttributes says that the signed attributes contradict the message.
-	ErrAttributes = errors.New("cms: the signed attributes do not fit the message")
+	ErrAttributes = attribute.ErrMismatch
 	// ErrNoCertificate says that the signer's certificate is not enclosed.
 	ErrNoCertificate = errors.New("cms: the signer's certificate is not enclosed")
 	// ErrNoContent says that the content of a signature is neither enclosed nor given.
@@ -115,7 +116,7 @@ var (
 	ErrTooLarge            = ber.ErrTooLarge // more than a megabyte around the content
 	ErrTooManyCertificates = fmt.Errorf("%w: more than %d certificates", ErrLimit, maxCertificates)
 	ErrTooManySigners      = fmt.Errorf("%w: more than %d signers", ErrLimit, maxSigners)
-	ErrTooManyAttributes   = fmt.Errorf("%w: more than %d attributes", ErrLimit, maxAttributes)
+	ErrTooManyAttributes   = attribute.ErrTooMany
 	ErrTooManyRecipients   = fmt.Errorf("%w: more than %d recipients", ErrLimit, maxRecipients)
 	ErrTooManyAlgorithms   = fmt.Errorf("%w: more than %d digest algorithms", ErrLimit, maxAlgorithms)
 	ErrTooLong             = content.ErrTooLong // more content than its cipher can protect
@@ -126,7 +127,6 @@ const (
 	maxHeld         = 1 << 20 // octets of everything but content and CRLs
 	maxCertificates = 64
 	maxSigners      = 32
-	maxAttributes   = 64
 	maxRecipients   = 1000
 	maxAlgorithms   = 16
 )

@@ -3,11 +3,13 @@ package cms
 import (
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
 
 	"countersign/mailer/cms/algorithm"
+	"countersign/mailer/cms/attribute"
 	"countersign/mailer/cms/ber"
 	"countersign/mailer/cms/content"
 	"countersign/mailer/cms/recipient"
@@ -60,6 +62,7 @@ type Enveloped struct {
 	ContentKey ContentKey
 
 	src        Source
+	typ        asn1.ObjectIdentifier // of the content
 	cipher     *content.Algorithm
 	params     []byte
 	attributes []byte // DER of the SET of authenticated ones
@@ -205,7 +208,8 @@ func (e *Enveloped) header(r *ber.Reader, keys []Key, ways *[]recipient.Way) err
 	if err := r.Enter(ber.Sequence, "encrypted content info"); err != nil {
 		return err
 	}
-	if _, err := readType(r, "content type"); err != nil {
+	typ, err := readType(r, "content type")
+	if err != nil {
 		return err
 	}
 	der, err := r.Value("content cipher")
@@ -219,6 +223,7 @@ func (e *Enveloped) header(r *ber.Reader, keys []Key, ways *[]recipient.Way) err
 	if err != nil {
 		return err
 	}
+	e.typ = typ
 	return e.setCipher(a, kind)
 }
 
@@ -252,11 +257,14 @@ func (e *Enveloped) readTag(r *ber.Reader) error {
 		if err != nil {
 			return err
 		}
-		all, err := parseAttributes(ber.Contents(der))
+		all, err := attribute.Parse(ber.Contents(der))
 		if err != nil {
 			return err
 		}
-		e.attributes = all.encodings()[0] // RFC 5083, section 2.2
+		if all.HasType() && !all.FitsType(e.typ) { // RFC 5083, section 2.1
+			return fmt.Errorf("%w: content type", ErrAttributes)
+		}
+		e.attributes = all.Encodings()[0] // section 2.2
 	}
 	if ok, err := r.At(ber.OctetString); err != nil {
 		return err

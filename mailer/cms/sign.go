@@ -16,6 +16,7 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"countersign/mailer/cms/algorithm"
+	"countersign/mailer/cms/attribute"
 	"countersign/mailer/cms/ber"
 	"countersign/mailer/cms/content"
 	"countersign/mailer/cms/recipient"
@@ -162,21 +163,20 @@ func (s *signing) after(draft bool) (fields []byte, ok bool, err error) {
 
 // attributes returns the signed attributes as the SET that is signed.
 func (s *signing) attributes(one signer) ([]byte, error) {
-	w := &attributeWriter{}
-	w.add(oidContentType, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(s.o.Type) })
-	w.add(oidMessageDigest, func(b *cryptobyte.Builder) { b.AddASN1OctetString(s.digests[one.Hash].Sum(nil)) })
+	w := &attribute.Writer{}
+	w.Content(s.o.Type, s.digests[one.Hash].Sum(nil))
 	if !s.o.Time.IsZero() {
-		w.addTime(s.o.Time)
+		w.Time(s.o.Time)
 	}
 	if len(s.o.Capabilities) > 0 {
-		w.addCapabilities(s.o)
+		w.Capabilities(attribute.Capabilities{Ciphers: s.o.Capabilities, Derives: s.o.Derives, OAEP: s.o.OAEP})
 	}
-	w.addGuard(one.digest, one.Algorithm)
-	w.addSigningCertificate(one.Certificate)
+	w.Protection(one.digest, one.Algorithm)
+	w.SigningCertificate(one.Certificate)
 	if s.o.EncryptionCertificate != nil {
-		w.addEncryptionKey(s.o.EncryptionCertificate)
+		w.EncryptionCertificate(s.o.EncryptionCertificate)
 	}
-	return ber.SortedSet(w.list), w.err
+	return w.Set()
 }
 
 // sign also checks: a signature that does not verify never leaves, whatever a token did.

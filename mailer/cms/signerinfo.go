@@ -11,9 +11,12 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"countersign/mailer/cms/algorithm"
+	"countersign/mailer/cms/attribute"
 	"countersign/mailer/cms/ber"
 	"countersign/mailer/cms/recipient"
 )
+
+var tagAttributes = cbasn1.Tag(0).ContextSpecific().Constructed()
 
 // A signerInfo is a SignerInfo (RFC 5652, section 5.3) as it came.
 type signerInfo struct {
@@ -22,7 +25,7 @@ type signerInfo struct {
 	hash       crypto.Hash // of digest; 0 if it is not known
 	method     algorithm.Identifier
 	attributed bool // there are signed attributes
-	attributes attributes
+	attributes attribute.List
 	signature  []byte
 	cert       *x509.Certificate // being tried
 	err        error             // why it cannot be checked
@@ -51,7 +54,7 @@ func parseSignerInfo(der []byte) (si signerInfo) {
 	if !seq.ReadOptionalASN1(&signed, &si.attributed, tagAttributes) {
 		return signerInfo{err: malformed("no signed attributes")}
 	}
-	if si.attributes, si.err = parseAttributes(signed); si.err != nil {
+	if si.attributes, si.err = attribute.Parse(signed); si.err != nil {
 		return si
 	}
 	if si.method, ok = algorithm.Read(&seq); !ok || !seq.ReadASN1(&b, cbasn1.OCTET_STRING) {
@@ -98,10 +101,13 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 		return out
 	}
 	if si.attributed { // nothing in them is to be believed before this point
-		out.Time = si.attributes.signingTime()
-		si.attributes.capabilities(&out)
-		out.EncryptionCertificate = si.attributes.encryptionCertificate(s.Certificates)
-		out.Err = si.attributes.check(si, s.Type, out.Digest)
+		out.Time = si.attributes.SigningTime()
+		can := si.attributes.Capabilities()
+		out.Announces, out.Capabilities, out.Derives, out.OAEP = can.Announced, can.Ciphers, can.Derives, can.OAEP
+		out.EncryptionCertificate = si.attributes.EncryptionCertificate(s.Certificates)
+		out.Err = si.attributes.Check(attribute.Message{
+			Type: s.Type, Digest: out.Digest, DigestBy: si.digest, SignedBy: si.method, Certificate: si.cert,
+		})
 	}
 	if out.Err == nil {
 		out.Err = algorithm.Weakness(si.cert.PublicKey, si.hash)
@@ -122,7 +128,7 @@ func (si *signerInfo) checkSignature(s *Signed) (name string, err error) {
 		}
 		return si.method.Verify(si.cert.PublicKey, algorithm.Signed{Hash: si.hash, Digest: s.sums.of[si.hash]}, si.signature)
 	}
-	for _, der := range si.attributes.encodings() {
+	for _, der := range si.attributes.Encodings() {
 		name, err = si.method.Verify(si.cert.PublicKey, algorithm.Over(si.hash, der), si.signature)
 		if !errors.Is(err, ErrSignature) {
 			break
