@@ -2,7 +2,6 @@ package mailer
 
 import (
 	"context"
-	"crypto/x509"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -24,46 +23,51 @@ type outgoing struct {
 	copy      sealed.Blob
 }
 
-// seal fixes the bytes of every envelope of a plan.
+// seal fixes the bytes of every envelope of a plan, and of the sender's own copy. The
+// signing key is asked once for all that are of one form.
 func (m *Mailer) seal(ctx context.Context, l smime.Letter, plan policy.Plan, s people.Sender) (out outgoing, err error) {
-	for _, e := range plan.Envelopes {
-		stored, err := json.Marshal(e)
-		if err != nil {
-			return out, m.abandon(ctx, out, err)
-		}
-		blob, err := m.write(ctx, s, func(w io.Writer, k smime.Keys) error {
-			if !plan.Encrypted {
-				return smime.Sign(w, l, k, m.Rand)
-			}
-			return smime.Seal(w, l, k, e.Certificates, m.Rand)
-		})
-		if err != nil {
-			return out, m.abandon(ctx, out, err)
-		}
-		out.envelopes = append(out.envelopes, outbox.Envelope{From: s.Address, To: e.To, Plan: stored, Blob: blob.ID, Size: blob.Size})
-	}
-	return out, nil
-}
-
-// ownCopy seals the letter to the sender alone, for the folder of sent mail.
-func (m *Mailer) ownCopy(ctx context.Context, l smime.Letter, s people.Sender) (sealed.Blob, error) {
-	return m.write(ctx, s, func(w io.Writer, k smime.Keys) error {
-		return smime.Seal(w, l, k, []*x509.Certificate{s.Keys.Encrypt}, m.Rand)
-	})
-}
-
-// write streams what a sealing function makes into a blob.
-func (m *Mailer) write(ctx context.Context, s people.Sender, seal func(io.Writer, smime.Keys) error) (sealed.Blob, error) {
 	key, err := m.Vault.Signer(ctx, s.Identity.ID)
 	if err != nil {
-		return sealed.Blob{}, err
+		return out, err
 	}
 	keys := smime.Keys{
 		Signer:     cms.Signer{Key: key, Certificate: s.Identity.Signing},
 		Encryption: s.Identity.Encryption, Chain: s.Identity.Chain,
 	}
+	sealer := smime.NewSealer(l, keys)
+	write := func(e policy.Envelope) (sealed.Blob, error) {
+		return m.write(ctx, func(w io.Writer) error {
+			if !plan.Encrypted {
+				return smime.Sign(w, l, keys, m.Rand)
+			}
+			return sealer.Seal(w, smime.Envelope{
+				To: e.Certificates, Cipher: e.Choice.Cipher(), OAEP: e.Choice.OAEP, Derive: e.Choice.Derive, Direct: e.Choice.Direct, Rand: m.Rand,
+			})
+		})
+	}
+	for _, e := range plan.Envelopes {
+		stored, err := json.Marshal(e)
+		if err != nil {
+			return out, m.abandon(ctx, out, err)
+		}
+		blob, err := write(e)
+		if err != nil {
+			return out, m.abandon(ctx, out, err)
+		}
+		out.envelopes = append(out.envelopes, outbox.Envelope{From: s.Address, To: e.To, Plan: stored, Blob: blob.ID, Size: blob.Size})
+	}
+	if plan.Copy != nil {
+		if out.copy, err = write(*plan.Copy); err != nil {
+			return out, m.abandon(ctx, out, err)
+		}
+	}
+	return out, nil
+}
+
+// write streams what a sealing function makes into a blob.
+func (m *Mailer) write(ctx context.Context, seal func(io.Writer) error) (sealed.Blob, error) {
 	r, w := io.Pipe()
-	go func() { w.CloseWithError(seal(w, keys)) }()
+	go func() { w.CloseWithError(seal(w)) }()
 	blob, err := m.DB.WriteBlob(ctx, r)
 	r.CloseWithError(err) // frees the writer if the reader stopped first
 	return blob, err

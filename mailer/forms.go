@@ -163,7 +163,8 @@ func (l *look) prefers(orOwn bool) *x509.Certificate {
 
 // harvest notes the certificates of a validly signed message as candidates (V3). A
 // stranger enters the address book only if an authority vouches for the address.
-// The confirmed keys in a new certificate carry the verification over (V7).
+// The confirmed keys in a new certificate carry the verification over (V7). What the
+// signer announces to read is remembered for their key set.
 func (m *Mailer) harvest(ctx context.Context, l *look) error {
 	if l.signer == nil || l.verdict.From != "match" {
 		return nil
@@ -175,10 +176,14 @@ func (m *Mailer) harvest(ctx context.Context, l *look) error {
 	keys := contacts.KeySet{Sign: l.signer.Certificate, Encrypt: l.prefers(true)}
 	sign := m.Judge(ctx, trust.Question{Certificate: keys.Sign, Address: l.from, Usage: trust.Sign}, false)
 	encrypt := m.Judge(ctx, trust.Question{Certificate: keys.Encrypt, Address: l.from, Usage: trust.Encrypt}, false)
+	said, announced := policy.Announced(l.opened, l.facts)
 	_, err = m.Change(ctx, l.from, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
 		next, err := c.AddCandidate(m.Moment(), keys, contacts.FromMessage)
 		if err != nil {
 			return c, nil, people.ErrUnchanged
+		}
+		if announced {
+			next = next.Hear(m.Moment(), keys, said)
 		}
 		if pin := c.Pin; pin == nil || pin.Keys.ID() != keys.ID() || pin.Keys.Sign.Equal(keys.Sign) && pin.Keys.Encrypt.Equal(keys.Encrypt) {
 			return next, nil, nil

@@ -55,9 +55,6 @@ func (m *Mailer) SendLetter(ctx context.Context, draft string) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
-	if out.copy, err = m.ownCopy(ctx, letter, sender); err != nil {
-		return Sent{}, m.abandon(ctx, out, err)
-	}
 	return m.accept(ctx, d, letter, to, out)
 }
 
@@ -93,6 +90,9 @@ func (m *Mailer) Again(ctx context.Context, waiting []outbox.Envelope) (json.Raw
 		people, err := m.Gather(ctx, e.To)
 		if err != nil {
 			return nil, err
+		}
+		if e.Form != "" {
+			m.offered(ctx, e, people)
 		}
 		refusals = append(refusals, policy.Again(e, people, sender.Sender)...)
 	}

@@ -116,5 +116,18 @@ func (m *Mailer) step(ctx context.Context, address string, sender people.Sender,
 	return m.Contact(ctx, address)
 }
 
+// offered gathers the evidence of now about the certificate that a fixed form was
+// encrypted to: the recipient is not verified, so nothing is pinned.
+func (m *Mailer) offered(ctx context.Context, e policy.Envelope, people []policy.Recipient) {
+	for i := range people {
+		people[i].Encrypt = trust.Verdict{}
+		for _, k := range people[i].Contact.Candidates {
+			if id := k.Keys.ID(); i < len(e.Keys) && e.Keys[i] == id {
+				people[i].Encrypt = m.Judge(ctx, trust.Question{Certificate: k.Keys.Encrypt, Address: e.To[i], Usage: trust.Encrypt}, true)
+			}
+		}
+	}
+}
+
 // ErrMeanwhile says that somebody was changed by something else at the same time.
 var ErrMeanwhile = &Problem{Code: "meanwhile", Says: "Something about this person changed at this very moment.", Next: "Look again, and repeat it if it is still right."}

@@ -21,7 +21,8 @@ type Letter struct {
 // Plan is what may go out, and how. It is made here only.
 type Plan struct {
 	Envelopes []Envelope
-	Encrypted bool // signed and encrypted; else signed only, which only a form may be
+	Encrypted bool      // signed and encrypted; else signed only, which only a form may be
+	Copy      *Envelope // the sender's own, to keep; a form leaves none
 }
 
 // Envelope is one submission. Its JSON form is what [Again] needs.
@@ -29,7 +30,8 @@ type Envelope struct {
 	To           []string            `json:"to"`
 	Keys         []contacts.Hash     `json:"keys"` // the key set of each, in the order of To
 	Form         contacts.FormKind   `json:"form"` // empty: a letter
-	Certificates []*x509.Certificate `json:"-"`    // to encrypt to
+	Choice       Choice              `json:"choice,omitzero"`
+	Certificates []*x509.Certificate `json:"-"` // to encrypt to
 }
 
 // PlanLetter decides whether a letter may go. Every recipient must be verified and
@@ -71,6 +73,9 @@ func PlanLetter(l Letter, people []Recipient, s Sender) (Plan, []Refusal) {
 	for _, a := range hidden {
 		p.Envelopes = append(p.Envelopes, envelope([]string{a}, people))
 	}
+	p.Copy = &Envelope{To: []string{s.Address}, Keys: []contacts.Hash{s.Keys.ID()}, Certificates: []*x509.Certificate{s.Keys.Encrypt},
+		// Countersign reads it. Wrapped as the others are, it takes no signature of its own.
+		Choice: Choice{GCM: true, Derive: true, Direct: p.Envelopes[0].Choice.Direct}}
 	return p, nil
 }
 
@@ -108,11 +113,13 @@ func PlanForm(f contacts.Form, keys contacts.KeySet, evidence trust.Verdict, s S
 }
 
 // Again decides whether an accepted envelope may still go, with the evidence of
-// now. A letter goes only to the very key sets that it was encrypted to.
+// now. A letter goes only to the very key sets that it was encrypted to, and only as
+// they read it. Of the recipient of an encrypted form, Encrypt is about the
+// certificate that it was encrypted to, and zero if that is no longer known.
 func Again(e Envelope, people []Recipient, s Sender) []Refusal {
 	refusals := s.refuse()
 	if e.Form != "" {
-		return refusals
+		return append(refusals, againForm(e, people)...)
 	}
 	for i, a := range e.To {
 		r := find(people, a)
@@ -121,7 +128,26 @@ func Again(e Envelope, people []Recipient, s Sender) []Refusal {
 			refusals = append(refusals, *refusal)
 		case i >= len(e.Keys) || r.Contact.Pin.Keys.ID() != e.Keys[i]:
 			refusals = append(refusals, about(r.Contact, "key-changed", "Their certificate changed after you pressed Send.",
-				"Take the message back and send it again.", choice{link: "/outbox", button: "Open the outbox"}))
+				"Take the message back and send it again.", outbox))
+		case !r.reads(e.Choice):
+			refusals = append(refusals, about(r.Contact, "cannot-read", r.Contact.Who()+"'s mail program said after you pressed Send that it cannot read a message made like this one.",
+				"Take the message back and send it again.", outbox))
+		}
+	}
+	return refusals
+}
+
+// againForm is Again for a fixed form. One that is only signed may always go.
+func againForm(e Envelope, people []Recipient) (refusals []Refusal) {
+	for i, a := range e.To {
+		if i < len(e.Keys) && e.Keys[i] == (contacts.Hash{}) {
+			continue
+		}
+		r := find(people, a)
+		if r.Encrypt.Status == "" {
+			refusals = append(refusals, stranger(r.Contact))
+		} else if f := spent(r.Contact, r.Encrypt); f != nil {
+			refusals = append(refusals, *f)
 		}
 	}
 	return refusals
@@ -135,11 +161,14 @@ func Check(r Recipient) *Refusal { return r.refuse() }
 
 func envelope(to []string, people []Recipient) Envelope {
 	e := Envelope{To: to}
+	var all []Recipient
 	for _, a := range to {
-		pin := find(people, a).Contact.Pin
-		e.Keys = append(e.Keys, pin.Keys.ID())
-		e.Certificates = append(e.Certificates, pin.Keys.Encrypt)
+		r := find(people, a)
+		all = append(all, r)
+		e.Keys = append(e.Keys, r.Contact.Pin.Keys.ID())
+		e.Certificates = append(e.Certificates, r.Contact.Pin.Keys.Encrypt)
 	}
+	e.Choice = choose(all)
 	return e
 }
 

@@ -329,14 +329,19 @@ func TestAgain(t *testing.T) {
 		people []Recipient
 		code   string
 	}{
-		"renewed":       {e, []Recipient{renewed}, ""},
-		"other keys":    {e, []Recipient{otherKeys}, "key-changed"},
-		"revoked":       {e, []Recipient{revoked}, "revoked"},
-		"suspended":     {e, []Recipient{suspended}, "suspended"},
-		"removed":       {e, nil, "no-certificate"},
-		"keys lost":     {Envelope{To: e.To}, []Recipient{p}, "key-changed"},
-		"a form":        {Envelope{To: e.To, Form: contacts.TestForm}, nil, ""},
-		"nobody waits ": {Envelope{}, nil, ""},
+		"renewed":                {e, []Recipient{renewed}, ""},
+		"other keys":             {e, []Recipient{otherKeys}, "key-changed"},
+		"revoked":                {e, []Recipient{revoked}, "revoked"},
+		"suspended":              {e, []Recipient{suspended}, "suspended"},
+		"removed":                {e, nil, "no-certificate"},
+		"keys lost":              {Envelope{To: e.To}, []Recipient{p}, "key-changed"},
+		"a signed form":          {Envelope{To: e.To, Form: contacts.Invitation, Keys: []contacts.Hash{{}}}, nil, ""},
+		"a form":                 {Envelope{To: e.To, Form: contacts.TestForm, Keys: e.Keys}, []Recipient{{Contact: p.Contact, Encrypt: trust.Verdict{Status: trust.Untrusted}}}, ""},
+		"a form, key withdrawn":  {Envelope{To: e.To, Form: contacts.TestForm, Keys: e.Keys}, []Recipient{revoked}, "revoked"},
+		"a form, key run out":    {Envelope{To: e.To, Form: contacts.AnswerForm, Keys: e.Keys}, []Recipient{{Contact: p.Contact, Encrypt: trust.Verdict{Status: trust.Expired}}}, "expired"},
+		"a form, key gone":       {Envelope{To: e.To, Form: contacts.TestForm, Keys: e.Keys}, []Recipient{{Contact: p.Contact}}, "no-certificate"},
+		"a form, person removed": {Envelope{To: e.To, Form: contacts.TestForm, Keys: e.Keys}, nil, "no-certificate"},
+		"nobody waits ":          {Envelope{}, nil, ""},
 	} {
 		refusals := Again(c.e, c.people, sender(t))
 		if c.code == "" && len(refusals) > 0 || c.code != "" && (len(refusals) != 1 || refusals[0].Code != c.code) {

@@ -7,7 +7,8 @@
 // sender. It returns either a [Plan], whose envelopes name exactly which
 // certificates are encrypted to, or the [Refusal]s, one a person, and then nothing
 // goes to anyone. Each hidden recipient gets an envelope of their own, so that
-// nobody's recipient list tells of them. [PlanForm] does the same for the six fixed
+// nobody's recipient list tells of them. How each is made ([Choice]) follows from what
+// its recipients announced to read. [PlanForm] does the same for the six fixed
 // forms, the only messages that may go to somebody not verified; it takes the
 // form's data, in which there is no room for anything a person wrote. [Again] is
 // asked with current evidence immediately before each submission (SECURITY O1).

@@ -14,6 +14,7 @@ var (
 	verifying = choice{"countersign verify start", "/verify", "Verify now"}
 	calling   = choice{"countersign verify call", "/verify", "Go on with the call"}
 	asking    = choice{"countersign contact invite", "/contacts", "Ask for a signed message"}
+	outbox    = choice{link: "/outbox", button: "Open the outbox"}
 	looking   = choice{"countersign contact show", "/contacts", "Show the contact"}
 )
 
