@@ -244,6 +244,7 @@ func (v *Vault) DecryptionKeys(ctx context.Context) ([]cms.Key, error) {
 			keys = append(keys, cms.Key{
 				Certificate: i.Encryption,
 				Decrypter:   v.keys.Decrypter(ctx, i.Encryption),
+				Exchanger:   v.keys.Exchanger(ctx, i.Encryption),
 			})
 		}
 	}

@@ -198,7 +198,7 @@ func (o *own) judge() error {
 			return ErrWeakKey
 		}
 	case *ecdsa.PublicKey:
-		if key.Curve != elliptic.P256() && key.Curve != elliptic.P384() {
+		if key.Curve != elliptic.P256() && key.Curve != elliptic.P384() && key.Curve != elliptic.P521() {
 			return ErrKeyKind
 		}
 	default:
@@ -215,11 +215,11 @@ func (o *own) judge() error {
 		return ErrNotForMail
 	}
 	o.sign = usage == 0 || usage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) != 0
-	if o.cert.PublicKeyAlgorithm == x509.RSA {
-		o.open = usage == 0 || usage&x509.KeyUsageKeyEncipherment != 0
-	} else if usage&x509.KeyUsageKeyAgreement != 0 && !o.sign {
-		return ErrKeyKind
+	reaches := x509.KeyUsageKeyEncipherment
+	if o.cert.PublicKeyAlgorithm != x509.RSA {
+		reaches = x509.KeyUsageKeyAgreement
 	}
+	o.open = usage == 0 || usage&reaches != 0
 	if !o.sign && !o.open {
 		return ErrNotForMail
 	}

@@ -23,7 +23,7 @@ var (
 	ErrWeakKey = &Problem{"weak-key", "The key in this file is too weak: RSA keys need 2,048 bits or more.",
 		"Ask for a new certificate with a stronger key."}
 	ErrKeyKind = &Problem{"key-kind", "The key in this file is of a kind that this version cannot use.",
-		"Ask for an RSA certificate, or for P-256 if it is for signing only."}
+		"Ask for an RSA certificate, or one on the curve P-256."}
 	ErrNoAddress = &Problem{"no-address", "The certificate in this file names no e-mail address.",
 		"Ask for an e-mail (S/MIME) certificate in your own address."}
 	ErrNotForMail = &Problem{"not-for-mail", "The certificate in this file is not meant for e-mail.",

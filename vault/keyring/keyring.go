@@ -5,7 +5,7 @@
 // A private key is PKCS #8 in DER. A keychain item holds 2,560 bytes on Windows,
 // so a larger key (RSA above 4,096 bits) is sealed in the database with
 // AES-256-GCM under a wrapping key, which is the item. Private keys leave as
-// operations: [Keys.Signer] and [Keys.Decrypter] fetch the key when they are used,
+// operations: [Keys.Signer], [Keys.Decrypter] and [Keys.Exchanger] fetch the key when they are used,
 // hold it briefly and let it go, at the latest with [Keys.Forget]. Only recovery
 // takes the bytes ([Keys.Get]).
 //

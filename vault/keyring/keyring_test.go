@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -243,6 +244,40 @@ func TestDecrypter(t *testing.T) {
 	box[10] ^= 1 // a wrong one gives 32 other octets, and no error
 	if got, err := d.Decrypt(rand.Reader, box, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 32}); err != nil || len(got) != 32 {
 		t.Errorf("altered: %d octets, %v", len(got), err)
+	}
+}
+
+func TestExchanger(t *testing.T) {
+	kc := newMemory()
+	k := keys(t, kc, time.Hour)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := certificate(t, key)
+	put(t, k, cert, key)
+	peer, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := k.Exchanger(t.Context(), cert)
+	if kc.gets != 0 {
+		t.Error("the key was fetched before it was used")
+	}
+	want, err := peer.ECDH(e.PublicKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := e.ECDH(peer.PublicKey())
+	if err != nil || !bytes.Equal(got, want) || e.Curve() != ecdh.P256() {
+		t.Errorf("got %x, %v, want %x", got, err, want)
+	}
+	other, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := k.Exchanger(t.Context(), certificate(t, other)); e != nil {
+		t.Error("an RSA key agrees on keys")
 	}
 }
 

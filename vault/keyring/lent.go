@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -251,6 +252,20 @@ func (k *Keys) Decrypter(ctx context.Context, cert *x509.Certificate) crypto.Dec
 	return lentDecrypter{lent{ctx, k, cert}}
 }
 
+// Exchanger lends the key of a certificate for agreeing on a key, or is nil if it
+// is not on an elliptic curve. Nothing is fetched before it is used; ctx bounds that.
+func (k *Keys) Exchanger(ctx context.Context, cert *x509.Certificate) ecdh.KeyExchanger {
+	public, ok := cert.PublicKey.(*ecdsa.PublicKey)
+	if !ok {
+		return nil
+	}
+	point, err := public.ECDH()
+	if err != nil {
+		return nil
+	}
+	return lentExchanger{lent{ctx, k, cert}, point}
+}
+
 // lent is a private key that is fetched when it is used.
 type lent struct {
 	ctx  context.Context // of the operation that the key was lent for
@@ -284,4 +299,33 @@ func (l lentDecrypter) Decrypt(random io.Reader, message []byte, opts crypto.Dec
 		return nil, fmt.Errorf("decrypting: %w", ErrKind)
 	}
 	return decrypter.Decrypt(random, message, opts)
+}
+
+// lentExchanger is a key on an elliptic curve.
+type lentExchanger struct {
+	lent
+	public *ecdh.PublicKey
+}
+
+// PublicKey implements [ecdh.KeyExchanger], without asking the keychain.
+func (l lentExchanger) PublicKey() *ecdh.PublicKey { return l.public }
+
+// Curve implements [ecdh.KeyExchanger], without asking the keychain.
+func (l lentExchanger) Curve() ecdh.Curve { return l.public.Curve() }
+
+// ECDH implements [ecdh.KeyExchanger].
+func (l lentExchanger) ECDH(peer *ecdh.PublicKey) ([]byte, error) {
+	key, err := l.keys.use(l.ctx, l.cert)
+	if err != nil {
+		return nil, fmt.Errorf("agreeing on a key: %w", err)
+	}
+	private, ok := key.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("agreeing on a key: %w", ErrKind)
+	}
+	exchanger, err := private.ECDH()
+	if err != nil {
+		return nil, fmt.Errorf("agreeing on a key: %w", ErrKind)
+	}
+	return exchanger.ECDH(peer)
 }
