@@ -1,11 +1,16 @@
 package smime
 
 import (
+	"bufio"
+	"bytes"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"countersign/mailer/cms"
 	"countersign/mailer/message"
+	"countersign/mailer/message/transfer"
 )
 
 // form is how an entity is a cryptographic layer.
@@ -19,34 +24,83 @@ const (
 
 // formOf tells by RFC 8551, section 3.10, and by the names in use before it.
 func formOf(p *message.Part) form {
-	switch p.Type {
-	case "multipart/signed":
+	switch {
+	case p.Type == "multipart/signed":
 		protocol := strings.ToLower(p.Params["protocol"])
-		if isSignatureType(protocol) || protocol == "" && len(p.Parts) == 2 && isSignature(p.Parts[1]) {
+		named := protocol == "" || isCMSType(protocol)
+		if isSignatureType(protocol) || named && len(p.Parts) == 2 && isSignature(p.Parts[1]) {
 			return detached
 		}
-	case "application/pkcs7-mime", "application/x-pkcs7-mime", "application/pkcs7-signature", "application/x-pkcs7-signature":
+	case isCMSType(p.Type), isSignatureType(p.Type):
 		return enclosing
-	case "application/octet-stream":
-		name := strings.ToLower(p.Filename)
-		for _, ending := range []string{".p7m", ".p7s", ".p7c", ".p7z"} {
-			if strings.HasSuffix(name, ending) {
-				if _, _, err := cmsBody(p); err == nil { // anybody may call a file so
-					return enclosing
-				}
-			}
+	case p.Type == "application/octet-stream" && isNamed(p, ".p7m", ".p7s", ".p7c", ".p7z"):
+		if _, _, err := cmsBody(p); err == nil { // anybody may call a file so
+			return enclosing
 		}
 	}
 	return plain
+}
+
+func isCMSType(kind string) bool {
+	return kind == "application/pkcs7-mime" || kind == "application/x-pkcs7-mime"
 }
 
 func isSignatureType(kind string) bool {
 	return kind == "application/pkcs7-signature" || kind == "application/x-pkcs7-signature"
 }
 
+// isNamed tells whether one of the two names that a part may have ends so.
+func isNamed(p *message.Part, endings ...string) bool {
+	return slices.ContainsFunc([]string{p.Filename, p.Params["name"]}, func(name string) bool {
+		return slices.ContainsFunc(endings, func(ending string) bool { return strings.HasSuffix(strings.ToLower(name), ending) })
+	})
+}
+
 // isSignature tells whether a part may be a detached signature.
 func isSignature(p *message.Part) bool {
-	return isSignatureType(p.Type) || p.Type == "application/octet-stream" && strings.HasSuffix(strings.ToLower(p.Filename), ".p7s")
+	return isSignatureType(p.Type) || p.Type == "application/octet-stream" && isNamed(p, ".p7s")
+}
+
+// claimed is the kind of layer that a part says it is, "" for none. Nothing of it is read.
+func claimed(p *message.Part) Kind {
+	octets := p.Type == "application/octet-stream"
+	switch {
+	case strings.HasPrefix(p.Type, "application/pgp-"), strings.HasPrefix(strings.ToLower(p.Params["protocol"]), "application/pgp-"):
+		return OpenPGP
+	case p.Type == "multipart/signed", isSignature(p):
+		return Signed
+	case isCMSType(p.Type):
+		switch strings.ToLower(p.Params["smime-type"]) {
+		case "signed-data", "certs-only":
+			return Signed
+		case "compressed-data":
+			return Compressed
+		}
+		return Encrypted
+	case p.Type == "multipart/encrypted", octets && isNamed(p, ".p7m"):
+		return Encrypted
+	}
+	return ""
+}
+
+// errant lists the kinds of layers in a payload that are none of its envelope's (RFC
+// 9787, section 4.5). A message inside has an envelope of its own, which says nothing
+// about this one.
+func errant(p *message.Part) (list []Kind) {
+	if kind := claimed(p); kind != "" {
+		list = append(list, kind)
+	}
+	if strings.HasPrefix(p.Type, "message/") {
+		return list
+	}
+	for _, child := range p.Parts {
+		for _, kind := range errant(child) {
+			if !slices.Contains(list, kind) {
+				list = append(list, kind)
+			}
+		}
+	}
+	return list
 }
 
 // body is the decoded content of a part, as a Source.
@@ -54,17 +108,60 @@ type body struct{ part *message.Part }
 
 func (b body) Open() (io.ReadCloser, error) { return b.part.Open() }
 
-// cmsBody is the CMS object in a part. Some programs forget to say that it is base64.
+// cmsBody is the CMS object in a part. Some programs forget to say that it is base64,
+// or put the lines of a PEM file around it (RFC 7468).
 func cmsBody(p *message.Part) (message.Source, cms.Kind, error) {
 	kind, err := cms.ReadKind(body{p})
-	if err != nil && p.Encoding != "base64" {
-		again := *p
-		again.Encoding = "base64"
-		if kind, err := cms.ReadKind(body{&again}); err == nil {
-			return body{&again}, kind, nil
+	if err == nil {
+		return body{p}, kind, nil
+	}
+	again := *p
+	again.Encoding = "base64"
+	for _, src := range []message.Source{body{&again}, armoured{p}} {
+		if kind, err := cms.ReadKind(src); err == nil {
+			return src, kind, nil
 		}
 	}
 	return body{p}, kind, err
+}
+
+// armoured is what stands in base64 between two lines that begin with hyphens.
+type armoured struct{ part *message.Part }
+
+func (a armoured) Open() (io.ReadCloser, error) {
+	raw := *a.part
+	raw.Encoding = ""
+	r, err := raw.Open()
+	if err != nil {
+		return nil, err
+	}
+	in := bufio.NewReader(r)
+	if line, err := in.ReadSlice('\n'); err != nil || !bytes.HasPrefix(line, []byte("-----BEGIN ")) {
+		r.Close()
+		return nil, fmt.Errorf("%w: no PEM", ErrDamaged)
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{transfer.NewBase64Reader(&untilHyphen{in: in}), r}, nil
+}
+
+// untilHyphen ends before the first hyphen, which base64 has none of.
+type untilHyphen struct {
+	in    io.Reader
+	ended bool
+}
+
+func (u *untilHyphen) Read(p []byte) (int, error) {
+	if u.ended {
+		return 0, io.EOF
+	}
+	n, err := u.in.Read(p)
+	if i := bytes.IndexByte(p[:n], '-'); i >= 0 {
+		u.ended = true
+		return i, nil
+	}
+	return n, err
 }
 
 // canonical is a source with every line break as CRLF: what was signed, where

@@ -2,9 +2,11 @@ package smime
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"countersign/mailer/cms"
@@ -85,10 +87,11 @@ func (d *description) follow(src message.Source) {
 	}
 	parsed := err == nil
 	depth := 0 // layers around the payload
+	misformed := false
 	for err == nil && formOf(s.part) != plain {
 		var inside stage
 		if inside, err = d.enter(s); errors.Is(err, ErrForm) {
-			err = nil // shown as it is, as if it were no layer
+			err, misformed = nil, true // shown as it is, as if it were no layer
 			break
 		}
 		s, depth = inside, depth+1
@@ -116,6 +119,9 @@ func (d *description) follow(src message.Source) {
 	if depth > 0 {
 		d.Root = flat(d.Root)
 		d.protect()
+	}
+	if !misformed {
+		d.Errant = errant(d.Payload)
 	}
 }
 
@@ -148,7 +154,7 @@ func (d *description) enter(s stage) (stage, error) {
 	var inside message.Source
 	switch {
 	case err != nil:
-		d.Layers = append(d.Layers, Layer{Kind: claimed(part), Form: part.Params["smime-type"], Err: problem(err, ErrDamaged)})
+		d.Layers = append(d.Layers, Layer{Kind: cmp.Or(claimed(part), Encrypted), Form: part.Params["smime-type"], Err: problem(err, ErrDamaged)})
 		return s, err
 	case kind == cms.KindSigned:
 		inside, err = d.enterSigned(src)
@@ -161,18 +167,6 @@ func (d *description) enter(s stage) (stage, error) {
 		return s, err
 	}
 	return d.parse(inside)
-}
-
-// claimed is the kind of layer that a part says it is, for want of better.
-func claimed(p *message.Part) Kind {
-	switch p.Params["smime-type"] {
-	case "signed-data", "certs-only":
-		return Signed
-	}
-	if isSignature(p) {
-		return Signed
-	}
-	return Encrypted
 }
 
 // enterDetached verifies a multipart/signed. The signed part is what is inside
@@ -240,8 +234,13 @@ func (d *description) enterSigned(src message.Source) (message.Source, error) {
 
 // enterCompressed inflates, which protects nothing and proves nothing.
 func (d *description) enterCompressed(src message.Source) (message.Source, error) {
+	again := slices.ContainsFunc(d.Layers, func(l Layer) bool { return l.Kind == Compressed })
 	layer := Layer{Kind: Compressed, Form: string(cms.KindCompressed)}
-	inside, err := cms.ReadCompressed(src, maxInflated)
+	var inside message.Source
+	err := fmt.Errorf("%w: compressed more than once", ErrLimit)
+	if !again {
+		inside, err = cms.ReadCompressed(src, maxInflated)
+	}
 	if err != nil {
 		layer.Err = problem(err, ErrDamaged)
 	}

@@ -12,64 +12,86 @@ import (
 // field that stands only outside is not shown beside protected ones.
 func (d *description) protect() {
 	p := d.Payload
+	encrypted := slices.ContainsFunc(d.Layers, func(l Layer) bool { return l.Kind == Encrypted })
 	switch hp := strings.ToLower(p.Params["hp"]); {
 	case hp == "clear" || hp == "cipher":
-		d.adopt(p.Header, hp == "cipher")
-		markCopies(p)
+		stood := fields{}
+		for _, outer := range p.Header.All("HP-Outer") {
+			name, value, _ := strings.Cut(outer, ":")
+			stood.add(name, value)
+		}
+		d.adopt(p.Header, encrypted && hp == "cipher", stood)
+		if encrypted {
+			markCopies(p)
+		}
 	case isWrapped(p):
+		stood := fields{} // what its writer left outside can only be guessed (section 4.10.2)
+		for _, f := range d.Outer.Fields {
+			stood.add(f.Name, f.Value)
+		}
 		d.Payload = p.Parts[0]
-		d.adopt(d.Payload.Header, false)
+		d.adopt(d.Payload.Header, encrypted, stood)
 	}
 }
 
-// markCopies finds the legacy display elements, which stand in the main text and in
-// each alternative of it (RFC 9788, section 5.2). Those in HTML are left: they only
-// say twice what the header says.
+// markCopies finds the texts with legacy display elements (RFC 9788, section
+// 4.5.3.1). A file is left as its sender made it, and a message inside is another's.
 func markCopies(p *message.Part) {
-	switch {
-	case p.Type == "text/plain":
-		p.HeaderCopy = p.Params["hp-legacy-display"] == "1"
-	case p.Type == "multipart/alternative":
+	text := p.Type == "text/plain" || p.Type == "text/html"
+	p.HeaderCopy = text && p.Disposition != "attachment" && p.Params["hp-legacy-display"] == "1"
+	if strings.HasPrefix(p.Type, "multipart/") {
 		for _, child := range p.Parts {
 			markCopies(child)
 		}
-	case strings.HasPrefix(p.Type, "multipart/") && len(p.Parts) > 0:
-		markCopies(p.Parts[0])
 	}
 }
 
 // isWrapped tells whether the payload is a whole message in a wrapper, as RFC
-// 8551, section 3.1, has it. The conditions are those of RFC 9788, section 4.10.1.
+// 8551, section 3.1, has it. The conditions are those of RFC 9788, section 4.10.1,
+// and that it does not say to be a message that was passed on.
 func isWrapped(p *message.Part) bool {
 	if p.Type != "message/rfc822" && p.Type != "message/global" || len(p.Parts) != 1 {
 		return false
 	}
 	inner := p.Parts[0]
-	return inner.Params["hp"] == "" && formOf(inner) == plain && inner.Has("From")
+	return p.Params["hp"] == "" && inner.Params["hp"] == "" && !strings.EqualFold(p.Params["forwarded"], "yes") &&
+		claimed(inner) == "" && formOf(inner) == plain && inner.Has("From")
 }
 
 // adopt takes the fields that are about the message, and not about its MIME
-// structure, for the header.
-func (d *description) adopt(h message.Header, cipher bool) {
-	stood := h.All("HP-Outer")
+// structure, for the header. If it is confidential, what did not stand outside in the
+// same words is (RFC 9788, section 4.3.1).
+func (d *description) adopt(h message.Header, confidential bool, stood fields) {
 	d.Header, d.Protected = message.Header{}, nil
+	covered, hidden := fields{}, fields{}
 	for _, f := range h.Fields {
 		name := strings.ToLower(f.Name)
 		if name == "hp-outer" || name == "mime-version" || strings.HasPrefix(name, "content-") {
 			continue
 		}
 		d.Header.Fields = append(d.Header.Fields, f)
-		if !slices.ContainsFunc(d.Protected, func(p string) bool { return strings.EqualFold(p, f.Name) }) {
+		if covered.add(name, "") {
 			d.Protected = append(d.Protected, f.Name)
 		}
-		if cipher && !slices.ContainsFunc(stood, func(o string) bool { return sameField(o, f) }) && !slices.Contains(d.Confidential, f.Name) {
+		if confidential && !stood.has(f.Name, f.Value) && hidden.add(name, "") {
 			d.Confidential = append(d.Confidential, f.Name)
 		}
 	}
 }
 
-// sameField tells whether an HP-Outer value is the field (RFC 9788, section 2.2).
-func sameField(outer string, f message.Field) bool {
-	name, value, ok := strings.Cut(outer, ":")
-	return ok && strings.EqualFold(strings.TrimSpace(name), f.Name) && strings.TrimSpace(value) == f.Value
+// fields is a set of header fields.
+type fields map[message.Field]bool
+
+func field(name, value string) message.Field {
+	return message.Field{Name: strings.ToLower(strings.TrimSpace(name)), Value: strings.TrimSpace(value)}
 }
+
+// add tells whether the field is new.
+func (s fields) add(name, value string) bool {
+	f := field(name, value)
+	old := s[f]
+	s[f] = true
+	return !old
+}
+
+func (s fields) has(name, value string) bool { return s[field(name, value)] }

@@ -22,10 +22,11 @@
 // Open follows the cryptographic layers from the root inwards for as long as each
 // layer is the whole of what is inside the one before it; that is the
 // Cryptographic Envelope of RFC 9787. A signature or an envelope anywhere else,
-// in a part beside others or in a forwarded message, is errant: it is not opened,
-// not verified and not mentioned, so it can neither lend its authority to its
-// surroundings nor lend them its text. What is inside the last layer is the
-// payload, and only the payload is ever shown.
+// in a part beside others or in a forwarded message, is errant: it is not opened
+// and not verified, so it can neither lend its authority to its surroundings nor
+// lend them its text. Opened.Errant says that there is one, for whoever wonders where
+// the signature went. What is inside the last layer is the payload, and only the
+// payload is ever shown.
 //
 // Everything is read twice (a GCM envelope a third time, before, for its tag). The first
 // pass finds the parts and verifies; they are given out only after it, and what
@@ -41,8 +42,9 @@
 // RFC 8551: signed-data, enveloped-data and authEnveloped-data, nested as wanted,
 // the old application/x-pkcs7 names, files by name (section 3.10), message/rfc822
 // inside (section 3.1; written by Envelope.Direct only), compressed-data (read only,
-// up to 128 MiB). RFC 9788: read and written; legacy display elements are not
-// written, and left out of plain text when read. Not done: signed receipts,
+// up to 128 MiB, and once in a message). RFC 9788: read and written; legacy display
+// elements are not written, and left out when read. OpenPGP is recognised and left
+// alone. Not done: signed receipts,
 // security labels (RFC 2634).
 package smime
 
@@ -125,11 +127,13 @@ type Keys struct {
 // Kind says what a layer does.
 type Kind string
 
-// The kinds of layers. Compressed protects nothing.
+// The kinds of layers. Compressed protects nothing; OpenPGP is not ours, and only ever
+// errant.
 const (
 	Signed     Kind = "signed"
 	Encrypted  Kind = "encrypted"
 	Compressed Kind = "compressed"
+	OpenPGP    Kind = "openpgp"
 )
 
 // A Layer is one cryptographic layer. Err is about the layer as such: it could not be
@@ -163,6 +167,11 @@ type Opened struct {
 	// Payload is what the layers protect, or the whole message if there are none.
 	// nil if it can't be reached: Problem says why.
 	Payload *message.Part
+
+	// Errant are the kinds of what looks like a layer in the payload and is none of the
+	// envelope's: in an attachment, beside a mailing list's footer, of OpenPGP. It was
+	// neither opened nor verified, and protects nothing (RFC 9787, section 4.5).
+	Errant []Kind
 
 	// Header is the one to show: the payload's where it protects its header, else
 	// Outer. Nothing is ever mixed. Protected names the fields that layers cover.
