@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/x509"
 	"database/sql"
@@ -39,6 +40,10 @@ type Certification struct {
 
 // certify has a signing key certify the record key, unless it has done so.
 func (v *Vault) certify(ctx context.Context, o own) error {
+	key, ok := o.key.(crypto.Signer)
+	if !ok {
+		return ErrKeyKind
+	}
 	id := keyring.ID(o.cert)
 	var done int
 	err := v.db.View(ctx, func(tx *sql.Tx) error {
@@ -49,7 +54,7 @@ func (v *Vault) certify(ctx context.Context, o own) error {
 	}
 	content := certificationHead + base64.StdEncoding.EncodeToString(v.records.Public()) + "\n"
 	var out bytes.Buffer
-	w, err := cms.NewSigned(&out, int64(len(content)), []cms.Signer{{Key: o.key, Certificate: o.cert}},
+	w, err := cms.NewSigned(&out, int64(len(content)), []cms.Signer{{Key: key, Certificate: o.cert}},
 		cms.SignOptions{Time: v.o.Clock().UTC(), Type: oidCertification, Rand: v.o.Rand})
 	if err == nil {
 		_, err = io.WriteString(w, content)

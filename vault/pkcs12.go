@@ -3,7 +3,9 @@ package vault
 import (
 	"context"
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
@@ -22,7 +24,7 @@ import (
 
 // own is a private key with its certificate, as a file holds them.
 type own struct {
-	key  crypto.Signer
+	key  pkcs12.Key
 	cert *x509.Certificate
 	sign bool // what the certificate allows and we can do
 	open bool
@@ -192,7 +194,8 @@ func readPKCS12(data []byte, password string) (found []own, chain []*x509.Certif
 // judge says what a certificate with its key can be used for, or why it cannot
 // be used at all (RFC 8550, sections 3 and 4.4).
 func (o *own) judge() error {
-	switch key := o.cert.PublicKey.(type) {
+	agrees := false // it opens mail by agreeing on a key
+	switch key := keyring.Public(o.cert).(type) {
 	case *rsa.PublicKey:
 		if key.N.BitLen() < 2048 {
 			return ErrWeakKey
@@ -201,6 +204,10 @@ func (o *own) judge() error {
 		if key.Curve != elliptic.P256() && key.Curve != elliptic.P384() && key.Curve != elliptic.P521() {
 			return ErrKeyKind
 		}
+		agrees = true
+	case *ecdh.PublicKey: // X25519; the others are *ecdsa.PublicKey
+		agrees = true
+	case ed25519.PublicKey:
 	default:
 		return ErrKeyKind
 	}
@@ -214,12 +221,14 @@ func (o *own) judge() error {
 	if o.cert.IsCA || !mail {
 		return ErrNotForMail
 	}
-	o.sign = usage == 0 || usage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) != 0
-	reaches := x509.KeyUsageKeyEncipherment
-	if o.cert.PublicKeyAlgorithm != x509.RSA {
-		reaches = x509.KeyUsageKeyAgreement
+	_, signs := o.key.(crypto.Signer)
+	o.sign = signs && (usage == 0 || usage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) != 0)
+	switch {
+	case o.cert.PublicKeyAlgorithm == x509.RSA:
+		o.open = usage == 0 || usage&x509.KeyUsageKeyEncipherment != 0
+	case agrees:
+		o.open = usage == 0 || usage&x509.KeyUsageKeyAgreement != 0
 	}
-	o.open = usage == 0 || usage&reaches != 0
 	if !o.sign && !o.open {
 		return ErrNotForMail
 	}

@@ -9,9 +9,9 @@
 //
 // # What it promises
 //
-// Private keys leave as operations only: [Vault.Signer] and
-// [Vault.DecryptionKeys] hand out [crypto.Signer] and [crypto.Decrypter]. The
-// one exception is the recovery file.
+// Private keys (RSA, ECDSA and ECDH on P-256 to P-521, Ed25519, X25519) leave as
+// operations only: [Vault.Signer] and [Vault.DecryptionKeys] hand out [crypto.Signer],
+// [crypto.Decrypter] and ecdh.KeyExchanger. The one exception is the recovery file.
 //
 // The record key (Ed25519) signs what must not be forged by editing the
 // database. Each signing key of the user certifies it once, as a CMS SignedData

@@ -7,6 +7,7 @@ import (
 	"crypto/cipher"
 	"crypto/ecdh"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -37,7 +38,7 @@ type Keys struct {
 
 // held is a key in memory, until its timer ends.
 type held struct {
-	key   crypto.Signer
+	key   Private
 	timer *time.Timer
 }
 
@@ -173,7 +174,7 @@ func wrapper(key []byte) (cipher.AEAD, error) {
 
 // use returns the private key of a certificate, from memory if it was used a
 // moment ago.
-func (k *Keys) use(ctx context.Context, cert *x509.Certificate) (crypto.Signer, error) {
+func (k *Keys) use(ctx context.Context, cert *x509.Certificate) (Private, error) {
 	id := ID(cert)
 	k.mu.Lock()
 	if h := k.held[id]; h != nil && h.timer.Reset(k.hold) {
@@ -219,8 +220,12 @@ func (k *Keys) Forget() {
 	}
 }
 
-// Parse reads a private key, PKCS #8 in DER: RSA or ECDSA.
-func Parse(der []byte) (crypto.Signer, error) {
+// Private is a private key of one of the kinds that are used here: *rsa.PrivateKey,
+// *ecdsa.PrivateKey, ed25519.PrivateKey, or *ecdh.PrivateKey on X25519.
+type Private interface{ Public() crypto.PublicKey }
+
+// Parse reads a private key, PKCS #8 in DER.
+func Parse(der []byte) (Private, error) {
 	key, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
 		return nil, ErrKind // and not err, which may quote the key
@@ -230,14 +235,31 @@ func Parse(der []byte) (crypto.Signer, error) {
 		return key, nil
 	case *ecdsa.PrivateKey:
 		return key, nil
+	case ed25519.PrivateKey:
+		return key, nil
+	case *ecdh.PrivateKey:
+		return key, nil
 	}
 	return nil, ErrKind
 }
 
+// Public is the public key of a certificate, or nil if it is of an unknown kind. x509
+// knows X25519 keys, but not in certificates.
+func Public(cert *x509.Certificate) crypto.PublicKey {
+	if cert.PublicKey != nil {
+		return cert.PublicKey
+	}
+	key, err := x509.ParsePKIXPublicKey(cert.RawSubjectPublicKeyInfo)
+	if err != nil {
+		return nil
+	}
+	return key
+}
+
 // Fits says whether a private key belongs to a certificate.
-func Fits(key crypto.Signer, cert *x509.Certificate) bool {
+func Fits(key Private, cert *x509.Certificate) bool {
 	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	return ok && public.Equal(cert.PublicKey)
+	return ok && public.Equal(Public(cert))
 }
 
 // Signer lends the key of a certificate for signing. Nothing is fetched before
@@ -255,15 +277,15 @@ func (k *Keys) Decrypter(ctx context.Context, cert *x509.Certificate) crypto.Dec
 // Exchanger lends the key of a certificate for agreeing on a key, or is nil if it
 // is not on an elliptic curve. Nothing is fetched before it is used; ctx bounds that.
 func (k *Keys) Exchanger(ctx context.Context, cert *x509.Certificate) ecdh.KeyExchanger {
-	public, ok := cert.PublicKey.(*ecdsa.PublicKey)
-	if !ok {
-		return nil
+	switch public := Public(cert).(type) {
+	case *ecdh.PublicKey:
+		return lentExchanger{lent{ctx, k, cert}, public}
+	case *ecdsa.PublicKey:
+		if point, err := public.ECDH(); err == nil {
+			return lentExchanger{lent{ctx, k, cert}, point}
+		}
 	}
-	point, err := public.ECDH()
-	if err != nil {
-		return nil
-	}
-	return lentExchanger{lent{ctx, k, cert}, point}
+	return nil
 }
 
 // lent is a private key that is fetched when it is used.
@@ -274,7 +296,7 @@ type lent struct {
 }
 
 // Public returns the public key, without asking the keychain.
-func (l lent) Public() crypto.PublicKey { return l.cert.PublicKey }
+func (l lent) Public() crypto.PublicKey { return Public(l.cert) }
 
 // Sign implements [crypto.Signer].
 func (l lent) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
@@ -282,7 +304,11 @@ func (l lent) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]b
 	if err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
 	}
-	return key.Sign(random, digest, opts)
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("signing: %w", ErrKind)
+	}
+	return signer.Sign(random, digest, opts)
 }
 
 // lentDecrypter is a key that also decrypts.
@@ -319,13 +345,13 @@ func (l lentExchanger) ECDH(peer *ecdh.PublicKey) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("agreeing on a key: %w", err)
 	}
-	private, ok := key.(*ecdsa.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("agreeing on a key: %w", ErrKind)
+	switch private := key.(type) {
+	case *ecdh.PrivateKey:
+		return private.ECDH(peer)
+	case *ecdsa.PrivateKey:
+		if exchanger, err := private.ECDH(); err == nil {
+			return exchanger.ECDH(peer)
+		}
 	}
-	exchanger, err := private.ECDH()
-	if err != nil {
-		return nil, fmt.Errorf("agreeing on a key: %w", ErrKind)
-	}
-	return exchanger.ECDH(peer)
+	return nil, fmt.Errorf("agreeing on a key: %w", ErrKind)
 }

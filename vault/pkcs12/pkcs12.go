@@ -48,13 +48,16 @@ const maxContainers = 8
 
 // Contents is what a file holds: keys and certificates in no particular order.
 type Contents struct {
-	Keys         []crypto.Signer
+	Keys         []Key
 	Certificates []*x509.Certificate
 }
 
+// Key is a private key: of RSA, ECDSA or Ed25519, which sign, or *ecdh.PrivateKey.
+type Key interface{ Public() crypto.PublicKey }
+
 // add takes in what is not there yet.
-func (c *Contents) add(key crypto.Signer, certs ...*x509.Certificate) {
-	same := func(k crypto.Signer) bool {
+func (c *Contents) add(key Key, certs ...*x509.Certificate) {
+	same := func(k Key) bool {
 		public, ok := k.Public().(interface{ Equal(crypto.PublicKey) bool })
 		return ok && public.Equal(key.Public())
 	}
@@ -99,11 +102,11 @@ func (c *Contents) simple(data []byte, passphrase string) error {
 	case err != nil:
 		return ErrFormat
 	}
-	signer, ok := key.(crypto.Signer)
+	private, ok := key.(Key)
 	if !ok {
 		return ErrFormat
 	}
-	c.add(signer, append([]*x509.Certificate{cert}, more...)...)
+	c.add(private, append([]*x509.Certificate{cert}, more...)...)
 	return nil
 }
 

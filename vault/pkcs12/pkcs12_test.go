@@ -201,8 +201,8 @@ func TestVectors(t *testing.T) {
 	}{
 		"rfc9216/4.5.p12":                 {"alice", 2, 3},
 		"rfc9216/5.5.p12":                 {"bob", 2, 3},
-		"rfc9216/7.5.p12":                 {"carlos", 1, 3}, // Ed25519; X25519 does not sign
-		"rfc9216/8.5.p12":                 {"dana", 1, 3},
+		"rfc9216/7.5.p12":                 {"carlos", 2, 3}, // Ed25519 and X25519
+		"rfc9216/8.5.p12":                 {"dana", 2, 3},
 		"nss-interop/Fran.p12":            {"nss", 1, 1},
 		"nss-interop/Fran-ec.p12":         {"nss", 1, 1},
 		"thunderbird/Alice.p12":           {"nss", 1, 2}, // BER
