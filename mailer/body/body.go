@@ -4,8 +4,9 @@
 // What it is given is what the layers protect (mailer/smime), so nothing from
 // outside of them is ever mixed in. The text is every inline text/plain in order;
 // HTML gives its words alone ([policy.PlainText]) unless the same stands beside it
-// as plain text. Everything else is a file, with a name that is safe to create. All
-// of it is bounded. The package is pure.
+// as plain text. Legacy display elements, marked by mailer/smime, are left out of both.
+// Everything else is a file, with a name that is safe to create. All of it is bounded:
+// parts, bytes, and what must be gone through to reach them. The package is pure.
 package body
 
 import (
@@ -27,6 +28,7 @@ const (
 	maxHTML   = 4 << 20 // bytes of HTML to take the text from
 	countable = 1 << 20 // encoded bytes of an attachment whose size is counted; above, it is computed
 	maxOpened = 20      // parts that are opened at all: each may mean to decrypt from the start
+	maxWork   = 1 << 30 // bytes to go through for that, of parts that stand far behind
 	snippet   = 140     // characters
 )
 
@@ -45,6 +47,7 @@ type Body struct {
 	Files     []File     // in order
 	Form      *form.Form // the data of a fixed form, which is not recognised yet
 	parts     map[string]*message.Part
+	work      int64 // bytes to go through to open what was opened
 }
 
 // Read takes the text and the list of files from a payload. The text is every
@@ -56,19 +59,25 @@ func Read(payload *message.Part) Body {
 		return b
 	}
 	var texts []string
-	formed := false // only the first part of that type can be the form
+	room := maxShown + 1 // bytes of text that may still come
+	formed := false      // only the first part of that type can be the form
+	add := func(text string) {
+		texts = append(texts, text)
+		room -= len(text)
+	}
 	leaves(payload, false, func(p *message.Part, doubled bool) {
 		switch {
 		case p.Type == smime.FormType && !formed:
 			b.Form, formed = readForm(p), true
-		case !inline(p), len(texts) >= maxOpened:
+		case !inline(p), len(texts) >= maxOpened, room <= 0:
 			b.attach(p)
-		case p.Type == "text/plain":
-			texts = append(texts, readText(p, maxShown))
-		case p.Type == "text/html" && !doubled:
-			texts = append(texts, policy.PlainText(readText(p, maxHTML)))
+		case p.Type == "text/html" && doubled:
+		case p.Type == "text/plain" && b.affords(p):
+			add(readText(p, int64(room)))
+		case p.Type == "text/html" && b.affords(p):
+			add(readHTML(p))
 			b.Sanitised = true
-		case p.Type != "text/html":
+		default:
 			b.attach(p)
 		}
 	})
@@ -108,6 +117,21 @@ func holdsPlain(p *message.Part) bool {
 
 func inline(p *message.Part) bool { return p.Disposition != "attachment" && p.Filename == "" }
 
+// affords tells whether a part may be opened, for which all before it may have to be
+// decrypted or inflated.
+func (b *Body) affords(p *message.Part) bool {
+	b.work += p.Body
+	return b.work <= maxWork
+}
+
+func readHTML(p *message.Part) string {
+	page := readText(p, maxHTML)
+	if p.HeaderCopy {
+		return policy.PlainTextOnly(page)
+	}
+	return policy.PlainText(page)
+}
+
 func readText(p *message.Part, limit int64) string {
 	text, err := p.Text(limit)
 	switch {
@@ -143,7 +167,7 @@ func (b *Body) attach(p *message.Part) {
 		name = "part-" + part + extension(p.Type)
 	}
 	b.parts[part] = p
-	b.Files = append(b.Files, File{Part: part, Name: name, Type: p.Type, Size: size(p, len(b.Files) < maxOpened)})
+	b.Files = append(b.Files, File{Part: part, Name: name, Type: p.Type, Size: size(p, len(b.Files) < maxOpened && b.affords(p))})
 }
 
 // Part finds the part that a file was made of, or nil.

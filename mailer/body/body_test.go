@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -191,4 +192,82 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestHeaderCopies: what only says again what the header says is in no text (RFC 9788,
+// section 4.5.3), if it was found to be so, and in any text if not.
+func TestHeaderCopies(t *testing.T) {
+	const (
+		plain = "Content-Type: text/plain\n\nSubject: x\n\nhello"
+		page  = "Content-Type: text/html\n\n<div class=\"header-protection-legacy-display\"><pre>Subject: x</pre></div><p>hello</p>"
+	)
+	for name, in := range map[string]string{"plain": plain, "page": page, "in a multipart": multi("mixed", plain), "page in one": multi("alternative", page)} {
+		p := parse(t, in)
+		if got := body.Read(p).Text; got != "Subject: x\n\nhello" {
+			t.Errorf("%s, not marked: %q", name, got)
+		}
+		_ = p.Walk(func(q *message.Part) error {
+			q.HeaderCopy = true
+			return nil
+		})
+		if got := body.Read(p).Text; got != "hello" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// opening is a message with n bytes in its middle; it counts how often it is opened,
+// and what is gone through for it.
+type opening struct {
+	head, tail string
+	n          int64
+	opens      int
+	read       int64
+}
+
+func (o *opening) Open() (io.ReadCloser, error) {
+	o.opens++
+	all := io.MultiReader(strings.NewReader(o.head), io.LimitReader(blanks{}, o.n), strings.NewReader(o.tail))
+	return io.NopCloser(passing{all, &o.read}), nil
+}
+
+type blanks struct{}
+
+func (blanks) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+type passing struct {
+	io.Reader
+	n *int64
+}
+
+func (c passing) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	*c.n += int64(n)
+	return n, err
+}
+
+// TestWorkIsBounded: whoever has to go through all of a message for each of its parts
+// does so for few of them, and for fewer if they stand far behind.
+func TestWorkIsBounded(t *testing.T) {
+	head, tail, _ := strings.Cut(multi("mixed", append([]string{"Content-Type: a/b\n\n|"}, slices.Repeat([]string{plain, pdf, page}, 300)...)...), "|")
+	for _, c := range []struct {
+		before int64 // bytes before the first text
+		opens  int
+	}{{0, 42}, {200 << 20, 7}} {
+		o := &opening{head: head, n: c.before, tail: tail}
+		p, err := message.Parse(o, message.DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := body.Read(p)
+		if o.opens > c.opens || o.read > int64(c.opens)*(c.before+128<<10) {
+			t.Errorf("%d bytes before: opened %d times, %d bytes", c.before, o.opens, o.read)
+		}
+		if b.Text == "" || len(b.Files) < 600 {
+			t.Errorf("%d bytes before: %d bytes of text and %d files", c.before, len(b.Text), len(b.Files))
+		}
+	}
 }

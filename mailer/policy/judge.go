@@ -86,13 +86,16 @@ func Judge(o *smime.Opened, f Facts) Verdict {
 	j.protection()
 	j.chooseSigner()
 	j.label()
+	j.Reasons = append(j.Reasons, j.oddities()...)
 	j.cover()
 	return j.Verdict
 }
 
 func (j *judgement) protection() {
 	has := func(k smime.Kind) bool {
-		return slices.ContainsFunc(j.o.Layers, func(l smime.Layer) bool { return l.Kind == k })
+		return slices.ContainsFunc(j.o.Layers, func(l smime.Layer) bool {
+			return l.Kind == k && (l.Enveloped == nil || !l.Enveloped.Weak) // RFC 9787, section 6.5
+		})
 	}
 	switch signed, encrypted := has(smime.Signed), has(smime.Encrypted); {
 	case signed && encrypted:

@@ -63,6 +63,8 @@ func Problem(err error) string {
 		return "None of your keys opens it. It was encrypted to another key: perhaps an older one of yours, or another person's."
 	case errors.Is(err, cms.ErrWeak):
 		return "The signature was made by a method that is no longer safe."
+	case errors.Is(err, smime.ErrForm):
+		return "What is signed does not stand by itself: there is something beside it, or something is missing. So the signature does not count."
 	case errors.Is(err, cms.ErrNoCertificate):
 		return "The certificate of whoever signed it is not enclosed."
 	case errors.Is(err, cms.ErrDigest), errors.Is(err, cms.ErrSignature), errors.Is(err, cms.ErrAttributes):

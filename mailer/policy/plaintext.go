@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -25,8 +26,13 @@ const (
 //
 // It is a rendering for reading, not a filter: its result is still text that a
 // face escapes.
-func PlainText(body string) string {
-	p := plain{}
+func PlainText(body string) string { return (&plain{}).read(body) }
+
+// PlainTextOnly is [PlainText] without the elements that only say again what the
+// header says (RFC 9788, section 4.5.3.3). It is for message.Part.HeaderCopy.
+func PlainTextOnly(body string) string { return (&plain{only: true}).read(body) }
+
+func (p *plain) read(body string) string {
 	z := html.NewTokenizer(strings.NewReader(body))
 	z.SetMaxBuf(4 << 20)
 	for range maxTokens {
@@ -86,6 +92,7 @@ type plain struct {
 	depth  int       // how many of skip are open
 	link   string    // the target of the link that is open
 	label  int       // where the words of that link begin
+	only   bool      // legacy display elements are not shown
 }
 
 func (p *plain) take(kind html.TokenType, z *html.Tokenizer) {
@@ -129,7 +136,7 @@ func (p *plain) skipping(tag atom.Atom, kind html.TokenType) {
 }
 
 func (p *plain) open(tag atom.Atom, attrs map[string]string, kind html.TokenType) {
-	if kind == html.StartTagToken && tag != 0 && !void(tag) && (unseen(tag) || hidden(attrs)) {
+	if kind == html.StartTagToken && tag != 0 && !void(tag) && (unseen(tag) || hidden(attrs) || p.only && repeats(tag, attrs)) {
 		p.skip, p.depth = tag, 1
 		return
 	}
@@ -258,6 +265,11 @@ func hidden(attrs map[string]string) bool {
 	return strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden")
 }
 
+// repeats tells whether the element is a legacy display element.
+func repeats(tag atom.Atom, attrs map[string]string) bool {
+	return tag == atom.Div && slices.Contains(strings.Fields(attrs["class"]), "header-protection-legacy-display")
+}
+
 // target returns a link's address where it is of a kind that people follow.
 func target(href string) string {
 	href = strings.TrimSpace(href)
@@ -279,7 +291,7 @@ func attributes(z *html.Tokenizer, more bool) map[string]string {
 		var k, v []byte
 		k, v, more = z.TagAttr()
 		switch string(k) {
-		case "href", "alt", "style", "hidden":
+		case "href", "alt", "style", "hidden", "class":
 			if m == nil {
 				m = map[string]string{}
 			}

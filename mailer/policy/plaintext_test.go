@@ -81,3 +81,26 @@ func FuzzPlainText(f *testing.F) {
 		}
 	})
 }
+
+// TestPlainTextOnly: RFC 9788, section 4.5.3.3. What is not marked in the part's header
+// is shown as any other element.
+func TestPlainTextOnly(t *testing.T) {
+	const copied = `<div class="header-protection-legacy-display"><pre>Subject: x</pre></div>`
+	for name, c := range map[string]struct{ in, want string }{
+		"first":           {"<html><body>" + copied + "<p>hello</p></body></html>", "hello"},
+		"later":           {"<p>hello</p>" + copied + "<p>you</p>", "hello\n\nyou"},
+		"twice":           {copied + "hello" + copied, "hello"},
+		"elements inside": {`<div class='header-protection-legacy-display'><div>a</div><div>b</div></div>hello`, "hello"},
+		"several classes": {`<div class="x  header-protection-legacy-display y">a</div>hello`, "hello"},
+		"another class":   {`<div class="header-protection-legacy-displays">a</div>hello`, "a\nhello"},
+		"another element": {`<p class="header-protection-legacy-display">a</p>hello`, "a\n\nhello"},
+		"in words":        {"header-protection-legacy-display", "header-protection-legacy-display"},
+	} {
+		if got := PlainTextOnly(c.in); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+	if got := PlainText(copied + "hello"); got != "Subject: x\n\nhello" {
+		t.Errorf("not marked: %q", got)
+	}
+}

@@ -51,9 +51,12 @@ func Signer(o *smime.Opened, f Facts) *cms.SignerInfo {
 
 // From is the one address that the From shown names, canonical. Several, or none,
 // are empty and match nobody.
-func From(o *smime.Opened) string {
-	list := o.Header.Addresses("From")
-	if len(list) != 1 || len(o.Header.All("From")) != 1 {
+func From(o *smime.Opened) string { return only(o.Header) }
+
+// only is the address of the only From there is.
+func only(h message.Header) string {
+	list := h.Addresses("From")
+	if len(list) != 1 || len(h.All("From")) != 1 {
 		return ""
 	}
 	a, err := message.Canonical(list[0].Addr)

@@ -1,0 +1,36 @@
+package policy
+
+import (
+	"slices"
+
+	"countersign/mailer/smime"
+)
+
+// oddities are what is to be said of a message beside its protection: what looks like
+// protection and is none, and a sender who is another one outside.
+func (j *judgement) oddities() (reasons []string) {
+	for _, l := range j.o.Layers {
+		if l.Enveloped != nil && l.Enveloped.Weak {
+			reasons = append(reasons, "It is encrypted by a method that is no longer safe ("+CleanLine(l.Enveloped.Cipher)+"), which counts as not encrypted.")
+			break
+		}
+	}
+	has := func(k smime.Kind) bool { return slices.Contains(j.o.Errant, k) }
+	bare := len(j.o.Layers) == 0
+	switch {
+	case bare && has(smime.Signed):
+		reasons = append(reasons, "A part of it is signed, but not the whole, as when a mailing list adds some lines. A signature over a part counts for nothing.")
+	case !bare && (has(smime.Signed) || has(smime.Encrypted)):
+		reasons = append(reasons, "A part of it has a protection of its own, which was neither opened nor checked.")
+	}
+	if bare && has(smime.Encrypted) {
+		reasons = append(reasons, "A part of it is encrypted. That part is not opened, because what stands around it could give it away.")
+	}
+	if has(smime.OpenPGP) {
+		reasons = append(reasons, "It is protected with OpenPGP, which this program cannot read.")
+	}
+	if outside := only(j.o.Outer); j.o.Outer.Has("From") && j.covers("From") && (j.Signature != "valid" || j.From != "match") && outside != j.from {
+		reasons = append(reasons, "Outside it says that it is from "+orNobody(outside)+", inside from "+orNobody(j.from)+". Forged messages are like that.")
+	}
+	return reasons
+}
