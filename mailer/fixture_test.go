@@ -62,6 +62,8 @@ type person struct {
 	events   []mailer.Event
 	dir      string
 	keychain *memory
+
+	certificates []byte // PEM, as they would send them
 }
 
 // common is an authority for all the tests that revoke nothing: keys are slow to make.
@@ -109,12 +111,21 @@ func (w *world) admit(name, address string) *authority.Person {
 // join gives somebody a certificate and everything else that set-up asks for.
 func (w *world) join(name, address string) *person {
 	w.Helper()
-	who := w.admit(name, address)
+	return w.enter(w.admit(name, address))
+}
+
+// enter is join for somebody with certificates of any kind, more than one perhaps.
+func (w *world) enter(who *authority.Person, more ...*authority.Person) *person {
+	w.Helper()
+	address := who.Address
 	p := &person{w: w, who: who, address: address, prefs: settings.Default(), dir: w.TempDir(), keychain: &memory{items: map[string][]byte{}}}
 	p.open()
 	ctx := w.Context()
-	if _, err := p.Vault.ImportPKCS12(ctx, who.PKCS12, authority.Password); err != nil {
-		w.Fatal(err)
+	for _, who := range append(more, who) {
+		if _, err := p.Vault.ImportPKCS12(ctx, who.PKCS12, authority.Password); err != nil {
+			w.Fatal(err)
+		}
+		p.certificates = append(p.certificates, who.PEM()...)
 	}
 	if err := p.Book.AddAnchor(ctx, w.ca.Root); err != nil {
 		w.Fatal(err)
@@ -293,7 +304,7 @@ func (p *person) newest(folder string) mailer.Message {
 // knows adds a contact with their certificate.
 func (p *person) knows(other *person) {
 	p.w.Helper()
-	if _, err := p.AddContact(p.w.Context(), mailer.NewContact{Address: other.address, Name: other.who.Name, Certificates: other.who.PEM()}); err != nil {
+	if _, err := p.AddContact(p.w.Context(), mailer.NewContact{Address: other.address, Name: other.who.Name, Certificates: other.certificates}); err != nil {
 		p.w.Fatal(err)
 	}
 }

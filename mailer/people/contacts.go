@@ -232,6 +232,29 @@ func parseCertificates(data []byte) (certs []*x509.Certificate, err error) {
 	return certs, nil
 }
 
+// ErrProfile says that a profile is none of those known.
+var ErrProfile = &Problem{Code: "bad-profile", Says: "There is no such kind of mail system.", Next: "Say smime, or direct for a system of the Direct Project."}
+
+// SetProfile records what kind of mail system somebody has: how letters to them are
+// made. It bears on no verification.
+func (p *People) SetProfile(ctx context.Context, typed string, profile contacts.Profile) (Contact, error) {
+	if profile != contacts.SMIME && profile != contacts.Direct {
+		return Contact{}, ErrProfile
+	}
+	c, err := p.Known(ctx, typed)
+	if err != nil {
+		return Contact{}, err
+	}
+	_, err = p.Change(ctx, c.Address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+		c.Profile = profile
+		return c, nil, nil
+	})
+	if err != nil {
+		return Contact{}, err
+	}
+	return p.Contact(ctx, c.Address)
+}
+
 // RemoveContact takes somebody out of the address book. Their messages stay.
 func (p *People) RemoveContact(ctx context.Context, address string) error {
 	c, err := p.Known(ctx, address)

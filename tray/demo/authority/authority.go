@@ -41,7 +41,7 @@ type Authority struct {
 // Person is somebody to whom the authority gave a certificate.
 type Person struct {
 	Name, Address string
-	Key           *rsa.PrivateKey
+	Key           *rsa.PrivateKey // nil: not the authority's making
 	Certificate   *x509.Certificate
 	PKCS12        []byte // protected by Password
 }
@@ -142,10 +142,21 @@ func (a *Authority) Admit(name, address string) (*Person, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, err := a.Certify(name, address, key, x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment)
+	if err != nil {
+		return nil, err
+	}
+	p.Key = key
+	return p, nil
+}
+
+// Certify issues a certificate for a key of any kind, for the uses given. The Person
+// holds no Key.
+func (a *Authority) Certify(name, address string, key crypto.Signer, uses x509.KeyUsage) (*Person, error) {
 	t := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: name}, EmailAddresses: []string{address},
 		NotBefore: a.now.Add(-time.Hour), NotAfter: a.now.AddDate(1, 0, 0), BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		KeyUsage:              uses,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
 		CRLDistributionPoints: []string{"http://" + a.address + "/issuing.crl"},
 	}
@@ -157,7 +168,7 @@ func (a *Authority) Admit(name, address string) (*Person, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Person{Name: name, Address: address, Key: key, Certificate: cert, PKCS12: p12}, nil
+	return &Person{Name: name, Address: address, Certificate: cert, PKCS12: p12}, nil
 }
 
 // PEM is the person's certificate as they would send it.
