@@ -24,6 +24,9 @@ const plan = `
 platform                 - ; x/sys
 platform/localsock       platform ; x/sys go-winio
 platform/keychain        platform ; godbus/v5 99designs/keyring age
+platform/resolver        platform/resolver/dnssec ; miekg/dns x/sys
+platform/resolver/dnssec - ; miekg/dns
+platform/resolver/resolvertest platform/resolver ; miekg/dns
 mailer/message           mailer/message/transfer ; x/text x/net/idna
 mailer/message/transfer  - ; emmansun/base64
 mailer/cms               mailer/cms/ber mailer/cms/algorithm mailer/cms/attribute mailer/cms/content mailer/cms/recipient ; x/crypto
@@ -84,6 +87,7 @@ var modules = map[string]struct{ path, why string }{
 	"x/crypto":           {"golang.org/x/crypto", "cryptobyte, Argon2id for the safety words"},
 	"x/net/idna":         {"golang.org/x/net/idna", "domain names compared as A-labels"},
 	"x/net/html":         {"golang.org/x/net/html", "HTML mail read as a tree, to take its text"},
+	"miekg/dns":          {"github.com/miekg/dns", "DNS messages, and the arithmetic of one DNSSEC signature; the chain is ours"},
 	"go-winio":           {"github.com/Microsoft/go-winio", "named pipes with an access list"},
 	"godbus/v5":          {"github.com/godbus/dbus/v5", "the Secret Service, on a private connection"},
 	"99designs/keyring":  {"github.com/99designs/keyring", "Windows Credential Manager and the macOS Keychain"},
@@ -109,6 +113,7 @@ var everyTest = []string{"testscript", "go-cmp", "chromedp"}
 // time come to them as arguments.
 var pure = []string{
 	"mailer/message", "mailer/message/transfer", "mailer/cms", "mailer/cms/ber", "mailer/cms/algorithm", "mailer/cms/attribute", "mailer/cms/content", "mailer/cms/recipient", "mailer/smime", "mailer/policy",
+	"platform/resolver/dnssec",
 	"vault/contacts", "vault/contacts/keyset", "vault/contacts/form", "vault/trust", "vault/settings",
 }
 
