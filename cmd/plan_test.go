@@ -35,7 +35,7 @@ mailer/cms/algorithm     mailer/cms/ber ; x/crypto
 mailer/cms/attribute     mailer/cms/ber mailer/cms/algorithm mailer/cms/content mailer/cms/recipient ; x/crypto
 mailer/cms/content       mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/cms/recipient     mailer/cms/ber mailer/cms/algorithm ; x/crypto
-mailer/smime             mailer/message mailer/message/transfer mailer/cms ; -
+mailer/smime             mailer/message mailer/message/transfer mailer/cms vault/contacts/form ; -
 vault/sealed             - ; go-sqlite3
 vault/trust              - ; x/crypto x/net/idna
 vault/contacts           vault/trust vault/contacts/keyset vault/contacts/form ; -

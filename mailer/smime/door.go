@@ -2,7 +2,6 @@ package smime
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"countersign/mailer/cms"
 	"countersign/mailer/message"
+	"countersign/vault/contacts/form"
 )
 
 // doorBytes is how much of a message CheckOuter reads: any header, and all of a
@@ -21,21 +21,10 @@ const doorBytes = 256 << 10
 var outside = []string{"From", "To", "Cc", "Date", "Message-ID", "Subject", "In-Reply-To", "References", "Auto-Submitted",
 	"MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Content-Disposition"}
 
-// fixedSubjects are those of the six fixed forms (SECURITY.md V4), the only ones
-// that may be read outside.
-var fixedSubjects = []string{
-	"Please answer with a signed message",
-	"Test message: please wait for a telephone call",
-	"Answer to your test message",
-	"My certificate will change",
-	"Your message has arrived",
-	"Your message arrived without protection",
-}
-
 // CheckOuter is the last door: it reads the beginning of a message, as it is about
 // to be submitted, and refuses it with ErrOuter unless it is an S/MIME envelope,
-// or a signed fixed form, and tells nobody outside more than O2 allows. It looks
-// at the bytes alone.
+// or a signed fixed form and nothing besides, and tells nobody outside more than O2
+// allows. It looks at the bytes alone.
 func CheckOuter(r io.Reader) error {
 	start, err := io.ReadAll(io.LimitReader(r, doorBytes))
 	if err != nil {
@@ -108,7 +97,7 @@ func checkField(name, value string) error {
 			return fmt.Errorf("%w: %s has more than addresses", ErrOuter, name)
 		}
 	case "Subject":
-		if value != HiddenSubject && !slices.Contains(fixedSubjects, value) {
+		if value != HiddenSubject && !fixedSubject(value) {
 			return fmt.Errorf("%w: its subject can be read outside", ErrOuter)
 		}
 	case "Date":
@@ -130,26 +119,92 @@ func checkField(name, value string) error {
 	return nil
 }
 
-// errForm ends a walk at the part that makes a fixed form.
-var errForm = errors.New("smime: a fixed form")
+// fixedSubject tells whether a subject is that of a fixed form (SECURITY.md V4), the
+// only ones that may be read outside.
+func fixedSubject(subject string) bool {
+	return slices.ContainsFunc(form.Kinds(), func(k form.Kind) bool { return form.Form{Kind: k}.Subject() == subject })
+}
 
 // checkForm checks a message that is signed and not encrypted: it must be a fixed
-// form, which holds nothing that a person wrote.
+// form that may go so, byte by byte what its data says, and nothing beside it.
 func checkForm(root *message.Part) error {
-	if len(root.Parts) != 2 || !isSignature(root.Parts[1]) {
-		return fmt.Errorf("%w: it is not encrypted, and not well signed", ErrOuter)
+	bad := func(what string) error { return fmt.Errorf("%w: it is not encrypted, and %s", ErrOuter, what) }
+	if len(root.Parts) != 2 || !isSignature(root.Parts[1]) || !onlyParts(root, "protocol", "micalg") {
+		return bad("not well signed")
 	}
-	if kind, err := cms.ReadKind(body{root.Parts[1]}); err != nil || kind != cms.KindSigned {
-		return fmt.Errorf("%w: it is not encrypted, and not well signed", ErrOuter)
+	signature, content := root.Parts[1], root.Parts[0]
+	if kind, err := cms.ReadKind(body{signature}); err != nil || kind != cms.KindSigned || !isOurs(signature, "smime.p7s", "name") {
+		return bad("not well signed")
 	}
-	err := root.Parts[0].Walk(func(p *message.Part) error {
-		if p.Type == FormType {
-			return errForm
+	if len(content.Parts) != 2 || content.Type != "multipart/mixed" || !onlyParts(content, "hp") {
+		return bad("no fixed form")
+	}
+	text, data := content.Parts[0], content.Parts[1]
+	if text.Type != "text/plain" || !isOurs(text, "", "charset") || data.Type != FormType || !isOurs(data, formName) {
+		return bad("no fixed form")
+	}
+	f, err := readForm(data)
+	if err != nil || f.Kind.Encrypted() || f.Subject() != root.Get("Subject") || f.From != root.Get("From") {
+		return bad("no fixed form that may go so")
+	}
+	if said, err := text.Text(doorBytes); err != nil || said != f.Text() {
+		return bad("says something of its own")
+	}
+	for _, field := range content.Fields {
+		if !strings.HasPrefix(strings.ToLower(field.Name), "content-") && field.Value != root.Get(field.Name) {
+			return bad("has another header inside")
 		}
-		return nil
-	})
-	if !errors.Is(err, errForm) {
-		return fmt.Errorf("%w: it is not encrypted, and no fixed form", ErrOuter)
 	}
 	return nil
+}
+
+// formName is the file name of a form's data.
+const formName = "countersign.json"
+
+func readForm(p *message.Part) (form.Form, error) {
+	r, err := p.Open()
+	if err != nil {
+		return form.Form{}, err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(io.LimitReader(r, form.MaxSize+1))
+	if err != nil {
+		return form.Form{}, err
+	}
+	return form.Parse(data)
+}
+
+// isOurs tells whether a part has no other header than one that says how to read it,
+// its file name, and these parameters.
+func isOurs(p *message.Part, name string, params ...string) bool {
+	for _, f := range p.Fields {
+		if !slices.Contains([]string{"content-type", "content-transfer-encoding", "content-disposition"}, strings.ToLower(f.Name)) {
+			return false
+		}
+	}
+	return p.Filename == name && onlyParams(p, params...)
+}
+
+func onlyParams(p *message.Part, params ...string) bool {
+	for name := range p.Params {
+		if !slices.Contains(params, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// onlyParts tells whether there is nothing in a multipart but its parts and delimiters,
+// and no other parameter.
+func onlyParts(p *message.Part, params ...string) bool {
+	delimiter := int64(len("--\r\n") + len(p.Params["boundary"]))
+	at := p.Body
+	for _, child := range p.Parts {
+		if child.Start != at+delimiter {
+			return false
+		}
+		at = child.End + int64(len("\r\n"))
+	}
+	rest := p.End - at - delimiter // the last delimiter has two hyphens more, and perhaps no line break
+	return (rest == 0 || rest == 2) && onlyParams(p, append(params, "boundary")...)
 }

@@ -13,17 +13,17 @@ import (
 	"countersign/mailer/message/transfer"
 )
 
-// form is how an entity is a cryptographic layer.
-type form int
+// shape is how an entity is a cryptographic layer.
+type shape int
 
 const (
-	plain     form = iota // none
-	detached              // multipart/signed
-	enclosing             // CMS that encloses its content
+	plain     shape = iota // none
+	detached               // multipart/signed
+	enclosing              // CMS that encloses its content
 )
 
 // formOf tells by RFC 8551, section 3.10, and by the names in use before it.
-func formOf(p *message.Part) form {
+func formOf(p *message.Part) shape {
 	switch {
 	case p.Type == "multipart/signed":
 		protocol := strings.ToLower(p.Params["protocol"])

@@ -118,7 +118,7 @@ func TestOpenSSLFindsDamage(t *testing.T) {
 		t.Skip("openssl is not installed: make setup installs it")
 	}
 	alice := people()["alice"]
-	raw := strings.Replace(signedForm(t), "Dear Bob", "Dear Eve", 1)
+	raw := strings.Replace(signedForm(t), "would like", "would hate", 1)
 	cmd := exec.Command(path, "cms", "-verify", "-CAfile", alice.files(t)["sign.crt"], "-purpose", "any", "-no_check_time")
 	cmd.Stdin = strings.NewReader(raw)
 	if cmd.Run() == nil {

@@ -56,6 +56,7 @@ import (
 
 	"countersign/mailer/cms"
 	"countersign/mailer/message"
+	"countersign/vault/contacts/form"
 )
 
 // What can keep a message from being opened, as Opened.Problem and Layer.Err say. Each
@@ -88,7 +89,7 @@ var ErrOuter = errors.New("smime: the message may not go out")
 const HiddenSubject = "[...]"
 
 // FormType is the media type of the part that makes a message a fixed form.
-const FormType = "application/vnd.countersign.form+json"
+const FormType = form.MediaType
 
 // An Attachment is a file that goes with a letter.
 type Attachment struct {
@@ -152,10 +153,11 @@ type Options struct {
 	// ContentKey opens the outermost envelope without a key, if it was opened
 	// before. Keys are still tried if it doesn't fit.
 	ContentKey cms.ContentKey
-	// Digest is that of an earlier opening; it is not computed again if it is set.
-	Digest [32]byte
-	Limits message.Limits
-	Rand   io.Reader // nil is crypto/rand
+	// Identify computes Opened.Digest, for a message that has just come: most of the
+	// time that a reading takes is spent on digests.
+	Identify bool
+	Limits   message.Limits
+	Rand     io.Reader // nil is crypto/rand
 }
 
 // Opened describes a message.
@@ -187,7 +189,8 @@ type Opened struct {
 	// to the end: Options.ContentKey for the next time.
 	ContentKey cms.ContentKey
 
-	// Digest is the SHA-256 of the root's CMS, decoded; of the body as it came where
-	// the root is no CMS. Messages with the same one are the same message (SECURITY.md I3).
+	// Digest is, if Options.Identify asks for it, the SHA-256 of the root's CMS, decoded; of the
+	// body as it came where the root is no CMS. Messages with the same one are the same message
+	// (SECURITY.md I3).
 	Digest [32]byte
 }
