@@ -52,17 +52,18 @@ mailer/policy            mailer/message mailer/cms mailer/smime vault/contacts v
 mailer/transport         - ; go-smtp go-imap/v2 go-sasl
 mailer/account           mailer/transport vault vault/sealed ; -
 mailer/outbox            mailer/transport vault/sealed ; -
-mailer                   mailer/body mailer/people mailer/store mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/outbox vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/book ; -
+mailer                   mailer/body mailer/detail mailer/people mailer/store mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/outbox vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/book ; -
 mailer/people            mailer/store mailer/message mailer/smime mailer/policy vault vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/settings vault/book vault/journal ; -
 mailer/store             mailer/message mailer/transport vault/sealed vault/contacts/keyset mailer/cms mailer/policy ; -
 mailer/body              mailer/message mailer/smime mailer/policy vault/contacts/form ; -
+mailer/detail            mailer/message mailer/cms mailer/smime mailer/policy vault/contacts vault/trust ; -
 mailer/server            mailer/message ; go-smtp go-imap/v2 go-sasl
 mailer/server/servertest - ; -
 tray/control             platform/localsock ; -
 tray/web                 tray/control tray/web/door ; -
 tray/web/door            - ; -
 tray/web/webtest         mailer/server/servertest ; chromedp
-tray/agent               platform platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/events tray/control tray/web ; -
+tray/agent               platform platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/events tray/control tray/web ; -
 tray/agent/events        tray/control vault/sealed ; -
 tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform ; -
 tray/demo/authority      - ; go-pkcs12
@@ -112,7 +113,7 @@ var everyTest = []string{"testscript", "go-cmp", "chromedp"}
 // pure rooms decide and never act: bytes, keys, evidence, randomness and the
 // time come to them as arguments.
 var pure = []string{
-	"mailer/message", "mailer/message/transfer", "mailer/cms", "mailer/cms/ber", "mailer/cms/algorithm", "mailer/cms/attribute", "mailer/cms/content", "mailer/cms/recipient", "mailer/smime", "mailer/policy",
+	"mailer/message", "mailer/message/transfer", "mailer/cms", "mailer/cms/ber", "mailer/cms/algorithm", "mailer/cms/attribute", "mailer/cms/content", "mailer/cms/recipient", "mailer/smime", "mailer/policy", "mailer/detail",
 	"platform/resolver/dnssec",
 	"vault/contacts", "vault/contacts/keyset", "vault/contacts/form", "vault/trust", "vault/settings",
 }

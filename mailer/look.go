@@ -18,6 +18,7 @@ import (
 // look is one message, opened and judged.
 type look struct {
 	opened  *smime.Opened
+	keys    []cms.Key // that it was tried with
 	facts   policy.Facts
 	verdict policy.Verdict
 	from    string          // the one address that From shows, canonical; or empty
@@ -38,6 +39,7 @@ func (m *Mailer) look(ctx context.Context, src message.Source, r store.Message, 
 		return nil, err
 	}
 	opened := l.opened
+	l.keys = keys
 	if l.facts, err = m.facts(ctx, opened, r, at); err != nil {
 		return nil, err
 	}

@@ -3,12 +3,14 @@ package mailer
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"countersign/mailer/cms"
+	"countersign/mailer/detail"
 	"countersign/mailer/message"
 	"countersign/mailer/policy"
 	"countersign/mailer/store"
@@ -224,16 +226,18 @@ func (m *Mailer) Raw(ctx context.Context, id string) (io.ReadCloser, error) {
 
 // Inspection describes a message file.
 type Inspection struct {
-	Layers  []Layer
-	Verdict policy.Verdict
-	Subject string
-	From    string
-	To      []string
-	Date    time.Time
-	Text    string
-	Files   []Attachment
-	Outer   []message.Field // what everyone on the way can read
-	Problem string
+	Detail    detail.Report
+	Verdict   policy.Verdict
+	Subject   string
+	From      string
+	To, Cc    []string
+	Date      time.Time
+	MessageID string
+	Text      string
+	Sanitised bool // taken from HTML
+	Files     []Attachment
+	Outer     []message.Field // what everyone on the way can read
+	Problem   string
 }
 
 // Inspect describes a message file as of a time (zero: now). Nothing of it is kept.
@@ -246,9 +250,14 @@ func (m *Mailer) Inspect(ctx context.Context, r io.Reader, at time.Time) (Inspec
 	if err != nil {
 		return Inspection{}, m.abandon(ctx, outgoing{copy: blob}, err)
 	}
+	var mine []*x509.Certificate
+	for _, k := range l.keys {
+		mine = append(mine, k.Certificate)
+	}
 	msg := l.message()
 	return Inspection{
-		Layers: msg.Layers, Verdict: msg.Verdict, Subject: msg.Subject, From: msg.From, To: msg.To, Date: msg.Date, Text: msg.Text,
+		Detail: detail.Of(l.opened, l.facts, l.verdict, mine), Verdict: msg.Verdict, Subject: msg.Subject, From: msg.From,
+		To: msg.To, Cc: msg.Cc, Date: msg.Date, MessageID: msg.MessageID, Text: msg.Text, Sanitised: msg.Sanitised,
 		Files: msg.Files, Outer: l.opened.Outer.Fields, Problem: msg.Problem,
 	}, m.abandon(ctx, outgoing{copy: blob}, nil)
 }

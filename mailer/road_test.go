@@ -236,7 +236,7 @@ func TestInspect(t *testing.T) {
 		t.Errorf("%+v", i)
 	}
 	var kinds, people []string
-	for _, l := range i.Layers {
+	for _, l := range i.Detail.Layers {
 		kinds = append(kinds, l.Kind)
 		people = append(people, l.People...)
 		if len(l.Algorithms) != 2 || l.Problem != "" {

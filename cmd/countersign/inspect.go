@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +29,24 @@ func (c *cli) inspectCommand() *cobra.Command {
 			got, err := s.Mail.Inspect(ctx, q, f)
 			return show(c, got, err, c.printInspection)
 		})
-	cmd.Long = "Take a message file apart: its layers and algorithms, and what may be said of it. It is not\nstored. - is standard input."
+	cmd.Long = `Take a message file apart: its layers and algorithms, who signed it and who can open it,
+and what may be said of it. It is not stored. - is standard input.
+
+With --json, programs get the same and more. These stay the same from version to version:
+
+  verdict.protection  none, signed, encrypted, encrypted-and-signed
+  verdict.signature   none; valid: it holds for exactly the content shown; invalid
+  verdict.chain       who vouches for the signer: trusted, untrusted, expired, revoked, unknown
+  verdict.from        match: the signer is the one that From names; mismatch
+  verdict.contact     unknown, has-certificate, test-sent, answered, verified, mismatch, suspended
+  layers              outermost first: kind, form, cipher, recipients, signers, certificates
+  findings            not-encrypted, signature-weak, encryption-weak, header-unprotected ...
+  code                why it cannot be opened or no signature counts: no-key, key-unavailable,
+                      password, changed, forged, attributes, no-certificate, weak, unsupported,
+                      no-content, form, limit, damaged
+  protected           the header fields that the layers cover; unprotected: those they do not
+
+Sentences (label, reasons, problem) may be reworded.`
 	cmd.Example = "  countersign inspect message.eml\n  countersign inspect message.eml --at 2026-03-01 --json"
 	cmd.Flags().StringVar(&at, "at", "", "judge as of this `time`: 2026-03-01 or 2026-03-01T09:00:00Z")
 	return cmd
@@ -53,12 +72,7 @@ func (c *cli) printInspection(i control.Inspection) {
 	c.fields("Protection", v.Protection, "Signature", v.Signature, "Signer", v.Signer, "Chain", v.Chain, "From", v.From, "Contact", v.Contact)
 	for n, l := range i.Layers {
 		c.gap()
-		c.say("Layer %d: %s, %s", n+1, l.Kind, l.Form)
-		c.para("  ", strings.Join(l.Algorithms, ", "))
-		for _, p := range l.People {
-			c.para("  ", p)
-		}
-		c.para("  ", l.Problem)
+		c.printLayer(n+1, l)
 	}
 	if len(i.Outer) > 0 {
 		c.gap()
@@ -70,7 +84,7 @@ func (c *cli) printInspection(i control.Inspection) {
 		c.fields(pairs...)
 	}
 	c.gap()
-	c.fields("From", i.From, "To", strings.Join(i.To, ", "), "Date", moment(i.Date), "Subject", i.Subject)
+	c.fields("From", i.From, "To", strings.Join(i.To, ", "), "Cc", strings.Join(i.Cc, ", "), "Date", moment(i.Date), "Subject", i.Subject)
 	c.printFiles(i.Files)
 	if i.Problem != "" {
 		c.para("", i.Problem)
@@ -79,4 +93,49 @@ func (c *cli) printInspection(i control.Inspection) {
 		c.gap()
 		c.quote(i.Text)
 	}
+}
+
+// printLayer prints what a person would compare; --json has the rest.
+func (c *cli) printLayer(n int, l control.InspectedLayer) {
+	c.say("Layer %d: %s", n, strings.Join(strings.FieldsFunc(l.Kind+","+l.Form, func(r rune) bool { return r == ',' }), ", "))
+	c.para("  ", strings.Join(l.Algorithms, ", "))
+	if l.Weak {
+		c.para("  ", "This method of encryption is no longer safe.")
+	}
+	if len(l.Signers) == 0 {
+		for _, p := range l.People {
+			c.para("  ", p)
+		}
+	}
+	for _, s := range l.Signers {
+		if s.Certificate == nil {
+			c.para("  ", "somebody who did not say")
+			continue
+		}
+		d := s.Certificate
+		c.para("  ", d.Name)
+		c.fields("    Signed", moment(s.Time), "    Key", d.Key, "    Certificate", d.Serial+" by "+d.Issuer,
+			"    Valid", moment(d.From)+" to "+moment(d.Until), "    SHA-256", d.SHA256)
+		c.para("    ", s.Reason)
+	}
+	if others := slices.DeleteFunc(slices.Clone(l.Recipients), func(r control.InspectedRecipient) bool { return r.Opened }); len(others) > 0 {
+		c.para("  ", fmt.Sprintf("%d of those who can open it:", len(others)))
+		for _, r := range others[:min(len(others), 20)] {
+			c.para("    ", recipientWords(r))
+		}
+	}
+	c.para("  ", l.Problem)
+}
+
+// recipientWords names somebody of whom an envelope tells a certificate's number only.
+func recipientWords(r control.InspectedRecipient) string {
+	switch {
+	case r.Name != "":
+		return r.Name
+	case r.Serial != "":
+		return "certificate " + r.Serial + " by " + r.Issuer
+	case r.KeyID != "":
+		return "key " + r.KeyID
+	}
+	return "somebody with a password, or with a key of another kind"
 }

@@ -45,7 +45,11 @@ func attachment(a mailer.Attachment) control.Attachment {
 	return control.Attachment{Part: a.Part, Name: a.Name, Type: a.Type, Size: a.Size}
 }
 
-func layer(l mailer.Layer) control.Layer { return control.Layer(l) }
+// layer has no list that is nil, so that each is [] in JSON.
+func layer(l mailer.Layer) control.Layer {
+	l.Algorithms, l.People = append([]string{}, l.Algorithms...), append([]string{}, l.People...)
+	return control.Layer(l)
+}
 
 func field(f message.Field) control.Field { return control.Field{Name: f.Name, Value: f.Value} }
 
@@ -62,13 +66,6 @@ func shown(m mailer.Message) control.Message {
 		Summary: summary(m.Summary), Cc: m.Cc, MessageID: m.MessageID, Text: m.Text, Sanitised: m.Sanitised,
 		Files: each(m.Files, attachment), Problem: m.Problem, Unprotected: m.Unprotected, Test: incoming(m.Test),
 		ReplyDenied: m.ReplyDenied, Layers: each(m.Layers, layer),
-	}
-}
-
-func inspection(i mailer.Inspection) control.Inspection {
-	return control.Inspection{
-		Layers: each(i.Layers, layer), Verdict: verdict(i.Verdict), Subject: i.Subject, From: i.From, To: i.To, Date: i.Date,
-		Text: i.Text, Files: each(i.Files, attachment), Outer: each(i.Outer, field), Problem: i.Problem,
 	}
 }
 

@@ -101,20 +101,6 @@ type Layer struct {
 	Problem    string   `json:"problem,omitempty"`
 }
 
-// Inspection is what `countersign inspect` prints.
-type Inspection struct {
-	Layers  []Layer      `json:"layers"`
-	Verdict Verdict      `json:"verdict"`
-	Subject string       `json:"subject"`
-	From    string       `json:"from"`
-	To      []string     `json:"to"`
-	Date    time.Time    `json:"date"`
-	Text    string       `json:"text"`
-	Files   []Attachment `json:"files"`
-	Outer   []Field      `json:"outer"` // the header that everyone on the way can read
-	Problem string       `json:"problem,omitempty"`
-}
-
 // Field is one header field.
 type Field struct {
 	Name  string `json:"name"`

@@ -1,0 +1,149 @@
+package detail_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/mailer/cms"
+	"countersign/mailer/detail"
+	"countersign/mailer/message"
+	"countersign/mailer/policy"
+	"countersign/mailer/smime"
+	"countersign/vault/contacts"
+	"countersign/vault/trust"
+)
+
+var now = time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
+
+func certificate(t *testing.T, name string, addresses ...string) *x509.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(0xabc), Subject: pkix.Name{CommonName: name}, EmailAddresses: addresses, NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err == nil {
+		c, err = x509.ParseCertificate(der)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// opened is a message of the layers given, from bea.
+func opened(layers ...smime.Layer) *smime.Opened {
+	o := &smime.Opened{Payload: &message.Part{}, Layers: layers, Protected: []string{"From", "Subject", "Date"}}
+	o.Header.Add("From", "bea@northclinic.example")
+	o.Header.Add("Subject", "Mrs K")
+	o.Header.Add("Date", now.Format(time.RFC1123Z))
+	return o
+}
+
+func signed(infos ...cms.SignerInfo) smime.Layer {
+	return smime.Layer{Kind: smime.Signed, Form: "multipart/signed", Signed: &cms.Signed{Signers: infos}}
+}
+
+func TestFindings(t *testing.T) {
+	bea := certificate(t, "Bea", "bea@northclinic.example")
+	good := cms.SignerInfo{Certificate: bea, Time: now}
+	with := func(err error) cms.SignerInfo { return cms.SignerInfo{Certificate: bea, Err: err} }
+	envelope := func(e cms.Enveloped) smime.Layer {
+		return smime.Layer{Kind: smime.Encrypted, Form: "enveloped-data", Enveloped: &e}
+	}
+	gcm := envelope(cms.Enveloped{Cipher: "AES-256-GCM", Authenticated: true})
+	closed := opened(smime.Layer{Kind: smime.Encrypted, Err: fmt.Errorf("%w: x", smime.ErrNoKey)})
+	closed.Payload, closed.Problem = nil, smime.ErrNoKey
+	certs := smime.Layer{Kind: smime.Signed, Form: "certs-only", Signed: &cms.Signed{Certificates: []*x509.Certificate{bea}}, Err: smime.ErrNoContent}
+	late := good
+	late.Time = now.AddDate(0, 0, -2)
+	nobody := opened()
+	nobody.Header = message.Header{}
+	wrapped := opened()
+	wrapped.Errant = []smime.Kind{smime.Signed, smime.OpenPGP}
+	verified := contacts.Contact{Address: "bea@northclinic.example", State: contacts.Verified}
+	for name, c := range map[string]struct {
+		o     *smime.Opened
+		trust trust.Verdict
+		want  string
+		code  string
+	}{
+		"plain":            {opened(), trust.Verdict{}, "not-encrypted not-signed", ""},
+		"from nobody":      {nobody, trust.Verdict{}, "not-encrypted not-signed from-unclear", ""},
+		"something inside": {wrapped, trust.Verdict{}, "not-encrypted not-signed part-protected openpgp", ""},
+		"good":             {opened(gcm, signed(good)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress}, "", ""},
+		"by the house":     {opened(gcm, signed(good)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundDomain}, "organisation", ""},
+		"withdrawn":        {opened(gcm, signed(good)), trust.Verdict{Status: trust.Revoked, Bound: trust.BoundAddress}, "chain-revoked", ""},
+		"not hers":         {opened(gcm, signed(good)), trust.Verdict{Status: trust.Untrusted, Bound: trust.BoundNone}, "from-mismatch chain-untrusted", ""},
+		"another day":      {opened(gcm, signed(late)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress}, "date-differs", ""},
+		"changed":          {opened(signed(with(cms.ErrDigest))), trust.Verdict{}, "not-encrypted signature-invalid", "changed"},
+		"forged":           {opened(signed(with(cms.ErrSignature))), trust.Verdict{}, "not-encrypted signature-invalid", "forged"},
+		"weak":             {opened(signed(with(cms.ErrWeak))), trust.Verdict{}, "not-encrypted signature-invalid signature-weak", "weak"},
+		"nobody signed":    {opened(signed()), trust.Verdict{}, "no-signer", ""},
+		"certificates":     {opened(certs), trust.Verdict{}, "certificates-only", "no-content"},
+		"closed":           {closed, trust.Verdict{}, "not-opened", "no-key"},
+		"old cipher":       {opened(envelope(cms.Enveloped{Cipher: "3DES-CBC", Weak: true}), signed(good)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress}, "encryption-weak encryption-malleable", ""},
+		"signed outside":   {opened(signed(good), gcm), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress}, "signature-outside", ""},
+	} {
+		f := policy.Facts{Contact: verified, Signers: []trust.Verdict{c.trust}}
+		v := policy.Judge(c.o, f)
+		r := detail.Of(c.o, f, v, nil)
+		got := " " + strings.Join(r.Findings, " ") + " "
+		for _, want := range strings.Fields(c.want) {
+			if !strings.Contains(got, " "+want+" ") {
+				t.Errorf("%s: %s is not among%s", name, want, got)
+			}
+		}
+		if c.want == "" && strings.TrimSpace(got) != "" {
+			t.Errorf("%s:%s", name, got)
+		}
+		if r.Code != c.code {
+			t.Errorf("%s: the code is %q, not %q", name, r.Code, c.code)
+		}
+	}
+}
+
+// TestPeople: each signer and recipient is told apart, and which key was used.
+func TestPeople(t *testing.T) {
+	bea, ada := certificate(t, "Bea\r\n\u202e", "bea@northclinic.example"), certificate(t, "Ada", "ada@harbour.example")
+	id := cms.Recipient{Algorithm: "ECDH SHA-256"}
+	id.Serial, id.Issuer = ada.SerialNumber, ada.RawIssuer
+	other := cms.Recipient{Algorithm: "RSA PKCS#1 v1.5"}
+	other.KeyID = []byte{1, 2}
+	e := &cms.Enveloped{Cipher: "AES-128-CBC", KeyCipher: "ECDH SHA-256", Recipients: []cms.Recipient{id, other}, Matched: ada}
+	o := opened(smime.Layer{Kind: smime.Encrypted, Enveloped: e}, signed(cms.SignerInfo{Certificate: bea, Hash: "SHA-256", Time: now}, cms.SignerInfo{Err: cms.ErrNoCertificate}))
+	f := policy.Facts{Signers: []trust.Verdict{{Status: trust.Trusted, Bound: trust.BoundAddress, Path: []*x509.Certificate{bea}}, {}}}
+	r := detail.Of(o, f, policy.Judge(o, f), []*x509.Certificate{ada})
+	to := r.Layers[0].Recipients
+	if len(to) != 2 || to[0].Name != "Ada <ada@harbour.example>" || !to[0].Opened || to[0].Serial != "abc" || to[0].Issuer != "CN=Ada" || to[1].Opened || to[1].Mine || to[1].KeyID != "0102" {
+		t.Errorf("%+v", to)
+	}
+	by := r.Layers[1].Signers
+	if len(by) != 2 || !by[0].Valid || !by[0].Counts || by[0].Chain != "trusted" || len(by[0].Path) != 1 || by[1].Valid || by[1].Code != "no-certificate" {
+		t.Fatalf("%+v", by)
+	}
+	c := by[0].Certificate
+	if c.Key != "EC P-256" || len(c.SHA256) != 64 || c.Addresses[0] != "bea@northclinic.example" || strings.ContainsAny(c.Subject+c.Name, "\r\n\u202e") {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestPassword: whoever has no certificate in the list has another secret.
+func TestPassword(t *testing.T) {
+	e := &cms.Enveloped{Cipher: "AES-128-CBC", Recipients: []cms.Recipient{{Algorithm: "unknown"}}}
+	o := opened(smime.Layer{Kind: smime.Encrypted, Enveloped: e, Err: errors.Join(smime.ErrNoKey)})
+	o.Payload = nil
+	if r := detail.Of(o, policy.Facts{}, policy.Judge(o, policy.Facts{}), nil); r.Code != "password" {
+		t.Errorf("%q", r.Code)
+	}
+}

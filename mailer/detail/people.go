@@ -1,0 +1,138 @@
+package detail
+
+import (
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"time"
+
+	"countersign/mailer/cms"
+	"countersign/mailer/message"
+	"countersign/mailer/policy"
+	"countersign/mailer/smime"
+	"countersign/vault/trust"
+)
+
+// Certificate is one certificate, in words.
+type Certificate struct {
+	Name      string   // in one line
+	Subject   string   // RFC 4514
+	Issuer    string   // RFC 4514
+	Addresses []string // those that it names; a bare domain stands for an organisation
+	Serial    string   // hexadecimal
+	SHA256    string   // of the certificate, hexadecimal
+	Key       string   // "RSA 2048", "EC P-256"
+	From      time.Time
+	Until     time.Time
+}
+
+func certificate(c *x509.Certificate) Certificate {
+	sum := sha256.Sum256(c.Raw)
+	d := Certificate{
+		Name: policy.Named(c), Subject: distinguished(c.Subject), Issuer: distinguished(c.Issuer), Serial: number(c.SerialNumber),
+		SHA256: hex.EncodeToString(sum[:]), Key: key(c), From: c.NotBefore, Until: c.NotAfter, Addresses: []string{},
+	}
+	for _, name := range trust.Names(c) {
+		d.Addresses = append(d.Addresses, policy.CleanLine(name))
+	}
+	return d
+}
+
+func certificates(list []*x509.Certificate) (described []Certificate) {
+	for _, c := range list {
+		described = append(described, certificate(c))
+	}
+	return described
+}
+
+// distinguished is a name as its owner chose it, in one line.
+func distinguished(n pkix.Name) string { return policy.CleanLine(n.String()) }
+
+func number(n *big.Int) string {
+	if n == nil {
+		return ""
+	}
+	return n.Text(16)
+}
+
+func key(c *x509.Certificate) string {
+	public := c.PublicKey
+	if public == nil { // X25519, which crypto/x509 reads only by itself
+		public, _ = x509.ParsePKIXPublicKey(c.RawSubjectPublicKeyInfo)
+	}
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", k.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "EC " + k.Curve.Params().Name
+	case ed25519.PublicKey:
+		return "Ed25519"
+	case *ecdh.PublicKey:
+		return fmt.Sprint(k.Curve())
+	}
+	return "unknown"
+}
+
+func recipients(e *cms.Enveloped, mine []*x509.Certificate) (list []Recipient) {
+	for _, r := range e.Recipients {
+		d := Recipient{Serial: number(r.Serial), KeyID: hex.EncodeToString(r.KeyID), Method: r.Algorithm, Issuer: issuer(r.Issuer)}
+		if i := slices.IndexFunc(mine, r.Matches); i >= 0 {
+			d.Name, d.Mine = policy.Named(mine[i]), true
+			d.Opened = e.Matched != nil && e.Matched.Equal(mine[i])
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+func issuer(der []byte) string {
+	var name pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(der, &name); err != nil || len(rest) > 0 {
+		return ""
+	}
+	return policy.CleanLine(name.String())
+}
+
+// onlyPassword says that no recipient is named by a certificate.
+func onlyPassword(list []Recipient) bool {
+	named := func(r Recipient) bool { return r.Serial != "" || r.KeyID != "" || r.Method == "unreadable" }
+	return len(list) > 0 && !slices.ContainsFunc(list, named)
+}
+
+// code is the code of a problem; the package comment lists them.
+func code(err error) string {
+	if err == nil {
+		return ""
+	}
+	for _, known := range []struct {
+		code string
+		errs []error
+	}{
+		{"key-unavailable", []error{smime.ErrKey}},
+		{"no-key", []error{cms.ErrNoKey, smime.ErrNoKey}},
+		{"weak", []error{cms.ErrWeak}},
+		{"no-certificate", []error{cms.ErrNoCertificate}},
+		{"changed", []error{cms.ErrDigest, cms.ErrIntegrity}},
+		{"forged", []error{cms.ErrSignature}},
+		{"attributes", []error{cms.ErrAttributes}},
+		{"no-content", []error{cms.ErrNoContent, smime.ErrNoContent}},
+		{"form", []error{smime.ErrForm}},
+		{"unsupported", []error{cms.ErrUnsupported, smime.ErrUnsupported}},
+		{"limit", []error{cms.ErrLimit, message.ErrLimit, smime.ErrLimit}},
+	} {
+		if slices.ContainsFunc(known.errs, func(is error) bool { return errors.Is(err, is) }) {
+			return known.code
+		}
+	}
+	return "damaged"
+}
