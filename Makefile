@@ -3,7 +3,8 @@ export GOTOOLCHAIN ?= local
 
 # What the tests with real peers stand on, as Debian packages.
 PEERS = gcc libc6-dev openssl gpgsm libnss3-tools libbcmail-java openjdk-17-jdk-headless dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd \
-  postfix gnome-keyring dbus dbus-x11 libsecret-tools chromium fonts-dejavu-core
+  postfix gnome-keyring dbus dbus-x11 libsecret-tools chromium fonts-dejavu-core \
+  bind9 bind9-utils unbound slapd ldap-utils
 
 # VULNDB: where govulncheck finds its database, for machines that cannot reach the public one.
 VULNDB ?=
