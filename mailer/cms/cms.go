@@ -75,6 +75,7 @@ import (
 	"countersign/mailer/cms/attribute"
 	"countersign/mailer/cms/ber"
 	"countersign/mailer/cms/content"
+	"countersign/mailer/cms/recipient"
 )
 
 // A Source gives the same bytes from the start each time it is opened.
@@ -92,8 +93,14 @@ var (
 	// with a hash or key that no longer proves anything by itself (SHA-1, RSA
 	// under 2,048 bits); of a recipient's key that nothing is encrypted to it.
 	ErrWeak = algorithm.ErrWeak
+	// ErrSHA1 and ErrShortKey are ErrWeak and tell which: a signature with SHA-1 proves
+	// something where it is known to be old, one by a short key never does.
+	ErrSHA1     = algorithm.ErrSHA1
+	ErrShortKey = algorithm.ErrShortKey
 	// ErrNoKey says that none of the keys given opens the envelope.
 	ErrNoKey = errors.New("cms: no key given opens this envelope")
+	// ErrKey says that a key named in the envelope could not be used: a token was removed, or refused.
+	ErrKey = recipient.ErrKey
 	// ErrIntegrity says that encrypted content was damaged or changed, or that
 	// its source gave other bytes than before.
 	ErrIntegrity = content.ErrIntegrity
@@ -119,7 +126,8 @@ var (
 	ErrTooManyAttributes   = attribute.ErrTooMany
 	ErrTooManyRecipients   = fmt.Errorf("%w: more than %d recipients", ErrLimit, maxRecipients)
 	ErrTooManyAlgorithms   = fmt.Errorf("%w: more than %d digest algorithms", ErrLimit, maxAlgorithms)
-	ErrTooLong             = content.ErrTooLong // more content than its cipher can protect
+	ErrTooLongWhole        = fmt.Errorf("%w: a signature over more than %d octets themselves", ErrLimit, maxWhole) // by Ed25519 without attributes
+	ErrTooLong             = content.ErrTooLong                                                                    // more content than its cipher can protect
 	ErrInflated            = fmt.Errorf("%w: a compressed content grows too large", ErrLimit)
 )
 
@@ -129,6 +137,7 @@ const (
 	maxSigners      = 32
 	maxRecipients   = 1000
 	maxAlgorithms   = 16
+	maxWhole        = 16 << 20 // octets of a content that is needed in one piece
 )
 
 var oidData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}

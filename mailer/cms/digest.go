@@ -24,14 +24,16 @@ func (d Digest) ReadSigned(src, content Source) (*Signed, error) {
 
 // sums are digests of one content, its first octets, and its marks.
 type sums struct {
-	of    map[crypto.Hash][]byte
-	start []byte
-	marks content.Marks
+	of     map[crypto.Hash][]byte
+	octets int64 // of the content
+	start  []byte
+	marks  content.Marks
 }
 
 // summing makes sums of what is written to it.
 type summing struct {
 	running map[crypto.Hash]hash.Hash
+	octets  int64
 	start   []byte
 	marking content.Marking
 }
@@ -57,11 +59,12 @@ func (s *summing) Write(p []byte) (int, error) {
 		s.start = append(s.start, p[:min(len(p), 64-len(s.start))]...)
 	}
 	s.marking.Write(p)
+	s.octets += int64(len(p))
 	return len(p), nil
 }
 
 func (s *summing) sums() sums {
-	all := sums{of: map[crypto.Hash][]byte{}, start: s.start, marks: s.marking.Finish()}
+	all := sums{of: map[crypto.Hash][]byte{}, octets: s.octets, start: s.start, marks: s.marking.Finish()}
 	for h, d := range s.running {
 		all.of[h] = d.Sum(nil)
 	}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/attribute"
@@ -54,7 +56,7 @@ type Enveloped struct {
 	Cipher        string            // "AES-256-CBC"
 	KeyCipher     string            // how Matched got the content key; empty if it was given
 	Authenticated bool              // the cipher protects the content against change
-	Weak          bool              // the cipher no longer keeps anything secret
+	Weak          bool              // the cipher, or that of the content key, no longer keeps anything secret
 	Matched       *x509.Certificate // whose key opened it; nil if the content key was given
 	// ContentKey opens the message again (ReadOptions). It may be remembered
 	// once the content has been read to its end without an error: before, it
@@ -76,8 +78,9 @@ const maxTries = 8
 // finds the content key, and, if the cipher authenticates, checks the whole content.
 //
 // Where the message has been read as far as its cipher, what is known of it is returned
-// beside the error (ErrNoKey, ErrUnsupported, ErrIntegrity, or an error of a
-// key), and is good for anything but Open.
+// beside the error (ErrNoKey, ErrKey, ErrUnsupported, ErrIntegrity), and is good for
+// anything but Open. A key that fails does not stop the next: ErrKey is the answer only
+// where no other fits.
 func ReadEnveloped(src Source, o ReadOptions) (*Enveloped, error) {
 	e := &Enveloped{src: src}
 	if o.Rand == nil {
@@ -105,11 +108,18 @@ func ReadEnveloped(src Source, o ReadOptions) (*Enveloped, error) {
 
 // choose takes the way whose key fits. Where only one is left and no tag can tell, it is taken.
 func (e *Enveloped) choose(ways []recipient.Way, rand io.Reader) error {
-	problem := ErrNoKey
+	problem := e.noKey()
+	if len(ways) > 0 {
+		problem = ErrIntegrity
+	}
 	var doubtful func()
-	for _, w := range ways[:min(len(ways), maxTries)] {
+	for tried := 0; tried < maxTries && len(ways) > 0; ways = ways[1:] {
+		w := ways[0]
 		key, err := w.Unwrap(e.cipher.KeySize, rand)
-		if err == nil && (e.Authenticated || len(ways) > 1) {
+		if !errors.Is(err, ErrUnsupported) {
+			tried++
+		}
+		if err == nil && (e.Authenticated || tried > 1 || len(ways) > 1) {
 			if err = e.try(key); errors.Is(err, ErrIntegrity) && doubtful == nil {
 				doubtful = func() { e.take(w, key) }
 			}
@@ -118,7 +128,7 @@ func (e *Enveloped) choose(ways []recipient.Way, rand io.Reader) error {
 			e.take(w, key)
 			return nil
 		}
-		if problem == ErrNoKey {
+		if weight(err) > weight(problem) {
 			problem = err
 		}
 	}
@@ -129,22 +139,69 @@ func (e *Enveloped) choose(ways []recipient.Way, rand io.Reader) error {
 	return problem
 }
 
+// weight orders what is wrong with several ways: a key that can't be used now might have
+// been the right one.
+func weight(err error) int {
+	switch {
+	case errors.Is(err, ErrKey):
+		return 3
+	case errors.Is(err, ErrIntegrity):
+		return 0
+	case errors.Is(err, ErrUnsupported):
+		return 1
+	}
+	return 2
+}
+
+// noKey names those who could open it without a certificate.
+func (e *Enveloped) noKey() error {
+	var others []string
+	for _, r := range e.Recipients {
+		if r.Serial == nil && r.KeyID == nil && !slices.Contains(others, r.Algorithm) {
+			others = append(others, r.Algorithm)
+		}
+	}
+	if len(others) == 0 {
+		return ErrNoKey
+	}
+	return fmt.Errorf("%w: others open it by %s", ErrNoKey, strings.Join(others[:min(len(others), 4)], ", "))
+}
+
 func (e *Enveloped) take(w recipient.Way, key ContentKey) {
 	e.ContentKey, e.Matched, e.KeyCipher = key, w.Certificate, w.Algorithm
+	e.Weak = e.Weak || w.Weak
 }
 
 // try reads the whole content with a key: ErrIntegrity if it does not fit. What
 // stands behind the content is learnt on the way.
 func (e *Enveloped) try(key ContentKey) error {
+	if e.cipher.AttributesFirst {
+		if err := e.readAhead(); err != nil {
+			return err
+		}
+	}
 	r, ciphertext, f, err := e.ciphertext()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return e.cipher.Check(ciphertext, key, e.params, func() (content.End, error) {
+	return e.cipher.Check(ciphertext, key, e.params, e.attributes, func() (content.End, error) {
 		err := e.readTag(r)
 		return content.End{Attributes: e.attributes, Tag: e.tag}, err
 	})
+}
+
+// readAhead learns what stands behind the content.
+func (e *Enveloped) readAhead() error {
+	r, ciphertext, f, err := e.ciphertext()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := io.CopyBuffer(io.Discard, ciphertext, make([]byte, content.Segment)); err != nil {
+		return err
+	}
+	return e.readTag(r)
 }
 
 // read reads as far as the encrypted content.

@@ -84,7 +84,7 @@ func newSigning(signers []Signer, o SignOptions) (*signing, error) {
 	enclosed := slices.Clone(o.Certificates)
 	for _, one := range signers {
 		pub, ok := one.Key.Public().(interface{ Equal(crypto.PublicKey) bool })
-		if !ok || !pub.Equal(one.Certificate.PublicKey) {
+		if !ok || !pub.Equal(algorithm.PublicKey(one.Certificate)) {
 			return nil, errors.New("cms: the signer's key and certificate do not belong together")
 		}
 		m, err := algorithm.Choose(one.Certificate, o.Hash, o.PSS)
@@ -190,7 +190,7 @@ func (s *signing) sign(one signer, attributes []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
 	}
-	if _, err := one.Algorithm.Verify(one.Certificate.PublicKey, t, signature); err != nil {
+	if _, err := one.Algorithm.Verify(algorithm.PublicKey(one.Certificate), t, signature); err != nil {
 		return nil, fmt.Errorf("checking our own signature: %w", err)
 	}
 	return signature, nil

@@ -25,6 +25,7 @@ type Signed struct {
 	content    Source // of a detached signature
 	sums       sums   // of the content, as pass 1 found it
 	unreadable int    // certificates
+	whole      []byte // the content, where a signature needs it in one piece
 }
 
 // SignerInfo is what one signer said and whether that holds.
@@ -84,6 +85,7 @@ func readSigned(s *Signed) (*Signed, error) {
 		}
 		s.Signers = append(s.Signers, si.verify(s))
 	}
+	s.whole = nil
 	return s, nil
 }
 
@@ -233,6 +235,28 @@ func (s *Signed) Open() (io.ReadCloser, error) {
 		return nil, err
 	}
 	return s.sums.marks.Open(content), nil
+}
+
+// held is the content in one piece, for signatures over itself and not its digest (RFC
+// 8419, section 3.1). It must be what was digested.
+func (s *Signed) held() ([]byte, error) {
+	if s.whole != nil {
+		return s.whole, nil
+	}
+	if s.sums.octets > maxWhole {
+		return nil, ErrTooLongWhole
+	}
+	f, err := s.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	whole := make([]byte, s.sums.octets)
+	if _, err := io.ReadFull(f, whole); err != nil {
+		return nil, fmt.Errorf("reading signed content again: %w", err)
+	}
+	s.whole = whole
+	return whole, nil
 }
 
 // open streams the content, unchecked.

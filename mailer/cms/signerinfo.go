@@ -3,6 +3,7 @@ package cms
 import (
 	"bytes"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -49,7 +50,8 @@ func parseSignerInfo(der []byte) (si signerInfo) {
 		return signerInfo{err: malformed("no digest algorithm")}
 	}
 	if si.hash = si.digest.Hash(); si.hash == 0 {
-		return signerInfo{err: si.digest.UnknownDigest()}
+		si.err = si.digest.UnknownDigest()
+		return si
 	}
 	if !seq.ReadOptionalASN1(&signed, &si.attributed, tagAttributes) {
 		return signerInfo{err: malformed("no signed attributes")}
@@ -110,7 +112,7 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 		})
 	}
 	if out.Err == nil {
-		out.Err = algorithm.Weakness(si.cert.PublicKey, si.hash)
+		out.Err = algorithm.Weakness(algorithm.PublicKey(si.cert), si.hash)
 	}
 	return out
 }
@@ -118,23 +120,33 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 // checkSignature checks the mathematics: the signature of si.cert's key over the
 // signed attributes or, without them, over the content.
 func (si *signerInfo) checkSignature(s *Signed) (name string, err error) {
-	if !si.attributed {
-		// RFC 5652, section 5.3: only plain data may be signed without attributes.
-		if !s.Type.Equal(oidData) {
-			return "", fmt.Errorf("%w: they are missing", ErrAttributes)
-		}
-		if looksLikeAttributes(s.sums.start) {
-			return "", fmt.Errorf("%w: they were passed off as content", ErrAttributes)
-		}
-		return si.method.Verify(si.cert.PublicKey, algorithm.Signed{Hash: si.hash, Digest: s.sums.of[si.hash]}, si.signature)
+	pub := algorithm.PublicKey(si.cert)
+	if err := si.method.AllowedBy(si.cert); err != nil {
+		return "", err
 	}
-	for _, der := range si.attributes.Encodings() {
-		name, err = si.method.Verify(si.cert.PublicKey, algorithm.Over(si.hash, der), si.signature)
-		if !errors.Is(err, ErrSignature) {
-			break
+	if si.attributed {
+		for _, der := range si.attributes.Encodings() {
+			name, err = si.method.Verify(pub, algorithm.Over(si.hash, der), si.signature)
+			if !errors.Is(err, ErrSignature) {
+				break
+			}
+		}
+		return name, err
+	}
+	// RFC 5652, section 5.3: only plain data may be signed without attributes.
+	if !s.Type.Equal(oidData) {
+		return "", fmt.Errorf("%w: they are missing", ErrAttributes)
+	}
+	if looksLikeAttributes(s.sums.start) {
+		return "", fmt.Errorf("%w: they were passed off as content", ErrAttributes)
+	}
+	t := algorithm.Signed{Hash: si.hash, Digest: s.sums.of[si.hash]}
+	if _, whole := pub.(ed25519.PublicKey); whole {
+		if t.Message, err = s.held(); err != nil {
+			return "", err
 		}
 	}
-	return name, err
+	return si.method.Verify(pub, t, si.signature)
 }
 
 // looksLikeAttributes recognises the encoding of signed attributes. A signature over

@@ -1,14 +1,18 @@
 package algorithm
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/aes"
+	"crypto/cipher"
+	"crypto/des"
 	"crypto/ecdh"
 	"crypto/hkdf"
 	"crypto/subtle"
 	"encoding/asn1"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -21,9 +25,12 @@ type Agreement struct {
 	Name       string // "ECDH SHA-256"
 	Identifier Identifier
 
-	hash crypto.Hash
-	hkdf bool
-	size int // of the wrapping key in octets
+	Weak bool // the key is wrapped by 3DES, as old mail has it
+
+	hash   crypto.Hash
+	hkdf   bool
+	size   int // of the wrapping key in octets
+	unwrap func(kek, wrapped []byte) ([]byte, error)
 }
 
 // agreements are the one-pass schemes. On the curves used here cofactor
@@ -48,7 +55,7 @@ var agreements = []struct {
 	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 3, 21}, crypto.SHA512, true},
 }
 
-// wraps are the AES key wraps, by the size of their keys (RFC 3565, section 2.3.2).
+// wrapOID is the AES key wrap by a key of size octets (RFC 3565, section 2.3.2).
 func wrapOID(size int) asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, (size-16)/8*20 + 5}
 }
@@ -63,15 +70,19 @@ func (a Identifier) Agreement() (*Agreement, error) {
 		if err != nil {
 			return nil, err
 		}
-		g := &Agreement{Name: "ECDH " + known.hash.String(), Identifier: a, hash: known.hash, hkdf: known.hkdf}
-		for _, g.size = range []int{16, 24, 32} {
+		g := &Agreement{Name: "ECDH " + known.hash.String(), Identifier: a, hash: known.hash, hkdf: known.hkdf, unwrap: unwrapKey}
+		for _, g.size = range []int{16, 32, 24} {
 			if wrapOID(g.size).Equal(wrap.OID) {
 				return g, nil
 			}
 		}
-		return nil, fmt.Errorf("%w: key wrap %v", ErrUnsupported, wrap.OID)
+		if wrap.OID.Equal(oidTripleDESWrap) { // of the size tried last
+			g.Weak, g.unwrap = true, unwrapTripleDES
+			return g, nil
+		}
+		return nil, fmt.Errorf("%w: the key wrap %s", ErrUnsupported, wrap.Name())
 	}
-	return nil, fmt.Errorf("%w: key agreement %v", ErrUnsupported, a.OID)
+	return nil, fmt.Errorf("%w: the key agreement %s", ErrUnsupported, a.Name())
 }
 
 // AgreementFor chooses the scheme for a recipient's curve and a content key of size octets.
@@ -105,11 +116,11 @@ func (g *Agreement) Unwrap(secret, ukm, wrapped []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unwrapKey(kek, wrapped)
+	return g.unwrap(kek, wrapped)
 }
 
 // derive returns the wrapping key, by the KDF of ANSI X9.63 (RFC 5753) or by
-// HKDF (RFC 8418, section 2.2).
+// HKDF (RFC 8418, section 2.2), which takes ukm for its salt as well.
 func (g *Agreement) derive(secret, ukm []byte) ([]byte, error) {
 	explicit := func(b *cryptobyte.Builder, n uint8, octets []byte) {
 		b.AddASN1(cbasn1.Tag(n).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddASN1OctetString(octets) })
@@ -187,6 +198,30 @@ func unwrapKey(kek, wrapped []byte) ([]byte, error) {
 	}
 	want := binary.BigEndian.AppendUint64(nil, wrapIV)
 	if subtle.ConstantTimeCompare(b[:8], want) != 1 {
+		return nil, ErrIntegrity
+	}
+	return key, nil
+}
+
+var oidTripleDESWrap = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 3, 6}
+
+// unwrapTripleDES is the reverse of the 3DES key wrap (RFC 3217, section 3.2).
+func unwrapTripleDES(kek, wrapped []byte) ([]byte, error) {
+	block, err := des.NewTripleDESCipher(kek)
+	if err != nil {
+		return nil, err
+	}
+	const sum = 8 // octets of the SHA-1 check at the end
+	if len(wrapped)%des.BlockSize != 0 || len(wrapped) < 3*des.BlockSize+sum || len(wrapped) > MaxKey {
+		return nil, ErrIntegrity
+	}
+	key := bytes.Clone(wrapped)
+	cipher.NewCBCDecrypter(block, []byte{0x4a, 0xdd, 0xa2, 0x2c, 0x79, 0xe8, 0x21, 0x05}).CryptBlocks(key, key)
+	slices.Reverse(key)
+	iv, key := key[:des.BlockSize], key[des.BlockSize:]
+	cipher.NewCBCDecrypter(block, iv).CryptBlocks(key, key)
+	key, check := key[:len(key)-sum], key[len(key)-sum:]
+	if subtle.ConstantTimeCompare(Sum(crypto.SHA1, key)[:sum], check) != 1 {
 		return nil, ErrIntegrity
 	}
 	return key, nil

@@ -14,7 +14,6 @@ import (
 )
 
 var (
-	oidMD5    = asn1.ObjectIdentifier{1, 2, 840, 113549, 2, 5}
 	oidSHA1   = asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}
 	oidSHA224 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 4}
 	oidSHA256 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}
@@ -99,10 +98,7 @@ func (a Identifier) Hash() crypto.Hash {
 
 // UnknownDigest is the error for a digest algorithm whose Hash is 0.
 func (a Identifier) UnknownDigest() error {
-	if a.OID.Equal(oidMD5) {
-		return fmt.Errorf("%w: MD5, with which anyone can forge", ErrUnsupported)
-	}
-	return fmt.Errorf("%w: digest algorithm %v", ErrUnsupported, a.OID)
+	return fmt.Errorf("%w: the digest %s", ErrUnsupported, a.Name())
 }
 
 // Digest names h with absent parameters (RFC 5754, section 2).

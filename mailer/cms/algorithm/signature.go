@@ -8,9 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
-
-	"golang.org/x/crypto/cryptobyte"
-	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 var (
@@ -79,11 +76,14 @@ func (a Identifier) Verify(pub crypto.PublicKey, t Signed, sig []byte) (name str
 		switch {
 		case a.OID.Equal(oidPSS):
 			name = "RSA-PSS"
-			salt, err := a.pss(t.Hash)
+			p, err := a.pss()
+			if err == nil && p.hash != t.Hash {
+				err = fmt.Errorf("%w: RSA-PSS with another digest than the signer's", ErrUnsupported)
+			}
 			if err != nil {
 				return name, err
 			}
-			valid = rsa.VerifyPSS(pub, t.Hash, t.Digest, sig, &rsa.PSSOptions{SaltLength: salt}) == nil
+			valid = p.verify(pub, t.Digest, sig)
 		case a.fits(oidRSA, t.Hash):
 			valid = rsa.VerifyPKCS1v15(pub, t.Hash, t.Digest, sig) == nil
 		default:
@@ -102,7 +102,7 @@ func (a Identifier) Verify(pub crypto.PublicKey, t Signed, sig []byte) (name str
 		}
 		valid = ed25519.Verify(pub, t.Message, sig)
 	default:
-		return "", fmt.Errorf("%w: the signer's kind of key", ErrUnsupported)
+		return "", fmt.Errorf("%w: a key for %s", ErrUnsupported, a.Name())
 	}
 	if !valid {
 		return name, ErrSignature
@@ -111,77 +111,16 @@ func (a Identifier) Verify(pub crypto.PublicKey, t Signed, sig []byte) (name str
 }
 
 func (a Identifier) misfit(key string) error {
-	return fmt.Errorf("%w: signature algorithm %v with %s", ErrUnsupported, a.OID, key)
-}
-
-// pss reads RSASSA-PSS-params (RFC 4056): one hash throughout, as RFC 4056
-// recommends and every program does; it returns the length of the salt. (Of 0
-// the standard library makes "any", which proves no less.)
-func (a Identifier) pss(h crypto.Hash) (salt int, err error) {
-	var (
-		s            = cryptobyte.String(a.Params)
-		seq          cryptobyte.String
-		digest, mask = Identifier{OID: oidSHA1}, Identifier{OID: oidSHA1}
-		trailer      = 1
-		ok           = s.ReadASN1(&seq, cbasn1.SEQUENCE) && s.Empty()
-	)
-	ok = ok && optional(&seq, 0, func(field *cryptobyte.String) (ok bool) {
-		digest, ok = Read(field)
-		return ok
-	})
-	ok = ok && optional(&seq, 1, func(field *cryptobyte.String) (ok bool) {
-		mask, ok = readMGF1(field)
-		return ok
-	})
-	salt = 20
-	ok = ok && optional(&seq, 2, func(field *cryptobyte.String) bool { return field.ReadASN1Integer(&salt) })
-	ok = ok && optional(&seq, 3, func(field *cryptobyte.String) bool { return field.ReadASN1Integer(&trailer) })
-	switch {
-	case !ok || !seq.Empty() || salt < 0 || salt > maxRSA/8:
-		return 0, malformed("no RSA-PSS parameters")
-	case digest.Hash() != h || mask.Hash() != h || trailer != 1:
-		return 0, fmt.Errorf("%w: RSA-PSS with different hashes", ErrUnsupported)
-	}
-	return salt, nil
-}
-
-// hashParams returns the parameters that RSA-PSS and RSA-OAEP have in common,
-// with one hash throughout; a salt is written if its length is not 0.
-func hashParams(h crypto.Hash, salt int) []byte {
-	digest, _ := Digest(h)
-	digest.Params = null // RFC 4055, section 2.1
-	tagged := func(b *cryptobyte.Builder, n uint8, f func(*cryptobyte.Builder)) {
-		b.AddASN1(cbasn1.Tag(n).ContextSpecific().Constructed(), f)
-	}
-	var mask, params cryptobyte.Builder
-	digest.Add(&mask)
-	params.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		tagged(b, 0, digest.Add)
-		tagged(b, 1, Identifier{OID: oidMGF1, Params: mask.BytesOrPanic()}.Add)
-		if salt > 0 {
-			tagged(b, 2, func(b *cryptobyte.Builder) { b.AddASN1Int64(int64(salt)) })
-		}
-	})
-	return params.BytesOrPanic()
-}
-
-// readMGF1 reads a mask generation function and returns its digest algorithm.
-func readMGF1(s *cryptobyte.String) (Identifier, bool) {
-	mgf, ok := Read(s)
-	if !ok || !mgf.OID.Equal(oidMGF1) {
-		return Identifier{}, false
-	}
-	params := cryptobyte.String(mgf.Params)
-	return Read(&params)
+	return fmt.Errorf("%w: the signature algorithm %s with %s", ErrUnsupported, a.Name(), key)
 }
 
 // Weakness says why a signature that verifies proves nothing all the same.
 func Weakness(pub crypto.PublicKey, h crypto.Hash) error {
 	if key, ok := pub.(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
-		return fmt.Errorf("%w: signed with an RSA key of %d bits", ErrWeak, key.N.BitLen())
+		return fmt.Errorf("%w: one of %d", ErrShortKey, key.N.BitLen())
 	}
 	if h == crypto.SHA1 {
-		return fmt.Errorf("%w: signed with SHA-1", ErrWeak)
+		return ErrSHA1
 	}
 	return nil
 }
@@ -199,13 +138,13 @@ type Method struct {
 func Choose(c *x509.Certificate, h crypto.Hash, pss bool) (Method, error) {
 	m := Method{Hash: h, Options: h}
 	key := oidRSA
-	switch pub := c.PublicKey.(type) {
+	switch pub := PublicKey(c).(type) {
 	case *rsa.PublicKey:
 		if pub.N.BitLen() < minRSA {
-			return m, fmt.Errorf("%w: an RSA key of %d bits", ErrWeak, pub.N.BitLen())
+			return m, fmt.Errorf("%w: one of %d", ErrShortKey, pub.N.BitLen())
 		}
 		m.Algorithm.Params, m.Size = null, pub.Size() // RFC 5754, section 3.2
-		if pss && h.Available() {
+		if pss = pss || restriction(c).OID.Equal(oidPSS); pss && h.Available() {
 			m.Algorithm = Identifier{OID: oidPSS, Params: hashParams(h, h.Size())}
 			m.Options = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: h}
 		}
@@ -221,7 +160,7 @@ func Choose(c *x509.Certificate, h crypto.Hash, pss bool) (Method, error) {
 			if m.Algorithm.OID == nil {
 				m.Algorithm.OID = s.oid
 			}
-			return m, nil
+			return m, m.Algorithm.AllowedBy(c)
 		}
 	}
 	return m, fmt.Errorf("%w: signing with %v", ErrUnsupported, h)

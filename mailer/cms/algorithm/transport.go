@@ -3,6 +3,7 @@ package algorithm
 import (
 	"crypto"
 	"crypto/rsa"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -15,22 +16,22 @@ import (
 // the private key k.
 type Transport func(k crypto.Decrypter, encrypted []byte, size int, rand io.Reader) ([]byte, error)
 
-// Transport finds the way in which a carries a content key, and its name for
-// people; the way is nil if a is not known.
-func (a Identifier) Transport() (name string, t Transport) {
+// Transport finds the way in which a carries a content key, and its name for people.
+// What is malformed or not known is an error, and never taken for another way.
+func (a Identifier) Transport() (name string, t Transport, err error) {
 	switch {
 	case a.OID.Equal(oidRSA):
-		return "RSA PKCS#1 v1.5", transportRSA
+		return "RSA PKCS#1 v1.5", transportRSA, nil
 	case a.OID.Equal(oidOAEP):
 		o, err := a.oaep()
-		if err != nil { // not to be mistaken for the older way, whatever happens
-			return "RSA-OAEP, unreadable", nil
+		if err != nil {
+			return "RSA-OAEP, unreadable", nil, err
 		}
 		return "RSA-OAEP " + o.Hash.String(), func(k crypto.Decrypter, encrypted []byte, size int, rand io.Reader) ([]byte, error) {
 			return orRandom(k, encrypted, size, rand, o)
-		}
+		}, nil
 	}
-	return a.OID.String(), nil
+	return a.Name(), nil, fmt.Errorf("%w: the key encryption %s", ErrUnsupported, a.Name())
 }
 
 func transportRSA(k crypto.Decrypter, encrypted []byte, size int, rand io.Reader) ([]byte, error) {
@@ -75,9 +76,14 @@ func (a Identifier) oaep() (*rsa.OAEPOptions, error) {
 		label := cryptobyte.String(source.Params)
 		return ok && source.OID.Equal(oidSpecified) && label.ReadASN1Bytes(&o.Label, cbasn1.OCTET_STRING) && label.Empty()
 	})
-	o.Hash, o.MGFHash = digest.Hash(), mask.Hash()
-	if !ok || !seq.Empty() || o.Hash == 0 || o.MGFHash == 0 {
+	if !ok || !seq.Empty() {
 		return nil, malformed("no RSA-OAEP parameters")
+	}
+	if o.Hash = digest.Hash(); o.Hash == 0 {
+		return nil, digest.UnknownDigest()
+	}
+	if o.MGFHash = mask.Hash(); o.MGFHash == 0 {
+		return nil, mask.UnknownDigest()
 	}
 	return o, nil
 }
@@ -105,16 +111,24 @@ func (a Identifier) ReadsOAEP() bool {
 	return err == nil && o.Hash == crypto.SHA256 && o.MGFHash == crypto.SHA256 && len(o.Label) == 0
 }
 
-// TransportTo encrypts a content key to pub: by RSA-OAEP with SHA-256, or else by the older way.
-func TransportTo(pub *rsa.PublicKey, key []byte, oaep bool, rand io.Reader) (Identifier, []byte, error) {
+// TransportTo encrypts a content key to the RSA key pub that c certifies: by RSA-OAEP with
+// SHA-256 where that is wished for or c is for nothing else, or else by the older way.
+func TransportTo(c *x509.Certificate, pub *rsa.PublicKey, key []byte, oaep bool, rand io.Reader) (Identifier, []byte, error) {
 	if bits := pub.N.BitLen(); bits < minRSA || bits > maxRSA {
 		return Identifier{}, nil, fmt.Errorf("%w: an RSA key of %d bits", ErrWeak, bits)
 	}
-	if oaep {
+	a := Identifier{OID: oidRSA, Params: null}
+	if oaep || restriction(c).OID.Equal(oidOAEP) {
+		a = OAEPCapability()
+	}
+	if err := a.AllowedBy(c); err != nil {
+		return a, nil, err
+	}
+	if a.OID.Equal(oidOAEP) {
 		encrypted, err := rsa.EncryptOAEP(crypto.SHA256.New(), rand, pub, key, nil)
-		return Identifier{OID: oidOAEP, Params: hashParams(crypto.SHA256, 0)}, encrypted, err
+		return a, encrypted, err
 	}
 	//lint:ignore SA1019 RFC 8551, section 2.3: the one that every program reads
 	encrypted, err := rsa.EncryptPKCS1v15(rand, pub, key)
-	return Identifier{OID: oidRSA, Params: null}, encrypted, err
+	return a, encrypted, err
 }

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"countersign/mailer/cms/algorithm"
@@ -87,9 +86,6 @@ func TestSignatures(t *testing.T) {
 			pub, err := x509.ParsePKIXPublicKey(unhex(g.PublicKeyDer))
 			must(t, err)
 			for _, test := range g.Tests {
-				if c.file == "rsa_pss_2048_sha256_mgf1_0" && strings.HasPrefix(test.Comment, "s_len changed") {
-					continue // no salt means any salt to the standard library: it is the key's signature all the same
-				}
 				_, err := c.alg.Verify(pub, algorithm.Over(c.hash, unhex(test.Msg)), unhex(test.Sig))
 				// The standard library may be stricter than the vectors: "acceptable" is either.
 				if test.Result == "valid" && err != nil || test.Result == "invalid" && !errors.Is(err, algorithm.ErrSignature) {
@@ -105,7 +101,8 @@ func TestSignatures(t *testing.T) {
 
 // A damaged block of RSA key transport gives some key or other, and never an error.
 func TestTransport(t *testing.T) {
-	_, transport := algorithm.Identifier{OID: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}}.Transport()
+	_, transport, err := algorithm.Identifier{OID: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}}.Transport()
+	must(t, err)
 	for _, file := range []string{"rsa_pkcs1_2048", "rsa_pkcs1_3072"} {
 		for _, g := range wycheproof(t, file) {
 			key, err := x509.ParsePKCS8PrivateKey(unhex(g.PrivateKeyPkcs8))
@@ -162,9 +159,6 @@ func TestOAEP(t *testing.T) {
 	} {
 		for _, g := range wycheproof(t, file) {
 			digest, mask := unhex(digests[g.Sha]), unhex(digests[g.MgfSha])
-			if g.KeySize > 3072 {
-				continue // they take most of the time and say nothing new about parameters
-			}
 			if digest == nil || mask == nil {
 				t.Fatalf("%s: %s, %s", file, g.Sha, g.MgfSha)
 			}
@@ -176,9 +170,9 @@ func TestOAEP(t *testing.T) {
 					field(0, digest),
 					field(1, unhex("06092a864886f70d010108"), ber.Nest(ber.Sequence, mask)),
 					field(2, unhex("06092a864886f70d010109"), append(ber.AppendHeader(nil, ber.OctetString, false, int64(len(label))), label...)))
-				name, transport := algorithm.Identifier{OID: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 7}, Params: params}.Transport()
-				if transport == nil {
-					t.Fatalf("%s %d: %s", file, test.TcID, name)
+				name, transport, err := algorithm.Identifier{OID: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 7}, Params: params}.Transport()
+				if err != nil {
+					t.Fatalf("%s %d: %s: %v", file, test.TcID, name, err)
 				}
 				want := unhex(test.Msg)
 				size := max(len(want), 1)
@@ -197,7 +191,7 @@ func TestOAEP(t *testing.T) {
 		t.Errorf("only %d cases", seen)
 	}
 	for _, params := range []string{"", "0500", "3000ff", "3003a00102", "3004a1020500", "300da00b300906072a864886f70d01"} {
-		if name, transport := (algorithm.Identifier{OID: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 7}, Params: unhex(params)}).Transport(); transport != nil {
+		if name, transport, err := (algorithm.Identifier{OID: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 7}, Params: unhex(params)}).Transport(); transport != nil || !errors.Is(err, algorithm.ErrMalformed) && !errors.Is(err, algorithm.ErrUnsupported) {
 			t.Errorf("parameters %q: %s", params, name)
 		}
 	}

@@ -1,16 +1,14 @@
 package content
 
 import (
+	"bytes"
 	"encoding/binary"
-	"fmt"
 	"io"
 
 	"golang.org/x/crypto/chacha20"
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 	"golang.org/x/crypto/poly1305" //lint:ignore SA1019 its successor takes no streams
-
-	"countersign/mailer/cms/algorithm"
 )
 
 const (
@@ -18,12 +16,13 @@ const (
 	chachaMost  = (1<<32 - 1) * chachaBlock // RFC 8439, section 2.8
 )
 
-// chacha is ChaCha20-Poly1305 (RFC 8103, RFC 8439) over a stream. Attributes would come
-// before the content in its tag and behind it in the message: they are not read.
+// chacha is ChaCha20-Poly1305 (RFC 8103, RFC 8439) over a stream. Attributes come before
+// the content in its tag and behind it in the message: they have to be known beforehand.
 type chacha struct {
 	*chacha20.Cipher
-	mac    *poly1305.MAC
-	octets uint64
+	mac        *poly1305.MAC
+	octets     uint64
+	attributes []byte
 }
 
 func startChaCha(key, params []byte, _ bool) (mode, error) {
@@ -65,17 +64,23 @@ func (c *chacha) open(last []byte) ([]byte, error) {
 	return last, nil
 }
 
+func (c *chacha) begin(attributes []byte) {
+	c.attributes = attributes
+	c.mac.Write(attributes)
+	c.mac.Write(make([]byte, (16-len(attributes)%16)%16))
+}
+
 func (c *chacha) absorb(ciphertext []byte) {
 	c.mac.Write(ciphertext)
 	c.octets += uint64(len(ciphertext))
 }
 
 func (c *chacha) tag(attributes []byte) ([]byte, error) {
-	if attributes != nil {
-		return nil, fmt.Errorf("%w: ChaCha20-Poly1305 with attributes", algorithm.ErrUnsupported)
+	if !bytes.Equal(attributes, c.attributes) {
+		return nil, ErrIntegrity // they changed since they were read first
 	}
-	var padding [16]byte
-	c.mac.Write(padding[:(16-c.octets%16)%16])
-	c.mac.Write(binary.LittleEndian.AppendUint64(make([]byte, 8), c.octets))
+	c.mac.Write(make([]byte, (16-c.octets%16)%16))
+	lengths := binary.LittleEndian.AppendUint64(nil, uint64(len(attributes)))
+	c.mac.Write(binary.LittleEndian.AppendUint64(lengths, c.octets))
 	return c.mac.Sum(nil), nil
 }

@@ -65,6 +65,9 @@ type Algorithm struct {
 	KeySize       int    // octets
 	Authenticated bool   // it protects against change
 	Weak          bool   // it is read for the sake of old mail only
+	// AttributesFirst says that attributes, which stand behind the content, must be
+	// known before it is read.
+	AttributesFirst bool
 
 	cipher Cipher
 	oid    asn1.ObjectIdentifier
@@ -80,10 +83,13 @@ var algorithms = []*Algorithm{
 	{cipher: AES256GCM, oid: aes(46), Name: "AES-256-GCM", KeySize: 32, Authenticated: true, start: startGCM, params: newGCM, most: gcmMost},
 	{cipher: AES192GCM, oid: aes(26), Name: "AES-192-GCM", KeySize: 24, Authenticated: true, start: startGCM, params: newGCM, most: gcmMost},
 	{cipher: AES128GCM, oid: aes(6), Name: "AES-128-GCM", KeySize: 16, Authenticated: true, start: startGCM, params: newGCM, most: gcmMost},
-	{cipher: ChaCha20Poly1305, oid: oidChaCha, Name: "ChaCha20-Poly1305", KeySize: 32, Authenticated: true, start: startChaCha, params: newChaCha, most: chachaMost},
+	{cipher: ChaCha20Poly1305, oid: oidChaCha, Name: "ChaCha20-Poly1305", KeySize: 32, Authenticated: true, AttributesFirst: true, start: startChaCha, params: newChaCha, most: chachaMost},
 	{cipher: -1, oid: oidTripleDES, Name: "3DES-CBC", KeySize: 24, Weak: true, start: startTripleDES},
 	{cipher: -1, oid: oidDES, Name: "DES-CBC", KeySize: 8, Weak: true, start: startDES},
-	{cipher: -1, oid: oidRC2, Name: "RC2-CBC", KeySize: 16, Weak: true, start: startRC2},
+	{cipher: -1, oid: oidRC2, Name: "RC2-CBC", Weak: true, start: unread("RC2")},
+	{cipher: -1, oid: aes(47), Name: "AES-256-CCM", Authenticated: true, start: unread("AES-CCM")},
+	{cipher: -1, oid: aes(27), Name: "AES-192-CCM", Authenticated: true, start: unread("AES-CCM")},
+	{cipher: -1, oid: aes(7), Name: "AES-128-CCM", Authenticated: true, start: unread("AES-CCM")},
 }
 
 var oidChaCha = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 3, 18}
@@ -103,7 +109,8 @@ func Find(id algorithm.Identifier) (*Algorithm, error) {
 			return known, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: content cipher %v", algorithm.ErrUnsupported, id.OID)
+	_, err := unread(id.Name())(nil, nil, false)
+	return nil, err
 }
 
 // Capability names a cipher to others, without parameters (RFC 8551, section 2.5.2).
@@ -118,7 +125,7 @@ func Capability(c Cipher) (asn1.ObjectIdentifier, error) {
 // Capable is the reverse of Capability.
 func Capable(oid asn1.ObjectIdentifier) (c Cipher, ok bool) {
 	for _, known := range algorithms {
-		if known.oid.Equal(oid) && !known.Weak {
+		if known.oid.Equal(oid) && known.cipher >= 0 {
 			return known.cipher, true
 		}
 	}
@@ -128,7 +135,7 @@ func Capable(oid asn1.ObjectIdentifier) (c Cipher, ok bool) {
 // For returns the algorithm of a cipher for sending.
 func For(c Cipher) (*Algorithm, error) {
 	for _, known := range algorithms {
-		if known.cipher == c && !known.Weak {
+		if known.cipher == c && known.cipher >= 0 {
 			return known, nil
 		}
 	}
@@ -190,6 +197,10 @@ type mode interface {
 	// tag is nil where content is not authenticated. It is asked for once.
 	tag(attributes []byte) ([]byte, error)
 }
+
+// An attributed mode takes attributes into its tag before any ciphertext. Begin is asked
+// once, first of all.
+type attributed interface{ begin(attributes []byte) }
 
 func octetString(b []byte) []byte {
 	return append(ber.AppendHeader(nil, ber.OctetString, false, int64(len(b))), b...)

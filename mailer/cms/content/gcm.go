@@ -41,9 +41,10 @@ type gcm struct {
 }
 
 const (
-	gcmNonce = 12 // octets (RFC 5084, section 3.2)
-	gcmTag   = 16
-	gcmMost  = 1<<36 - 32 // SP 800-38D, section 5.2.1.1
+	gcmNonce   = 12   // octets, as written (RFC 5084, section 3.2)
+	gcmLongest = 1024 // octets of a nonce that is read
+	gcmTag     = 16
+	gcmMost    = 1<<36 - 32 // SP 800-38D, section 5.2.1.1
 )
 
 func startGCM(key, params []byte, _ bool) (mode, error) {
@@ -57,7 +58,7 @@ func startGCM(key, params []byte, _ bool) (mode, error) {
 	if size = 12; !seq.Empty() && !seq.ReadASN1Integer(&size) || !seq.Empty() {
 		return nil, malformed("no GCM parameters")
 	}
-	if len(nonce) != gcmNonce || size < 12 || size > gcmTag {
+	if len(nonce) == 0 || len(nonce) > gcmLongest || size < 12 || size > gcmTag {
 		return nil, fmt.Errorf("%w: GCM with a nonce of %d octets and a tag of %d", algorithm.ErrUnsupported, len(nonce), size)
 	}
 	block, err := stdaes.NewCipher(key)
@@ -75,10 +76,14 @@ func startGCM(key, params []byte, _ bool) (mode, error) {
 	counter := [gcmTag]byte{gcmTag - 1: 1}
 	g := &gcm{hash: hash, size: size, h: encrypt([gcmTag]byte{}), mask: encrypt(counter)}
 	g.segment = g.h.power(Segment / gcmTag)
-	copy(counter[:], nonce)
+	if len(nonce) == gcmNonce {
+		copy(counter[:], nonce)
+	} else { // SP 800-38D, section 7.1
+		lengths := element{low: uint64(len(nonce)) * 8}
+		copy(counter[:], g.hashed(nonce).plus(lengths.times(g.h)).bytes())
+	}
 	g.seed = encrypt(counter)
-	counter[gcmTag-1]++
-	g.Stream = cipher.NewCTR(block, counter[:])
+	g.Stream = newCounting(block, counter)
 	return g, nil
 }
 

@@ -23,14 +23,18 @@ func (a *Algorithm) Open(ciphertext io.Reader, key, params []byte, end End) (*Re
 	if err != nil {
 		return nil, err
 	}
+	if m, first := m.(attributed); first {
+		m.begin(end.Attributes)
+	}
 	return &Reader{ciphertext: a.bounded(ciphertext), mode: m, end: end}, nil
 }
 
 // Check reads ciphertext to its end, and then, by end, what must be found there. It gives
 // nothing away but nil, if all fits the key, or ErrIntegrity. Of a cipher that
 // does not authenticate it checks the padding, which fits one wrong key in 256.
-func (a *Algorithm) Check(ciphertext io.Reader, key, params []byte, end func() (End, error)) error {
-	r, err := a.Open(ciphertext, key, params, End{})
+// Attributes are those that end will find; only where AttributesFirst they matter.
+func (a *Algorithm) Check(ciphertext io.Reader, key, params, attributes []byte, end func() (End, error)) error {
+	r, err := a.Open(ciphertext, key, params, End{Attributes: attributes})
 	if err != nil {
 		return err
 	}

@@ -101,9 +101,9 @@ func TestGCM(t *testing.T) {
 		key, nonce, tag, aad := unhex(v.Key), unhex(v.Iv), unhex(v.Tag), unhex(v.Aad)
 		a := aes(t, len(key), 6)
 		params := gcmParams(nonce, len(tag))
-		if len(nonce) != 12 {
-			if err := a.Valid(params); !errors.Is(err, algorithm.ErrUnsupported) {
-				t.Errorf("%d: a nonce of %d octets: %v", v.TcID, len(nonce), err)
+		if len(nonce) == 0 {
+			if err := a.Valid(params); v.Result != "invalid" || !errors.Is(err, algorithm.ErrUnsupported) {
+				t.Errorf("%d: no nonce: %v", v.TcID, err)
 			}
 			continue
 		}
@@ -114,7 +114,7 @@ func TestGCM(t *testing.T) {
 func testAEAD(t *testing.T, a *content.Algorithm, params []byte, v vector, key, aad, tag []byte) {
 	t.Helper()
 	end := content.End{Attributes: aad, Tag: tag}
-	err := a.Check(bytes.NewReader(unhex(v.Ct)), key, params, func() (content.End, error) { return end, nil })
+	err := a.Check(bytes.NewReader(unhex(v.Ct)), key, params, aad, func() (content.End, error) { return end, nil })
 	r, err2 := a.Open(iotest.OneByteReader(bytes.NewReader(unhex(v.Ct))), key, params, end)
 	must(t, err2)
 	got, err2 := io.ReadAll(r)
@@ -126,6 +126,9 @@ func testAEAD(t *testing.T, a *content.Algorithm, params []byte, v vector, key, 
 	}
 	if err != nil || err2 != nil || !bytes.Equal(got, unhex(v.Msg)) {
 		t.Errorf("%d (%s): %x, %v, %v", v.TcID, v.Comment, got, err, err2)
+	}
+	if a.AttributesFirst && len(aad) > 0 {
+		return // not written
 	}
 	if sealed, mac := seal(t, a, key, params, aad, unhex(v.Msg)); !bytes.Equal(sealed, unhex(v.Ct)) || !bytes.Equal(mac, tag) {
 		t.Errorf("%d (%s): sealed %x %x", v.TcID, v.Comment, sealed, mac)
@@ -143,14 +146,10 @@ func TestChaCha(t *testing.T) {
 			}
 			continue
 		}
-		if len(aad) > 0 {
-			end := func() (content.End, error) { return content.End{Attributes: aad, Tag: unhex(v.Tag)}, nil }
-			if err := a.Check(bytes.NewReader(unhex(v.Ct)), unhex(v.Key), params, end); !errors.Is(err, algorithm.ErrUnsupported) {
-				t.Errorf("%d with attributes: %v", v.TcID, err)
-			}
-			continue
+		if len(aad) == 0 {
+			aad = nil // as where a message has no attributes
 		}
-		testAEAD(t, a, params, v, unhex(v.Key), nil, unhex(v.Tag))
+		testAEAD(t, a, params, v, unhex(v.Key), aad, unhex(v.Tag))
 	}
 }
 

@@ -1,12 +1,14 @@
 package recipient
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
 	"io"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -17,66 +19,86 @@ import (
 var (
 	oidECKey  = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
 	oidX25519 = asn1.ObjectIdentifier{1, 3, 101, 110}
+	oidKEM    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 13, 3} // id-ori-kem (RFC 9629)
 )
 
 func context(n uint8) cbasn1.Tag { return cbasn1.Tag(n).ContextSpecific().Constructed() }
 
-// readKeyAgreement reads a KeyAgreeRecipientInfo (RFC 5652, section 6.2.2)
-// from an ephemeral key, which is the only kind that S/MIME programs send.
+// readKeyAgreement reads a KeyAgreeRecipientInfo (RFC 5652, section 6.2.2). Only an
+// ephemeral key leads anywhere, which is what S/MIME programs send.
 func readKeyAgreement(s cryptobyte.String, keys []Key) ([]Recipient, []Way) {
 	var (
-		version                     int
-		originator, key, list, body cryptobyte.String
-		public, ukm                 []byte
-		has                         bool
+		version          int
+		sender, key, ukm cryptobyte.String
+		list, body       cryptobyte.String
+		has              bool
+		offer            offer
 	)
-	ok := s.ReadASN1Integer(&version) && s.ReadASN1(&originator, context(0)) && originator.ReadASN1(&key, context(1))
-	if ok {
-		_, ok = algorithm.Read(&key)
+	ok := s.ReadASN1Integer(&version) && s.ReadASN1(&sender, context(0))
+	ephemeral := sender.PeekASN1Tag(context(1))
+	if ephemeral {
+		ok = ok && sender.ReadASN1(&key, context(1))
+		fine := false
+		offer.kind, fine = algorithm.Read(&key)
+		ok = ok && fine && key.ReadASN1BitStringAsBytes(&offer.public)
 	}
-	ok = ok && key.ReadASN1BitStringAsBytes(&public) && s.ReadOptionalASN1(&body, &has, context(1))
-	ok = ok && (!has || body.ReadASN1Bytes(&ukm, cbasn1.OCTET_STRING))
-	a, fine := algorithm.Identifier{}, false
-	if ok {
-		a, fine = algorithm.Read(&s)
-	}
-	if !fine || !s.ReadASN1(&list, cbasn1.SEQUENCE) {
+	ok = ok && s.ReadOptionalASN1(&ukm, &has, context(1))
+	ok = ok && (!has || ukm.ReadASN1Bytes(&offer.ukm, cbasn1.OCTET_STRING))
+	a, fine := algorithm.Read(&s)
+	if !ok || !fine || !s.ReadASN1(&list, cbasn1.SEQUENCE) {
 		return unreadable(), nil
 	}
-	name, scheme := a.OID.String(), (*algorithm.Agreement)(nil)
-	if known, err := a.Agreement(); err == nil {
-		name, scheme = known.Name, known
+	name := a.Name()
+	scheme, err := a.Agreement()
+	if err == nil {
+		name = scheme.Name
+	}
+	if err == nil && !ephemeral {
+		err = fmt.Errorf("%w: a key agreed upon by certificates alone", algorithm.ErrUnsupported)
 	}
 	var recipients []Recipient
 	var ways []Way
 	for !list.Empty() {
-		var encrypted cryptobyte.String
+		var wrapped cryptobyte.String
 		if !list.ReadASN1(&body, cbasn1.SEQUENCE) {
 			break
 		}
 		id, ok := readAgreeIdentifier(&body)
-		if !ok || !body.ReadASN1(&encrypted, cbasn1.OCTET_STRING) {
+		if !ok || !body.ReadASN1(&wrapped, cbasn1.OCTET_STRING) {
 			break
 		}
-		recipients = append(recipients, Recipient{id, name})
-		for _, k := range keys {
-			if scheme == nil || k.Exchanger == nil || !id.Matches(k.Certificate) {
-				continue
+		r := Recipient{id, name}
+		recipients = append(recipients, r)
+		ways = append(ways, r.ways(keys, func(k Key) (Way, bool) {
+			if err != nil {
+				return closed(err), k.Exchanger != nil
 			}
-			ways = append(ways, Way{k.Certificate, name, func(size int, _ io.Reader) ([]byte, error) {
-				secret, err := agree(k.Exchanger, public)
-				if err != nil {
-					return nil, err
-				}
-				key, err := scheme.Unwrap(secret, ukm, encrypted)
-				if err == nil && len(key) != size {
-					return nil, algorithm.ErrIntegrity
-				}
-				return key, err
-			}})
-		}
+			return Way{Weak: scheme.Weak, Unwrap: func(size int, _ io.Reader) ([]byte, error) {
+				return offer.unwrap(scheme, k.Exchanger, wrapped, size)
+			}}, k.Exchanger != nil
+		})...)
 	}
 	return recipients, ways
+}
+
+// An offer is the sender's half of a key agreement.
+type offer struct {
+	kind   algorithm.Identifier // of its key
+	public []byte
+	ukm    []byte // nil where there is none
+}
+
+// unwrap returns the content key of size octets that was wrapped for k.
+func (o offer) unwrap(scheme *algorithm.Agreement, k ecdh.KeyExchanger, wrapped []byte, size int) ([]byte, error) {
+	secret, err := o.agree(k)
+	if err != nil {
+		return nil, err
+	}
+	key, err := scheme.Unwrap(secret, o.ukm, wrapped)
+	if err == nil && len(key) != size {
+		return nil, algorithm.ErrIntegrity
+	}
+	return key, err
 }
 
 // readAgreeIdentifier reads a KeyAgreeRecipientIdentifier.
@@ -89,17 +111,50 @@ func readAgreeIdentifier(s *cryptobyte.String) (id Identifier, ok bool) {
 	return id, ok
 }
 
-// agree checks that public is a point of the key's curve and derives the secret.
-func agree(k ecdh.KeyExchanger, public []byte) ([]byte, error) {
-	peer, err := k.Curve().NewPublicKey(public)
-	if err != nil {
+// agree checks that the sender's key is one of the same curve and derives the secret.
+func (o offer) agree(k ecdh.KeyExchanger) ([]byte, error) {
+	peer, err := k.Curve().NewPublicKey(o.public)
+	if err != nil || !o.on(k.Curve()) {
 		return nil, fmt.Errorf("%w: the sender's key is not on the recipient's curve", algorithm.ErrMalformed)
 	}
 	secret, err := k.ECDH(peer)
+	if _, here := k.(*ecdh.PrivateKey); err != nil && here { // only a point of low order does that
+		return nil, fmt.Errorf("%w: %w", algorithm.ErrMalformed, err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("using the private key: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	return secret, nil
+}
+
+// on tells whether the sender's key says that it is one of the curve (RFC 5753, section
+// 3.1.1; RFC 8418, section 3.1). It need not.
+func (o offer) on(curve ecdh.Curve) bool {
+	if curve == ecdh.X25519() {
+		return o.kind.OID.Equal(oidX25519)
+	}
+	if !o.kind.OID.Equal(oidECKey) {
+		return false
+	}
+	if len(o.kind.Params) == 0 || bytes.Equal(o.kind.Params, []byte{5, 0}) {
+		return true
+	}
+	params := cryptobyte.String(o.kind.Params)
+	var named asn1.ObjectIdentifier
+	return algorithm.ReadOID(&params, &named) && slices.ContainsFunc(curves, func(c namedCurve) bool {
+		return c.curve == curve && c.oid.Equal(named)
+	})
+}
+
+type namedCurve struct {
+	curve ecdh.Curve
+	oid   asn1.ObjectIdentifier
+}
+
+var curves = []namedCurve{
+	{ecdh.P256(), asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7}},
+	{ecdh.P384(), asn1.ObjectIdentifier{1, 3, 132, 0, 34}},
+	{ecdh.P521(), asn1.ObjectIdentifier{1, 3, 132, 0, 35}},
 }
 
 // writeKeyAgreement returns the RecipientInfo that gives key to the holder of c, whose key is pub.

@@ -2,11 +2,14 @@ package recipient
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/x509"
 	"math/big"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"countersign/mailer/cms/algorithm"
 )
 
 // An Identifier names the certificate of a recipient or signer: by issuer and serial number, or by key identifier.
@@ -16,10 +19,15 @@ type Identifier struct {
 	KeyID  []byte
 }
 
-// Matches reports whether id names c.
+// Matches reports whether id names c. A certificate that does not say what its key
+// identifier is has the one that is usual (RFC 5280, section 4.2.1.2).
 func (id Identifier) Matches(c *x509.Certificate) bool {
 	if id.Serial == nil {
-		return len(id.KeyID) > 0 && bytes.Equal(id.KeyID, c.SubjectKeyId)
+		own := c.SubjectKeyId
+		if len(own) == 0 {
+			own = algorithm.Sum(crypto.SHA1, algorithm.KeyBits(c))
+		}
+		return len(id.KeyID) > 0 && bytes.Equal(id.KeyID, own)
 	}
 	return id.Serial.Cmp(c.SerialNumber) == 0 && bytes.Equal(id.Issuer, c.RawIssuer)
 }

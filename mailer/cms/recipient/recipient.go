@@ -1,6 +1,10 @@
 // Package recipient is how a message names those it concerns and how a content key
 // reaches them: the RecipientInfos of RFC 5652, section 6.2, by key transport
-// (RSA) and key agreement (elliptic curves, from an ephemeral key).
+// (RSA) and key agreement (elliptic curves, from an ephemeral key). The other kinds are
+// listed by name: by a password, by a key shared before, by encapsulation (RFC 9629).
+//
+// Each RecipientInfo that names one of our certificates is a way to the content key, even
+// where it leads nowhere: Unwrap says why.
 package recipient
 
 import (
@@ -9,6 +13,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 
@@ -31,12 +36,17 @@ type Key struct {
 	Exchanger   ecdh.KeyExchanger // of an elliptic curve key
 }
 
+// ErrKey says that a private key could not be used: its token was removed, or refused.
+var ErrKey = errors.New("cms: the private key could not be used")
+
 // A Way is one way to the content key, by one key.
 type Way struct {
 	Certificate *x509.Certificate
 	Algorithm   string
+	Weak        bool // it no longer keeps the content key secret
 	// Unwrap returns a key of size octets. A damaged one is no error where
-	// telling would help an attacker: it is random then.
+	// telling would help an attacker: it is random then. Else the error is ErrKey,
+	// or algorithm's ErrUnsupported, ErrMalformed or ErrIntegrity.
 	Unwrap func(size int, rand io.Reader) ([]byte, error)
 }
 
@@ -62,10 +72,58 @@ func Read(der []byte, keys []Key) ([]Recipient, []Way) {
 	case context(1):
 		return readKeyAgreement(body, keys)
 	}
-	return []Recipient{{Algorithm: "unknown"}}, nil // by password, or by a key shared before
+	return readOther(t, body, keys)
 }
 
-func unreadable() []Recipient { return []Recipient{{Algorithm: "unreadable"}} }
+// readOther names the kinds that are not read.
+func readOther(t cbasn1.Tag, s cryptobyte.String, keys []Key) ([]Recipient, []Way) {
+	switch t {
+	case context(2):
+		return []Recipient{{Algorithm: "a shared key"}}, nil
+	case context(3):
+		return []Recipient{{Algorithm: "a password"}}, nil
+	}
+	var other algorithm.Identifier
+	var body cryptobyte.String
+	var version int
+	if t != context(4) || !algorithm.ReadOID(&s, &other.OID) {
+		return unreadable(), nil
+	}
+	r := Recipient{Algorithm: other.Name()}
+	if !other.OID.Equal(oidKEM) || !s.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1Integer(&version) {
+		return []Recipient{r}, nil
+	}
+	id, ok := ReadIdentifier(&body)
+	kem, fine := algorithm.Read(&body)
+	if !ok || !fine {
+		return unreadable(), nil
+	}
+	r = Recipient{id, kem.Name()}
+	return []Recipient{r}, r.ways(keys, func(Key) (Way, bool) {
+		return closed(fmt.Errorf("%w: the key encapsulation %s", algorithm.ErrUnsupported, r.Algorithm)), true
+	})
+}
+
+// ways asks for a way by each of the keys that r names.
+func (r Recipient) ways(keys []Key, by func(Key) (Way, bool)) (ways []Way) {
+	for _, k := range keys {
+		if !r.Matches(k.Certificate) {
+			continue
+		}
+		if w, ok := by(k); ok {
+			w.Certificate, w.Algorithm = k.Certificate, r.Algorithm
+			ways = append(ways, w)
+		}
+	}
+	return ways
+}
+
+// closed is a way that leads nowhere.
+func closed(why error) Way {
+	return Way{Unwrap: func(int, io.Reader) ([]byte, error) { return nil, why }}
+}
+
+func unreadable() []Recipient { return []Recipient{{Algorithm: "something unreadable"}} }
 
 // readKeyTransport reads a KeyTransRecipientInfo.
 func readKeyTransport(s cryptobyte.String, keys []Key) ([]Recipient, []Way) {
@@ -77,21 +135,20 @@ func readKeyTransport(s cryptobyte.String, keys []Key) ([]Recipient, []Way) {
 	if !ok || !good || !fine || !s.ReadASN1(&encrypted, cbasn1.OCTET_STRING) || len(encrypted) > algorithm.MaxKey {
 		return unreadable(), nil
 	}
-	name, transport := a.Transport()
-	var ways []Way
-	for _, k := range keys {
-		if transport == nil || k.Decrypter == nil || !id.Matches(k.Certificate) {
-			continue
+	name, transport, err := a.Transport()
+	r := Recipient{id, name}
+	return []Recipient{r}, r.ways(keys, func(k Key) (Way, bool) {
+		if err != nil {
+			return closed(err), k.Decrypter != nil
 		}
-		ways = append(ways, Way{k.Certificate, name, func(size int, rand io.Reader) ([]byte, error) {
+		return Way{Unwrap: func(size int, rand io.Reader) ([]byte, error) {
 			key, err := transport(k.Decrypter, encrypted, size, rand)
 			if err != nil {
-				err = fmt.Errorf("using the private key: %w", err)
+				err = fmt.Errorf("%w: %w", ErrKey, err)
 			}
 			return key, err
-		}})
-	}
-	return []Recipient{{id, name}}, ways
+		}}, k.Decrypter != nil
+	})
 }
 
 // Write gives key to the holders of the certificates, once each.
@@ -113,11 +170,7 @@ func Write(to []*x509.Certificate, key []byte, o Options) (recipients [][]byte, 
 
 // write returns the RecipientInfo that gives key to the holder of c.
 func write(c *x509.Certificate, key []byte, o Options) ([]byte, error) {
-	certified := c.PublicKey
-	if certified == nil { // x509 knows X25519 keys, but not in certificates
-		certified, _ = x509.ParsePKIXPublicKey(c.RawSubjectPublicKeyInfo)
-	}
-	switch pub := certified.(type) {
+	switch pub := algorithm.PublicKey(c).(type) {
 	case *rsa.PublicKey:
 		return writeKeyTransport(c, pub, key, o)
 	case *ecdsa.PublicKey:
@@ -131,7 +184,7 @@ func write(c *x509.Certificate, key []byte, o Options) ([]byte, error) {
 }
 
 func writeKeyTransport(c *x509.Certificate, pub *rsa.PublicKey, key []byte, o Options) ([]byte, error) {
-	a, encrypted, err := algorithm.TransportTo(pub, key, o.OAEP, o.Rand)
+	a, encrypted, err := algorithm.TransportTo(c, pub, key, o.OAEP, o.Rand)
 	if err != nil {
 		return nil, err
 	}
