@@ -37,7 +37,11 @@ mailer/cms/content       mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/cms/recipient     mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/smime             mailer/message mailer/message/transfer mailer/cms vault/contacts/form ; -
 vault/sealed             - ; go-sqlite3
-vault/trust              - ; x/crypto x/net/idna
+vault/trust              vault/trust/der vault/trust/crl vault/trust/ocsp vault/trust/path ; x/net/idna
+vault/trust/der          - ; x/crypto
+vault/trust/crl          vault/trust/der ; x/crypto
+vault/trust/ocsp         vault/trust/der ; x/crypto
+vault/trust/path         vault/trust/der ; x/crypto x/net/idna
 vault/contacts           vault/trust vault/contacts/keyset vault/contacts/form ; -
 vault/contacts/keyset    vault/trust ; x/crypto go-bip39/wordlists
 vault/contacts/form      vault/contacts/keyset ; -
@@ -115,7 +119,7 @@ var everyTest = []string{"testscript", "go-cmp", "chromedp"}
 var pure = []string{
 	"mailer/message", "mailer/message/transfer", "mailer/cms", "mailer/cms/ber", "mailer/cms/algorithm", "mailer/cms/attribute", "mailer/cms/content", "mailer/cms/recipient", "mailer/smime", "mailer/policy", "mailer/detail",
 	"platform/resolver/dnssec",
-	"vault/contacts", "vault/contacts/keyset", "vault/contacts/form", "vault/trust", "vault/settings",
+	"vault/contacts", "vault/contacts/keyset", "vault/contacts/form", "vault/trust", "vault/trust/der", "vault/trust/crl", "vault/trust/ocsp", "vault/trust/path", "vault/settings",
 }
 
 var impureImports = []string{"net", "net/http", "os", "syscall", "unsafe", "database/sql", "mime/multipart"}

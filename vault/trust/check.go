@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
+
+	"countersign/vault/trust/path"
 )
 
 // Check judges one certificate.
@@ -27,7 +28,7 @@ func Check(q Question) Verdict {
 	switch {
 	case q.At.IsZero():
 		v.Reason = "There is no time for which to check this certificate."
-	case len(c.UnhandledCriticalExtensions) > 0: // RFC 5280, section 4.2
+	case path.Unknown(c): // RFC 5280, section 4.2
 		v.Reason = "This certificate sets conditions that this program does not know."
 	case !strong(c):
 		v.Reason = "The key of this certificate is of a kind or size that is not safe to use."
@@ -52,51 +53,75 @@ func Check(q Question) Verdict {
 	return v
 }
 
-// search finds the paths to judge. Where there are none at the time asked but
-// there were some while the certificate was new, expired says why.
+// search finds the paths to judge. Where dates alone are in the way of all,
+// expired says so.
 func (q Question) search() (paths [][]*x509.Certificate, expired, reason string) {
-	c, at := q.Certificate, q.At
-	switch {
-	case q.At.Before(c.NotBefore):
-		at, expired = c.NotBefore, fmt.Sprintf("This certificate is not valid before %s.", day(c.NotBefore))
-	case q.At.After(c.NotAfter):
-		at, expired = c.NotAfter, fmt.Sprintf("This certificate ran out on %s.", day(c.NotAfter))
-	}
-	paths, err := q.paths(c, at, false)
-	if len(paths) == 0 {
-		if paths, _ = q.paths(c, c.NotBefore, false); len(paths) > 0 && expired == "" && !q.Confirmed {
-			expired = "An authority that vouches for this certificate has run out."
+	var dated [][]*x509.Certificate
+	var broken []*path.Error
+	weakly := false
+	for _, p := range path.Find(q.Certificate, q.pool(), q.anchors(), q.Memory) {
+		err := path.Validate(p, q.options(q.At, x509.ExtKeyUsageEmailProtection))
+		switch {
+		case slices.ContainsFunc(p, weak):
+			weakly = true
+		case err == nil:
+			paths = append(paths, p)
+		case err.Dated():
+			if dated = append(dated, p); expired == "" || err.Index == 0 {
+				expired = q.dated(err)
+			}
+		default:
+			broken = append(broken, err)
 		}
 	}
-	paths = slices.DeleteFunc(paths, func(p []*x509.Certificate) bool { return slices.ContainsFunc(p, weak) })
 	switch {
 	case len(paths) > 0:
-		return paths, expired, ""
+		return paths, "", ""
 	case q.Confirmed:
-		return [][]*x509.Certificate{q.confirmedPath()}, expired, ""
+		c := q.Certificate
+		expired = ""
+		if q.At.Before(c.NotBefore) || q.At.After(c.NotAfter) {
+			expired = q.dated(&path.Error{})
+		}
+		return append(dated, q.confirmedPath()), expired, ""
+	case len(dated) > 0:
+		return dated, expired, ""
+	case weakly:
+		return nil, "", "An authority above this certificate has a key that is not safe to use."
 	}
-	return nil, "", q.why(err)
+	return nil, "", q.why(broken)
 }
 
 func weak(c *x509.Certificate) bool { return !strong(c) }
 
-// why words the failure to find a path.
-func (q Question) why(err error) string {
+// dated words an error about dates.
+func (q Question) dated(err *path.Error) string {
 	c := q.Certificate
-	var invalid x509.CertificateInvalidError
-	if errors.As(err, &invalid) {
-		switch invalid.Reason {
-		case x509.CANotAuthorizedForThisName:
-			return "The authority that made this certificate may not vouch for this address."
-		case x509.NotAuthorizedToSign, x509.TooManyIntermediates:
-			return "This certificate was made by somebody who may not make certificates."
-		}
+	switch {
+	case err.Index > 0:
+		return "An authority that vouches for this certificate has run out."
+	case q.At.Before(c.NotBefore):
+		return fmt.Sprintf("This certificate is not valid before %s.", day(c.NotBefore))
 	}
-	if paths, _ := q.paths(c, q.At, true); len(paths) > 0 {
-		if slices.ContainsFunc(paths[0], weak) {
-			return "An authority above this certificate has a key that is not safe to use."
+	return fmt.Sprintf("This certificate ran out on %s.", day(c.NotAfter))
+}
+
+// why words the failure to find a path.
+func (q Question) why(broken []*path.Error) string {
+	c := q.Certificate
+	for _, err := range broken {
+		switch err.Problem {
+		case path.Names:
+			return "The authority that made this certificate may not vouch for this address."
+		case path.NotCA, path.Length:
+			return "This certificate was made by somebody who may not make certificates."
+		case path.Use:
+			return "An authority above this certificate may not vouch for e-mail."
+		case path.Policy:
+			return "This certificate was not made by the rules that an authority above it sets."
+		case path.Critical:
+			return "An authority above this certificate sets conditions that this program does not know."
 		}
-		return "An authority above this certificate may not vouch for e-mail."
 	}
 	selfMade := bytes.Equal(c.RawIssuer, c.RawSubject)
 	switch {
@@ -126,14 +151,7 @@ func (q Question) best(paths [][]*x509.Certificate, v Verdict) Verdict {
 		}
 	}
 	best.Bound = v.Bound
-	if best.Bound == BoundLegacy && slices.ContainsFunc(best.Path[1:], constrainsMail) {
-		best.Bound = BoundNone // RFC 5280, section 4.2.1.10, covers that attribute too; crypto/x509 does not
-	}
 	return best
-}
-
-func constrainsMail(c *x509.Certificate) bool {
-	return len(c.PermittedEmailAddresses)+len(c.ExcludedEmailAddresses) > 0
 }
 
 // judge looks up every certificate of one path but the anchor. own says that the
@@ -150,27 +168,31 @@ func (q Question) judge(path []*x509.Certificate) (v Verdict, own bool) {
 	for i, c := range look {
 		f := q.lookUp(path, i)
 		v.Needs = append(v.Needs, f.needs...)
-		switch f.status {
+		v.Checked = append(v.Checked, f)
+		switch f.Status {
 		case Revoked:
-			if q.Usage == Sign && q.At.Before(f.from) {
-				v.Notes = append(v.Notes, fmt.Sprintf("It was withdrawn later, on %s; this was received before.", day(f.at)))
-				v.RevokedAt, v.RevocationReason = f.at, f.reason
+			if q.Usage == Sign && q.At.Before(f.From) {
+				v.Notes = append(v.Notes, fmt.Sprintf("It was withdrawn later, on %s; this was received before.", day(f.RevokedAt)))
+				v.RevokedAt, v.RevocationReason = f.RevokedAt, f.Reason
 				break
 			}
-			v.Status, v.RevokedAt, v.RevocationReason = Revoked, f.at, f.reason
-			v.Reason = fmt.Sprintf("This certificate was withdrawn on %s: %s.", day(f.at), reasonWords(f.reason))
+			v.Status, v.RevokedAt, v.RevocationReason = Revoked, f.RevokedAt, f.Reason
+			v.Reason = fmt.Sprintf("This certificate was withdrawn on %s: %s.", day(f.RevokedAt), reasonWords(f.Reason))
 			if i > 0 {
-				v.Reason = fmt.Sprintf("%s, an authority above this certificate, was withdrawn on %s.", name(c.Subject), day(f.at))
+				v.Reason = fmt.Sprintf("%s, an authority above this certificate, was withdrawn on %s.", name(c.Subject), day(f.RevokedAt))
 			}
 			return v, i == 0
 		case Unknown:
 			v.Status = Unknown
-			v.Reason = "Whether this certificate was withdrawn could not be found out."
+			v.Reason = fmt.Sprintf("Whether this certificate was withdrawn could not be found out: %s.", f.Why)
 		case Trusted:
-			if v.FreshUntil.IsZero() || !f.until.IsZero() && f.until.Before(v.FreshUntil) {
-				v.FreshUntil = f.until
+			if v.FreshUntil.IsZero() || f.NextUpdate.Before(v.FreshUntil) {
+				v.FreshUntil = f.NextUpdate
 			}
-		case unpublished:
+			if f.InGrace {
+				v.Notes = append(v.Notes, fmt.Sprintf("What is known about its withdrawal is of %s, and newer word is overdue.", day(f.ThisUpdate)))
+			}
+		case Unpublished:
 			if i == 0 {
 				v.Notes = append(v.Notes, "Its authority does not publish whether certificates were withdrawn.")
 			}

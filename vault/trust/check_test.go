@@ -13,7 +13,7 @@ import (
 
 func anchors(certs ...*x509.Certificate) (out []Anchor) {
 	for _, c := range certs {
-		out = append(out, Anchor{c})
+		out = append(out, Anchor{Certificate: c})
 	}
 	return out
 }
@@ -62,7 +62,7 @@ func TestPath(t *testing.T) {
 		{"authority for servers only", ca(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
 			Untrusted, "may not vouch for e-mail"},
 		{"authority that is none", ca(func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, x509.KeyUsageDigitalSignature }),
-			Untrusted, "made by Odd Issuing"},
+			Untrusted, "made by somebody who may not make certificates"},
 		{"authority for other names", ca(func(c *x509.Certificate) {
 			c.PermittedEmailAddresses, c.PermittedDNSDomainsCritical = []string{"other.example"}, true
 		}), Untrusted, "may not vouch for this address"},
@@ -213,8 +213,7 @@ func TestBinds(t *testing.T) {
 	}
 }
 
-// TestLegacyNameUnderConstraint: crypto/x509 holds name constraints against
-// subjectAltName only, so the old place does not count below one.
+// TestLegacyNameUnderConstraint: name constraints hold for the old place too.
 func TestLegacyNameUnderConstraint(t *testing.T) {
 	top := root(t, "Root")
 	mid := top.below(authority("Other Town", func(c *x509.Certificate) { c.PermittedEmailAddresses = []string{"other.example"} }))
@@ -281,12 +280,12 @@ func TestNeeds(t *testing.T) {
 	}))
 	q := Question{Certificate: leaf, Usage: Sign, Anchors: anchors(top.cert), At: today}
 	v := Check(q)
-	if len(v.Needs) != 1 || v.Needs[0] != (Need{"http://a.example/ca.cer", NeedIssuer, false}) {
+	if len(v.Needs) != 1 || v.Needs[0] != (Need{URL: "http://a.example/ca.cer", Kind: NeedIssuer}) {
 		t.Fatalf("without the authority: %v", v.Needs)
 	}
 	q.Evidence.Certificates = []*x509.Certificate{mid.cert}
 	v = Check(q)
-	if v.Status != Unknown || len(v.Needs) != 1 || v.Needs[0] != (Need{listURL, NeedCRL, true}) {
+	if v.Status != Unknown || len(v.Needs) != 1 || v.Needs[0] != (Need{URL: listURL, Kind: NeedCRL, Anchored: true}) {
 		t.Fatalf("without the list: %s, %v", v.Status, v.Needs)
 	}
 	q.Evidence.CRLs = []*CRL{mid.list()}
@@ -327,8 +326,5 @@ func TestNoTime(t *testing.T) {
 	q := Question{Certificate: leaf, Usage: Sign, Anchors: anchors(top.cert)}
 	if v := Check(q); v.Status != Untrusted || v.Reason == "" {
 		t.Errorf("%s, %q", v.Status, v.Reason)
-	}
-	if paths, _ := q.paths(leaf, time.Time{}, true); len(paths) > 0 {
-		t.Error("a path was found at no time")
 	}
 }

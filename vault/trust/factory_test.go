@@ -113,7 +113,7 @@ func withdrawn(c *x509.Certificate, at time.Time, reason int, more ...pkix.Exten
 
 func invalidSince(at time.Time) pkix.Extension {
 	der, _ := asn1.MarshalWithParams(at, "generalized")
-	return pkix.Extension{Id: oidInvalidity, Value: der}
+	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 24}, Value: der}
 }
 
 // list makes a list of today's, good for a week.

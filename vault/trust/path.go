@@ -1,11 +1,13 @@
 package trust
 
 import (
-	"bytes"
 	"crypto/x509"
 	"net/url"
 	"slices"
 	"time"
+
+	"countersign/vault/trust/der"
+	"countersign/vault/trust/path"
 )
 
 // Bounds on what a stranger's message can make us do.
@@ -27,29 +29,19 @@ func (q Question) pool() []*x509.Certificate {
 	return pool
 }
 
-// paths finds every path from a certificate to an anchor that holds at a time:
-// signatures, names, dates, constraints and critical extensions by RFC 5280,
-// section 6.1. With anyUse, extended key usage is not looked at.
-func (q Question) paths(c *x509.Certificate, at time.Time, anyUse bool) ([][]*x509.Certificate, error) {
-	if at.IsZero() { // crypto/x509 would take its own
-		return nil, nil
-	}
-	roots, others := x509.NewCertPool(), x509.NewCertPool()
+// anchors are the certificates of those that serve this question.
+func (q Question) anchors() (certs []*x509.Certificate) {
 	for _, a := range q.Anchors {
-		if a.Certificate != nil {
-			roots.AddCert(a.Certificate)
+		if a.serves(q) {
+			certs = append(certs, a.Certificate)
 		}
 	}
-	for _, o := range q.pool() {
-		others.AddCert(o)
-	}
-	use := x509.ExtKeyUsageEmailProtection
-	if anyUse {
-		use = x509.ExtKeyUsageAny
-	}
-	return c.Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: others, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{use},
-	})
+	return certs
+}
+
+// options are how a path of authorities is judged at a time.
+func (q Question) options(at time.Time, use x509.ExtKeyUsage) path.Options {
+	return path.Options{At: at, Use: use, Memory: q.Memory}
 }
 
 // confirmedPath is the path of a certificate confirmed by telephone: itself and,
@@ -64,12 +56,8 @@ func (q Question) confirmedPath() []*x509.Certificate {
 
 // issuer finds the authority at hand that really signed a certificate.
 func (q Question) issuer(c *x509.Certificate) *x509.Certificate {
-	pool := q.pool()
-	for _, a := range q.Anchors {
-		pool = append(pool, a.Certificate)
-	}
-	for _, o := range pool {
-		if o != nil && bytes.Equal(o.RawSubject, c.RawIssuer) && c.CheckSignatureFrom(o) == nil {
+	for _, o := range append(q.pool(), q.anchors()...) {
+		if der.SameName(o.RawSubject, c.RawIssuer) && q.Memory.SignedBy(c, o) {
 			return o
 		}
 	}

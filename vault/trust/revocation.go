@@ -2,69 +2,87 @@ package trust
 
 import (
 	"crypto/x509"
+	"fmt"
 	"slices"
 	"time"
+
+	"countersign/vault/trust/der"
+	"countersign/vault/trust/ocsp"
+	"countersign/vault/trust/path"
 )
-
-// unpublished is the status of a certificate that names no place to ask. It
-// stays inside: such a certificate is trusted, with a note.
-const unpublished Status = "unpublished"
-
-// noNextUpdate is how long a list without nextUpdate, which RFC 5280, section
-// 5.1.2.5, does not allow, is taken as fresh.
-const noNextUpdate = 7 * 24 * time.Hour
 
 // skew is by how much an authority's clock may be ahead of ours.
 const skew = 5 * time.Minute
 
-// finding is what the evidence says of one certificate.
-type finding struct {
-	status Status // Trusted: not withdrawn
-	at     time.Time
-	from   time.Time // signatures received from here on do not count (rule I2)
-	reason int
-	until  time.Time
-	needs  []Need
+// lookUp asks the evidence about one certificate of a path.
+func (q Question) lookUp(path []*x509.Certificate, i int) Finding {
+	c := path[i]
+	asks := len(c.CRLDistributionPoints)+len(c.OCSPServer) > 0
+	if i+1 >= len(path) { // confirmed, and its authority is not at hand
+		if !asks || q.Memory.SignedBy(c, c) {
+			return Finding{Certificate: c, Status: Unpublished}
+		}
+		return Finding{Certificate: c, Status: Unknown, Why: "the certificate of its authority is missing",
+			needs: needs(c.IssuingCertificateURL, NeedIssuer, false)}
+	}
+	lists, answer := q.askLists(path, i), q.askResponders(path, i)
+	f := fresher(lists, answer)
+	f.Certificate = c
+	switch f.Status {
+	case Revoked:
+		return f
+	case Unknown:
+		if !asks && lists.By == "" && answer.By == "" {
+			return Finding{Certificate: c, Status: Unpublished}
+		}
+		f.needs = q.places(path, i)
+	case Trusted:
+		if f.InGrace { // good enough, but something fresher would be better
+			f.needs = q.places(path, i)
+		}
+	}
+	f.needs = append(f.needs, lists.needs...)
+	if f.Status == Unknown {
+		f.needs = append(f.needs, answer.needs...)
+	}
+	return f
 }
 
-// lookUp asks the evidence about one certificate of a path. Of the lists that
-// cover it and are signed by its authority, the freshest counts. A stale list is
-// still believed where it says "withdrawn".
-func (q Question) lookUp(path []*x509.Certificate, i int) finding {
-	c := path[i]
-	points := distributionPoints(c)
-	if i+1 >= len(path) { // confirmed, and its authority is not at hand
-		if len(c.CRLDistributionPoints)+len(c.OCSPServer) == 0 || q.selfMade(c) {
-			return finding{status: unpublished}
+// fresher chooses between what lists and what responders say. What is withdrawn
+// stays so, but for a hold, which newer word may lift.
+func fresher(a, b Finding) Finding {
+	for _, f := range []Finding{a, b} {
+		if f.Status == Revoked && f.Reason != hold {
+			return f
 		}
-		return finding{status: Unknown, needs: needs(c.IssuingCertificateURL, NeedIssuer, false)}
-	}
-	var list *CRL
-	for _, l := range q.Evidence.CRLs {
-		if l == nil || l.thisUpdate.After(q.Now.Add(skew)) || list != nil && !l.thisUpdate.After(list.thisUpdate) {
-			continue
-		}
-		if l.covers(c, points) && q.signed(l, path, i) {
-			list = l
-		}
-	}
-	want := needs(c.CRLDistributionPoints, NeedCRL, q.anchored(path))
-	if list == nil {
-		if len(c.CRLDistributionPoints)+len(c.OCSPServer) == 0 {
-			return finding{status: unpublished}
-		}
-		return finding{status: Unknown, needs: want}
-	}
-	if e, ok := list.find(c.SerialNumber); ok {
-		return finding{status: Revoked, at: e.date, from: e.from(), reason: e.reason}
 	}
 	switch {
-	case q.Now.After(list.until().Add(q.Grace)):
-		return finding{status: Unknown, needs: want}
-	case q.Now.After(list.until()): // good enough, but a fresher one would be better
-		return finding{status: Trusted, until: list.until(), needs: want}
+	case b.Status == Unknown && (a.Status != Unknown || a.By != "" || b.By == ""):
+		return a
+	case a.Status == Unknown:
+		return b
+	case b.ThisUpdate.After(a.ThisUpdate), b.Status == Revoked && b.ThisUpdate.Equal(a.ThisUpdate):
+		return b
 	}
-	return finding{status: Trusted, until: list.until()}
+	return a
+}
+
+// hold is the one CRLReason that can be undone.
+const hold = 6
+
+// places is where word about a certificate can be had.
+func (q Question) places(path []*x509.Certificate, i int) []Need {
+	c, anchored := path[i], q.anchored(path)
+	want := needs(c.CRLDistributionPoints, NeedCRL, anchored)
+	request, err := ocsp.NewRequest(c, path[i+1], nil)
+	if err != nil {
+		return want
+	}
+	for _, n := range needs(c.OCSPServer, NeedOCSP, anchored) {
+		n.Request = string(request)
+		want = append(want, n)
+	}
+	return want
 }
 
 // anchored says that a path ends at an anchor.
@@ -72,34 +90,102 @@ func (q Question) anchored(path []*x509.Certificate) bool {
 	return slices.ContainsFunc(q.Anchors, func(a Anchor) bool { return path[len(path)-1].Equal(a.Certificate) })
 }
 
-func (q Question) selfMade(c *x509.Certificate) bool { return c.CheckSignatureFrom(c) == nil }
-
-// signed says that the list is signed by the certificate's authority: the key
-// above it in the path, or another of the same name under the same anchor (RFC
-// 5280, section 6.3.3 (f)), as an authority has that changed its key.
-func (q Question) signed(l *CRL, path []*x509.Certificate, i int) bool {
-	if l.signedBy(path[i+1]) {
-		return true
-	}
-	anchor := path[len(path)-1]
-	for _, o := range q.pool() {
-		if o.Equal(path[i+1]) || !sameName(o.RawSubject, l.issuer) || !l.signedBy(o) {
+// askResponders asks the OCSP responses at hand (RFC 6960, section 3.2). The
+// freshest counts.
+func (q Question) askResponders(path []*x509.Certificate, i int) Finding {
+	c, issuer := path[i], path[i+1]
+	best := Finding{Status: Unknown, Why: "there is no word about it"}
+	for _, r := range q.Evidence.OCSP {
+		if r == nil {
 			continue
 		}
-		up, _ := q.paths(o, q.Now, true)
-		if slices.ContainsFunc(up, func(p []*x509.Certificate) bool { return p[len(p)-1].Equal(anchor) }) {
-			return true
+		a, ok := r.Find(c, issuer)
+		if !ok {
+			continue
 		}
+		f := Finding{Status: Unknown, By: NeedOCSP, ThisUpdate: a.ThisUpdate, NextUpdate: a.NextUpdate}
+		signed, need := q.responder(r, path, i)
+		switch {
+		case !signed:
+			f.By, f.Why, f.needs = "", "the word about it is not signed by its authority", need
+		case a.ThisUpdate.After(q.Now.Add(skew)) || r.ProducedAt.After(q.Now.Add(skew)) || a.NextUpdate.Before(a.ThisUpdate):
+			f.Why = "the word about it is dated in the future"
+		case r.ProducedAt.Before(c.NotBefore) || r.ProducedAt.After(c.NotAfter):
+			f.Why = "the word about it is of a time when the certificate was not valid"
+		case a.Status == ocsp.Revoked:
+			f.Status, f.RevokedAt, f.Invalidity, f.From, f.Reason = Revoked, a.RevokedAt, a.Invalidity, a.From(), a.Reason
+		case a.Status != ocsp.Good:
+			f.Why = "its authority does not know it"
+		case q.Now.After(a.NextUpdate.Add(q.Grace)):
+			f.Why = fmt.Sprintf("the last word about it ran out on %s", day(a.NextUpdate))
+		default:
+			f.Status, f.InGrace = Trusted, q.Now.After(a.NextUpdate)
+		}
+		if best.By == "" && best.Status == Unknown && f.Status == Unknown && f.By == "" {
+			best.Why, best.needs = f.Why, append(best.needs, f.needs...)
+			continue
+		}
+		best = better(best, f)
 	}
-	return false
+	return best
 }
 
-// from is when signatures stop counting: for a key that may be in other hands,
-// and where no reason is given, already when it may have got there (rule I2).
-func (e entry) from() time.Time {
-	compromise := e.reason == 0 || e.reason == 1 || e.reason == 2 || e.reason == 10
-	if compromise && !e.invalidity.IsZero() && e.invalidity.Before(e.date) {
-		return e.invalidity
+// better keeps the fresher of two answers that count; one that settles nothing
+// gives way, and what is withdrawn stays so, but for a hold.
+func better(a, b Finding) Finding {
+	sticks := func(f Finding) bool { return f.Status == Revoked && f.Reason != hold }
+	switch {
+	case sticks(a) != sticks(b):
+		if sticks(a) {
+			return a
+		}
+		return b
+	case (a.Status == Unknown) != (b.Status == Unknown):
+		if a.Status == Unknown {
+			return b
+		}
+		return a
+	case b.ThisUpdate.After(a.ThisUpdate):
+		return b
 	}
-	return e.date
+	return a
+}
+
+// noCheck is id-pkix-ocsp-nocheck (RFC 6960, section 4.2.2.2.1).
+var noCheck = []int{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}
+
+// responder says that a response is signed by the authority above a certificate,
+// or by somebody whom that very authority appointed (RFC 6960, section 4.2.2.2).
+// One appointed without nocheck must not be withdrawn; where that is not known,
+// need says what would tell.
+func (q Question) responder(r *OCSP, path []*x509.Certificate, i int) (signed bool, need []Need) {
+	issuer := path[i+1]
+	if r.SignedBy(issuer) {
+		return true, nil
+	}
+	for _, d := range slices.Concat(r.Certificates, q.pool()) {
+		if !r.Names(d) || !q.appointed(d, issuer) || !r.SignedBy(d) {
+			continue
+		}
+		if _, ok := der.Extension(d, noCheck); ok {
+			return true, nil
+		}
+		if q.pulled(d, issuer) {
+			continue
+		}
+		if f := q.askLists(append([]*x509.Certificate{d}, path[i+1:]...), 0); f.Status == Unknown && len(d.CRLDistributionPoints) > 0 {
+			need = append(need, needs(d.CRLDistributionPoints, NeedCRL, q.anchored(path))...)
+			continue
+		}
+		return true, nil
+	}
+	return false, need
+}
+
+// appointed says that a certificate makes its owner a responder of an authority.
+func (q Question) appointed(d, issuer *x509.Certificate) bool {
+	return slices.Contains(d.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) && strong(d) && !path.Unknown(d) &&
+		(d.KeyUsage == 0 || d.KeyUsage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) != 0) &&
+		!q.Now.Before(d.NotBefore) && !q.Now.After(d.NotAfter) &&
+		der.SameName(d.RawIssuer, issuer.RawSubject) && q.Memory.SignedBy(d, issuer)
 }

@@ -1,12 +1,9 @@
 package trust
 
 import (
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"math/big"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +16,7 @@ func TestRevocation(t *testing.T) {
 	plain := top.issue(template())
 	ago := func(days int) time.Time { return today.AddDate(0, 0, -days) }
 	idp := func(der string) pkix.Extension {
-		return pkix.Extension{Id: oidIssuingPoint, Critical: true, Value: []byte(der)}
+		return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte(der)}
 	}
 	uri := func(u string) string {
 		n := "\x86" + string(rune(len(u))) + u
@@ -63,7 +60,7 @@ func TestRevocation(t *testing.T) {
 		{"for users", leaf, []*CRL{with(idp(seq("\x81\x01\xff")))}, 0, Trusted},
 		{"for authorities", leaf, []*CRL{with(idp(seq("\x82\x01\xff")))}, 0, Unknown},
 		{"for attributes", leaf, []*CRL{with(idp(seq("\x85\x01\xff")))}, 0, Unknown},
-		{"indirect", leaf, []*CRL{with(idp(seq("\x84\x01\xff")))}, 0, Unknown},
+		{"indirect, of its own issuer", leaf, []*CRL{with(idp(seq("\x84\x01\xff")))}, 0, Trusted},
 		{"for some reasons", leaf, []*CRL{with(idp(seq("\x83\x02\x06\x40")))}, 0, Unknown},
 		{"for this place", leaf, []*CRL{with(idp(seq(uri(listURL))))}, 0, Trusted},
 		{"for another place", leaf, []*CRL{with(idp(seq(uri("http://b.example/b.crl"))))}, 0, Unknown},
@@ -178,76 +175,4 @@ func TestKeyRollover(t *testing.T) {
 	if v := Check(q); v.Status != Unknown {
 		t.Errorf("signed by a namesake under no anchor: %s", v.Status)
 	}
-}
-
-// TestSerialNumbers: any that a certificate can have is found, and no other.
-func TestSerialNumbers(t *testing.T) {
-	top := root(t, "Root")
-	one := big.NewInt(1)
-	var all []*big.Int
-	for _, bits := range []uint{0, 6, 7, 8, 62, 63, 64, 127, 159, 1016, 1500} {
-		all = append(all, new(big.Int).Lsh(one, bits))
-	}
-	var entries []x509.RevocationListEntry
-	for _, n := range all {
-		entries = append(entries, x509.RevocationListEntry{SerialNumber: n, RevocationTime: today})
-	}
-	l := top.list(entries...)
-	for _, n := range all {
-		if _, ok := l.find(n); !ok {
-			t.Errorf("%x is not found", n)
-		}
-		if _, ok := l.find(new(big.Int).Add(n, big.NewInt(2))); ok {
-			t.Errorf("%x + 2 is found", n)
-		}
-	}
-}
-
-// largeList is a list of 250,000 entries, as a large authority has.
-func largeList(t testing.TB) (der []byte, issuer *x509.Certificate) {
-	t.Helper()
-	m := root(t, "Large")
-	entries := make([]x509.RevocationListEntry, 250_000)
-	for i := range entries {
-		entries[i] = x509.RevocationListEntry{SerialNumber: big.NewInt(int64(i)<<32 + 7), RevocationTime: today, ReasonCode: i % 5}
-	}
-	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: today,
-		NextUpdate: today.AddDate(0, 0, 7), RevokedCertificateEntries: entries}, m.cert, m.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return der, m.cert
-}
-
-// BenchmarkLargeList reads, believes and asks a list of 250,000 entries; the peer
-// is crypto/x509 with a search of its slice.
-func BenchmarkLargeList(b *testing.B) {
-	der, issuer := largeList(b)
-	last := big.NewInt(249_999<<32 + 7)
-	b.Run("ours", func(b *testing.B) {
-		b.SetBytes(int64(len(der)))
-		b.ReportAllocs()
-		for b.Loop() {
-			l, err := ParseCRL(der)
-			if err != nil || !l.signedBy(issuer) {
-				b.Fatal(err)
-			}
-			if _, ok := l.find(last); !ok {
-				b.Fatal("not found")
-			}
-		}
-	})
-	b.Run("crypto/x509", func(b *testing.B) {
-		b.SetBytes(int64(len(der)))
-		b.ReportAllocs()
-		for b.Loop() {
-			l, err := x509.ParseRevocationList(der)
-			if err != nil || l.CheckSignatureFrom(issuer) != nil {
-				b.Fatal(err)
-			}
-			if !slices.ContainsFunc(l.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool { return e.SerialNumber.Cmp(last) == 0 }) {
-				b.Fatal("not found")
-			}
-		}
-	})
 }

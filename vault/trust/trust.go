@@ -8,37 +8,100 @@
 //
 // What it promises:
 //
-//   - Path validation is RFC 5280, section 6.1, by crypto/x509 with the time,
-//     the anchors and the intermediates given and nothing of the system's.
+//   - Path validation is RFC 5280, section 6.1, in vault/trust/path, with the
+//     time, the anchors and the intermediates given and nothing of the system's.
 //     Every candidate path is judged and the best one counts, so one expired
 //     or withdrawn cross-certificate spoils nothing (RFC 8550, section 4).
 //   - RFC 8550, section 4.4: key usage, extended key usage (emailProtection or
 //     any, in every certificate of the path that has the extension), RSA of
-//     2,048 to 8,192 bits, no signature made with SHA-1 or MD5.
-//   - The address is matched here, against subjectAltName: rfc822Name without
-//     regard to case (section 3), else dNSName for a whole organisation. A
-//     common name is never an address. The old place in the subject
-//     (emailAddress) counts only where subjectAltName names nobody, and is told
-//     apart ([BoundLegacy]).
-//   - Revocation is RFC 5280, section 6.3, with full revocation lists: scope by
-//     issuingDistributionPoint, signature by the issuer of the certificate or a
-//     key of the same name under the same anchor, thisUpdate and nextUpdate with
-//     the grace given; the freshest list wins. Delta and indirect lists and
-//     lists for some reasons only are not used.
-//   - The anchor itself is never looked up on a list.
+//     2,048 to 8,192 bits, no signature made with SHA-1, MD5 or DSA.
+//   - The address is matched here, against subjectAltName: rfc822Name and
+//     SmtpUTF8Mailbox, both parts without regard to the case of ASCII letters
+//     (RFC 8550, section 3; RFC 8398 would compare a local part in Unicode to the
+//     octet, so we are laxer by those 26 letters), else dNSName for a whole
+//     organisation. A common name is never an address. The old place in the
+//     subject (emailAddress) counts only where subjectAltName names nobody, and
+//     is told apart ([BoundLegacy]).
+//   - Revocation is RFC 5280, section 6.3, with lists (vault/trust/crl), and RFC
+//     6960 with OCSP answers (vault/trust/ocsp): whichever is fresher counts, but
+//     only a hold can be lifted by it. Lists may be full, for a part, for some
+//     reasons (until together they cover all), deltas, or issued by somebody else
+//     whom the certificate names. Who signs a list is the authority above in the
+//     path or another of the list's name under the same anchor that is not itself
+//     withdrawn; who signs an answer is that authority or whom it appointed.
+//   - Evidence counts from thisUpdate to nextUpdate and the grace given. Evidence
+//     that says "withdrawn" counts for ever.
+//   - The anchor itself is never looked up. An anchor may be for sending or
+//     receiving only, and for some domains only ([Anchor]).
 //
 // A verdict is about the certificate. Whether it names the address asked about
-// is Verdict.Bound, and a caller has to look at both; [Verdict.Good] does.
+// is Verdict.Bound, and a caller has to look at both; [Verdict.Good] does. What
+// was found out about each certificate of the path, from what and how old that
+// is, stays in Verdict.Checked.
 package trust
 
 import (
 	"crypto/x509"
+	"slices"
+	"strings"
 	"time"
+
+	"countersign/vault/trust/crl"
+	"countersign/vault/trust/der"
+	"countersign/vault/trust/ocsp"
+	"countersign/vault/trust/path"
 )
 
-// Anchor is an authority that the user or the administrator trusts.
+type (
+	// CRL is a revocation list.
+	CRL = crl.List
+	// OCSP is the response of an OCSP responder.
+	OCSP = ocsp.Response
+	// Memory keeps which signatures were found good; it changes no verdict.
+	Memory = path.Memory
+)
+
+// ErrCRL is wrapped by every error of [ParseCRL].
+var ErrCRL = crl.ErrCRL
+
+// ParseCRL reads a DER revocation list of at most 64 MiB.
+func ParseCRL(list []byte) (*CRL, error) { return crl.Parse(list) }
+
+// ParseOCSP reads a DER OCSPResponse of at most 1 MiB, which it keeps.
+func ParseOCSP(response []byte) (*OCSP, error) { return ocsp.Parse(response) }
+
+// NewMemory returns an empty memory.
+func NewMemory() *Memory { return path.NewMemory() }
+
+// Purpose is what an anchor is for.
+type Purpose string
+
+const (
+	ForBoth      Purpose = ""
+	ForSending   Purpose = "sending"   // it vouches for whom is encrypted to
+	ForReceiving Purpose = "receiving" // it vouches for who signs
+)
+
+// Anchor is an authority, or a single certificate, that the user or the
+// administrator trusts.
 type Anchor struct {
 	Certificate *x509.Certificate
+	For         Purpose
+	// Domains are those of addresses that the anchor vouches for: "a.example", or
+	// ".a.example" for all below it. None means all.
+	Domains []string
+}
+
+// serves says that the anchor counts for a question.
+func (a Anchor) serves(q Question) bool {
+	if a.Certificate == nil || a.For == ForSending && q.Usage != Encrypt || a.For == ForReceiving && q.Usage != Sign {
+		return false
+	}
+	domain := der.Fold(q.Address[strings.LastIndexByte(q.Address, '@')+1:])
+	return len(a.Domains) == 0 || slices.ContainsFunc(a.Domains, func(d string) bool {
+		d = der.Fold(d)
+		return d == domain || strings.HasPrefix(d, ".") && strings.HasSuffix(domain, d)
+	})
 }
 
 // Usage is what a certificate is wanted for.
@@ -49,11 +112,12 @@ const (
 	Encrypt Usage = "encrypt" // to encrypt to its owner
 )
 
-// Evidence is what is at hand besides the certificate itself: revocation lists
-// and certificates of authorities, from a cache, a message or a file. None of
-// it is believed without a signature that leads to an anchor.
+// Evidence is what is at hand besides the certificate itself: revocation lists,
+// OCSP responses and certificates of authorities, from a cache, a message or a
+// file. None of it is believed without a signature that leads to an anchor.
 type Evidence struct {
 	CRLs         []*CRL
+	OCSP         []*OCSP
 	Certificates []*x509.Certificate
 }
 
@@ -62,6 +126,7 @@ type NeedKind string
 
 const (
 	NeedCRL    NeedKind = "crl"    // a revocation list
+	NeedOCSP   NeedKind = "ocsp"   // an answer to Need.Request
 	NeedIssuer NeedKind = "issuer" // the certificate of the authority above
 )
 
@@ -73,6 +138,8 @@ type Need struct {
 	// that chains to an anchor. Rule I1: others are fetched only where the user
 	// chose to verify that certificate, or policy allows the host.
 	Anchored bool
+	// Request is the DER OCSPRequest to send, for NeedOCSP.
+	Request string
 }
 
 // Question is one certificate to be judged.
@@ -90,8 +157,10 @@ type Question struct {
 	// Now is the present, by which revocation lists are fresh or stale. Zero
 	// means At.
 	Now time.Time
-	// Grace is how long past its nextUpdate a list is still used.
+	// Grace is how long past its nextUpdate evidence is still used.
 	Grace time.Duration
+	// Memory, if any, saves signature checks.
+	Memory *Memory
 
 	// Confirmed says that this very certificate was confirmed by telephone. It
 	// then needs no anchor; its dates, its usage and what its issuer, if at
@@ -108,6 +177,9 @@ const (
 	Expired   Status = "expired" // outside its dates, or an authority above it is
 	Revoked   Status = "revoked"
 	Unknown   Status = "unknown" // whether it was withdrawn could not be found out
+	// Unpublished is a [Finding]'s alone: the certificate names no place to ask, so
+	// it is trusted, with a note.
+	Unpublished Status = "unpublished"
 )
 
 // Bound is how a certificate names the address asked about.
@@ -134,6 +206,28 @@ type Verdict struct {
 	// FreshUntil is when the revocation evidence used runs out; zero if none
 	// was used.
 	FreshUntil time.Time
+	// Checked is what was found about each certificate of the path but its anchor,
+	// in the path's order, up to the first that is withdrawn.
+	Checked []Finding
+}
+
+// Finding is what the evidence says about one certificate of a path.
+type Finding struct {
+	Certificate *x509.Certificate
+	Status      Status // Trusted: not withdrawn; Revoked; Unknown; Unpublished
+	Why         string // of Unknown, a few plain words
+
+	By         NeedKind  // what kind of evidence settled it; "" if none
+	ThisUpdate time.Time // when that evidence was made, the oldest part of it
+	NextUpdate time.Time // when it runs out
+	InGrace    bool      // it ran out already
+
+	// Of Revoked. From is since when signatures do not count (rule I2): the
+	// earlier of RevokedAt and Invalidity where the key may be in other hands.
+	RevokedAt, Invalidity, From time.Time
+	Reason                      int
+
+	needs []Need
 }
 
 // Good says that the certificate is trusted and names the address.

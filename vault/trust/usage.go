@@ -11,6 +11,9 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
+
+	"countersign/vault/trust/der"
+	"countersign/vault/trust/path"
 )
 
 // Sizes of RSA modulus accepted, in bits. RFC 8550, section 4.3, sets the lower
@@ -90,7 +93,7 @@ var oidEmailAddress = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}
 // Names lists the addresses and domains that a certificate names: those of
 // subjectAltName or, only where that names none, the subject's emailAddress.
 func Names(c *x509.Certificate) []string {
-	if names := slices.Concat(c.EmailAddresses, c.DNSNames); len(names) > 0 {
+	if names := slices.Concat(c.EmailAddresses, path.UTF8Mailboxes(c), c.DNSNames); len(names) > 0 {
 		return names
 	}
 	return legacyNames(c)
@@ -110,7 +113,7 @@ func legacyNames(c *x509.Certificate) []string {
 // section 3). A domain that stands for an organisation has to be the address's
 // own, to the letter: no wildcard, no parent.
 func Binds(c *x509.Certificate, address string) Bound {
-	address = fold(address)
+	address = der.Fold(address)
 	at := strings.LastIndexByte(address, '@')
 	domain := address[at+1:]
 	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
@@ -118,25 +121,16 @@ func Binds(c *x509.Certificate, address string) Bound {
 	}
 	address = address[:at+1] + domain
 	is := func(want string) func(string) bool {
-		return func(name string) bool { return want != "" && fold(name) == want }
+		return func(name string) bool { return want != "" && der.Fold(name) == want }
 	}
+	mailboxes := slices.Concat(c.EmailAddresses, path.UTF8Mailboxes(c))
 	switch {
-	case at > 0 && slices.ContainsFunc(c.EmailAddresses, is(address)):
+	case at > 0 && slices.ContainsFunc(mailboxes, is(address)):
 		return BoundAddress
 	case at != 0 && slices.ContainsFunc(c.DNSNames, is(domain)):
 		return BoundDomain
-	case len(c.EmailAddresses)+len(c.DNSNames) == 0 && at > 0 && slices.ContainsFunc(legacyNames(c), is(address)):
+	case len(mailboxes)+len(c.DNSNames) == 0 && at > 0 && slices.ContainsFunc(legacyNames(c), is(address)):
 		return BoundLegacy
 	}
 	return BoundNone
-}
-
-// fold lowers ASCII letters only: Unicode folding would take U+212A for k.
-func fold(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, s)
 }
