@@ -30,6 +30,7 @@ var (
 	oidAES256CBC     = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, 42}
 	oidOther         = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 4}
 	oidContentType   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}
+	oidSigningTime   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 5}
 	oidMessageDigest = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}
 	oidSigningCertV2 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 47}
 	oidProtection    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 52}
@@ -38,6 +39,10 @@ var (
 	oidRSA           = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
 	oidSHA512RSA     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 13}
 )
+
+var oidCountersignature = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 6}
+
+var utcTime = []byte("\x17\x0d260303091200Z")
 
 func octets(b []byte) []byte {
 	return append(ber.AppendHeader(nil, ber.OctetString, false, int64(len(b))), b...)
@@ -66,6 +71,7 @@ type crafted struct {
 	digestAlg    []byte
 	signatureAlg []byte
 	signature    []byte
+	unsigned     [][]byte // attributes
 }
 
 // usual are the attributes that there must be.
@@ -103,7 +109,11 @@ func (c crafted) info(content []byte) []byte {
 	if c.attrs != nil {
 		attrs = ber.Nest(ber.Context, c.attrs...)
 	}
-	return ber.Nest(ber.Sequence, []byte{2, 1, 1}, c.id, c.digestAlg, attrs, c.signatureAlg, octets(c.signature))
+	var unsigned []byte
+	if c.unsigned != nil {
+		unsigned = ber.Nest(ber.Context+1, c.unsigned...)
+	}
+	return ber.Nest(ber.Sequence, []byte{2, 1, 1}, c.id, c.digestAlg, attrs, c.signatureAlg, octets(c.signature), unsigned)
 }
 
 // letter is the whole of a message made by hand.
@@ -169,6 +179,11 @@ func TestOneSigner(t *testing.T) {
 		{"by no identifier", crafted{attrs: usual(content), id: []byte{0x80, 0}}, nil, cms.ErrNoCertificate},
 		{"a digest not announced", crafted{attrs: usual(content)}, func(l *letter) { l.announced = [][]byte{alg(oidSHA512)} }, nil},
 		{"no digest announced", crafted{attrs: usual(content)}, func(l *letter) { l.announced = [][]byte{} }, nil},
+		{"an unknown attribute twice", crafted{attrs: with(attr(oidOther, octets(nil)), attr(oidOther, octets(nil)))}, nil, nil},
+		{"an unknown attribute of nothing", crafted{attrs: with(attr(oidOther))}, nil, nil},
+		{"two signing times in one", crafted{attrs: with(attr(oidSigningTime, utcTime, utcTime))}, nil, nil},
+		{"unsigned attributes", crafted{attrs: usual(content), unsigned: [][]byte{attr(oidOther, octets(content)), octets(nil)}}, nil, nil},
+		{"a countersignature of nonsense", crafted{attrs: usual(content), unsigned: [][]byte{attr(oidCountersignature, octets(nil))}}, nil, nil},
 		{"its certificate named", crafted{attrs: with(attr(oidSigningCertV2, certID(rsa.cert)))}, nil, nil},
 		{"its algorithms protected", crafted{attrs: with(protection(oidSHA256, oidRSA))}, nil, nil},
 
@@ -181,6 +196,12 @@ func TestOneSigner(t *testing.T) {
 		{"no attributes at all in their field", crafted{attrs: [][]byte{}}, nil, cms.ErrAttributes},
 		{"two digests", crafted{attrs: with(attr(oidMessageDigest, octets(sha(nil))))}, nil, cms.ErrAttributes},
 		{"two digests in one", crafted{attrs: [][]byte{usual(content)[0], attr(oidMessageDigest, octets(sha(content)), octets(sha(nil)))}}, nil, cms.ErrAttributes},
+		{"a digest of nothing in it", crafted{attrs: [][]byte{usual(content)[0], attr(oidMessageDigest)}}, nil, cms.ErrAttributes},
+		{"a content type of nothing in it", crafted{attrs: [][]byte{attr(oidContentType), usual(content)[1]}}, nil, cms.ErrAttributes},
+		{"two content types", crafted{attrs: with(usual(content)[0])}, nil, cms.ErrAttributes},
+		{"two content types in one", crafted{attrs: [][]byte{attr(oidContentType, oid(oidData), oid(oidOther)), usual(content)[1]}}, nil, cms.ErrAttributes},
+		{"two signing times", crafted{attrs: with(attr(oidSigningTime, utcTime), attr(oidSigningTime, utcTime))}, nil, cms.ErrAttributes},
+		{"two protections", crafted{attrs: with(protection(oidSHA256, oidRSA), protection(oidSHA256, oidRSA))}, nil, cms.ErrAttributes},
 		{"the digest of something else", crafted{attrs: usual(nil)}, nil, cms.ErrDigest},
 		{"another content type", crafted{attrs: usual(content)}, func(l *letter) { l.typ = oidOther }, cms.ErrAttributes},
 		{"another content type without attributes", crafted{}, func(l *letter) { l.typ = oidOther }, cms.ErrAttributes},
