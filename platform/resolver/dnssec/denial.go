@@ -120,10 +120,11 @@ func deny(d denial, n name, qtype uint16, noName bool) (optOut bool, err error) 
 	}
 	wildcard := closest.wildcard()
 	if !noName {
-		if t, ok := d.types(wildcard); ok && t.denies(qtype) {
+		t, ok := d.types(wildcard)
+		if ok && t.denies(qtype) {
 			return optOut, nil
 		}
-		if optOut { // an empty name above unsigned delegations has no NSEC3 (RFC 5155, erratum 3441)
+		if optOut && !ok { // an empty name above unsigned delegations has no NSEC3 (RFC 5155, erratum 3441)
 			return true, nil
 		}
 		return false, errors.New("the signed denial is of the name, not of its data")
