@@ -116,7 +116,7 @@ func (e *Enveloped) choose(ways []recipient.Way, rand io.Reader) error {
 	for tried := 0; tried < maxTries && len(ways) > 0; ways = ways[1:] {
 		w := ways[0]
 		key, err := w.Unwrap(e.cipher.KeySize, rand)
-		if !errors.Is(err, ErrUnsupported) {
+		if !errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrMalformed) { // those ask no key
 			tried++
 		}
 		if err == nil && (e.Authenticated || tried > 1 || len(ways) > 1) {
