@@ -94,7 +94,8 @@ func Judge(o *smime.Opened, f Facts) Verdict {
 func (j *judgement) protection() {
 	has := func(k smime.Kind) bool {
 		return slices.ContainsFunc(j.o.Layers, func(l smime.Layer) bool {
-			return l.Kind == k && (l.Enveloped == nil || !l.Enveloped.Weak) // RFC 9787, section 6.5
+			weak := l.Enveloped != nil && l.Enveloped.Weak // RFC 9787, section 6.5
+			return l.Kind == k && !weak && !certificatesOnly(l)
 		})
 	}
 	switch signed, encrypted := has(smime.Signed), has(smime.Encrypted); {
@@ -176,6 +177,10 @@ func (j *judgement) label() {
 		claims = "It says it is from " + j.from + ". There is no way to tell."
 	}
 	switch {
+	case slices.ContainsFunc(j.o.Layers, certificatesOnly):
+		j.say(Stop, "There is no message in it, only certificates.", "Certificates only", claims)
+	case len(j.o.Layers) == 0 && j.openPGP():
+		j.say(Stop, "Protected with OpenPGP, which this program cannot check. Treat it as not secured.", "OpenPGP, not checked", claims)
 	case j.Protection == "none":
 		j.say(Stop, unsecured, "Not secured", claims)
 	case j.closed() != "":
@@ -293,12 +298,16 @@ func (j *judgement) unconfirmed() {
 		}
 		j.say(Care, label, "Signed, not yet confirmed by you", "A certification authority says that the certificate belongs to this address. You have not confirmed it.")
 	case trust.Expired:
-		j.say(Stop, "Signed by "+name+", with a certificate that has run out. Person not verified.", "Certificate run out",
-			"A certificate that has run out proves nothing.")
+		j.say(Stop, "Signed by "+name+", with a certificate that has run out or is not valid yet. Person not verified.", "Certificate out of date",
+			"Outside its dates a certificate proves nothing.")
 	case trust.Revoked:
 		j.say(Stop, "Signed by "+name+", with a certificate that was withdrawn. Person not verified.", "Certificate withdrawn",
 			"A certificate is withdrawn when its key may be in other hands, or its owner has left.")
 	default:
+		if !trust.Allows(j.signer.Certificate, trust.Sign) {
+			j.say(Stop, "Signed in the name of "+name+", with a certificate that was not made for this. Person not verified.", "Signed, wrong certificate")
+			break
+		}
 		j.say(Stop, "Signed in the name of "+name+", but no authority that you trust says so. Person not verified.", "Signed, authority not trusted",
 			"Anyone can make such a certificate.")
 	}

@@ -84,6 +84,14 @@ func TestJudge(t *testing.T) {
 	listFrom := shape("ES", key)
 	listFrom.Header.Set("From", bea+", carl@northclinic.example")
 	noSigners := shape("ES")
+	web := *key
+	web.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	tls := &web
+	certs := shape("S")
+	certs.Layers[0].Form, certs.Layers[0].Signed.Detached, certs.Layers[0].Err = "certs-only", true, smime.ErrNoContent
+	certs.Payload, certs.Problem = nil, smime.ErrNoContent
+	pgp := shape("")
+	pgp.Root, pgp.Errant = &message.Part{Type: "multipart/encrypted"}, []smime.Kind{smime.OpenPGP}
 	broken := shape("ES", key)
 	broken.Layers[1].Signed, broken.Layers[1].Err = nil, smime.ErrDamaged
 	mine := shape("ES", own)
@@ -124,9 +132,12 @@ func TestJudge(t *testing.T) {
 		"a stranger, signed only":     {shape("S", key), Facts{Contact: stranger, Signers: status(trust.Trusted)}, Care, "Certificate valid, person not verified. Not encrypted", "Signed, not yet confirmed by you, not encrypted", true},
 		"a stranger, not checked":     {shape("ES", key), Facts{Contact: stranger, Signers: status(trust.Unknown)}, Care, "not checked, and the person is not verified", "Signed, not yet confirmed by you", true},
 		"a stranger, untrusted":       {shape("ES", key), Facts{Contact: stranger, Signers: status(trust.Untrusted)}, Stop, "no authority that you trust says so", "Signed, authority not trusted", false},
-		"a stranger, expired":         {shape("ES", key), Facts{Contact: stranger, Signers: status(trust.Expired)}, Stop, "has run out", "Certificate run out", false},
+		"a stranger, expired":         {shape("ES", key), Facts{Contact: stranger, Signers: status(trust.Expired)}, Stop, "has run out or is not valid yet", "Certificate out of date", false},
 		"a stranger, revoked":         {shape("ES", key), Facts{Contact: stranger, Signers: status(trust.Revoked)}, Stop, "was withdrawn", "Certificate withdrawn", false},
 		"an organisation, no contact": {shape("ES", house), Facts{Contact: stranger, Signers: []trust.Verdict{{Status: trust.Trusted, Bound: trust.BoundDomain}}}, Care, "Signed by an organisation for", "Signed, not yet confirmed by you", true},
+		"not made for mail":           {shape("ES", tls), Facts{Contact: stranger, Signers: status(trust.Untrusted)}, Stop, "not made for this", "Signed, wrong certificate", false},
+		"certificates only":           {certs, Facts{Contact: stranger}, Stop, "only certificates", "Certificates only", false},
+		"OpenPGP":                     {pgp, Facts{Contact: pinned}, Stop, "OpenPGP, which this program cannot check", "OpenPGP, not checked", false},
 		"no evidence":                 {shape("ES", key), Facts{Contact: stranger}, Stop, "it says it is from", "Signed by somebody else", false},
 		"confirmed, expired":          {shape("ES", key), Facts{Contact: pinned, Signers: status(trust.Expired)}, Care, "The certificate has run out since.", "Confirmed, certificate run out", true},
 		"confirmed, not checked":      {shape("ES", key), Facts{Contact: pinned, Signers: status(trust.Unknown)}, Care, "could not be found out", "Confirmed, not checked", true},

@@ -62,17 +62,19 @@ func Problem(err error) string {
 	case errors.Is(err, cms.ErrNoKey), errors.Is(err, smime.ErrNoKey):
 		return "None of your keys opens it. It was encrypted to another key: perhaps an older one of yours, or another person's."
 	case errors.Is(err, cms.ErrWeak):
-		return "The signature was made by a method that is no longer safe."
+		return "It was made by a method that is no longer safe."
 	case errors.Is(err, smime.ErrForm):
 		return "What is signed does not stand by itself: there is something beside it, or something is missing. So the signature does not count."
 	case errors.Is(err, cms.ErrNoCertificate):
-		return "The certificate of whoever signed it is not enclosed."
+		return "The certificate of whoever signed it is not enclosed, or is of a kind that cannot be read here."
 	case errors.Is(err, cms.ErrDigest), errors.Is(err, cms.ErrSignature), errors.Is(err, cms.ErrAttributes):
 		return "The content is not what was signed: it was changed on the way, or damaged."
+	case errors.Is(err, cms.ErrNoContent), errors.Is(err, smime.ErrNoContent):
+		return "There is no message in it, only a signature or certificates."
 	case errors.Is(err, cms.ErrIntegrity):
 		return "It was changed on the way, or damaged."
 	case errors.Is(err, cms.ErrUnsupported), errors.Is(err, smime.ErrUnsupported):
-		return "It is protected by a method that this program does not know yet."
+		return "It is protected in a way that this program does not read: one that it does not know, or that is not safe."
 	case errors.Is(err, cms.ErrLimit), errors.Is(err, message.ErrLimit), errors.Is(err, smime.ErrLimit):
 		return "It is built in a way that no honest program uses, so it is not opened."
 	}

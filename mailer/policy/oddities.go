@@ -6,6 +6,12 @@ import (
 	"countersign/mailer/smime"
 )
 
+// openPGP says that the whole of a message is protected by OpenPGP (RFC 3156).
+func (j *judgement) openPGP() bool {
+	root := j.o.Root
+	return root != nil && (root.Type == "multipart/encrypted" || root.Type == "multipart/signed") && slices.Contains(j.o.Errant, smime.OpenPGP)
+}
+
 // oddities are what is to be said of a message beside its protection: what looks like
 // protection and is none, and a sender who is another one outside.
 func (j *judgement) oddities() (reasons []string) {
@@ -26,8 +32,8 @@ func (j *judgement) oddities() (reasons []string) {
 	if bare && has(smime.Encrypted) {
 		reasons = append(reasons, "A part of it is encrypted. That part is not opened, because what stands around it could give it away.")
 	}
-	if has(smime.OpenPGP) {
-		reasons = append(reasons, "It is protected with OpenPGP, which this program cannot read.")
+	if has(smime.OpenPGP) && !(bare && j.openPGP()) {
+		reasons = append(reasons, "Something in it is protected with OpenPGP, which this program cannot read.")
 	}
 	if outside := only(j.o.Outer); j.o.Outer.Has("From") && j.covers("From") && (j.Signature != "valid" || j.From != "match") && outside != j.from {
 		reasons = append(reasons, "Outside it says that it is from "+orNobody(outside)+", inside from "+orNobody(j.from)+". Forged messages are like that.")

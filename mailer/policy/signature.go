@@ -2,6 +2,7 @@ package policy
 
 import (
 	"crypto/x509"
+	"errors"
 
 	"countersign/mailer/cms"
 	"countersign/mailer/message"
@@ -23,7 +24,7 @@ func Signatures(o *smime.Opened) (list []Signature, signed, outside bool) {
 		switch {
 		case l.Kind == smime.Encrypted:
 			outside = signed
-		case l.Kind == smime.Signed:
+		case l.Kind == smime.Signed && !certificatesOnly(l):
 			if outside {
 				list, outside = nil, false
 			}
@@ -37,6 +38,12 @@ func Signatures(o *smime.Opened) (list []Signature, signed, outside bool) {
 		}
 	}
 	return list, signed, outside
+}
+
+// certificatesOnly says that a layer brings certificates, and neither a message nor a
+// signature (RFC 8551, section 3.8).
+func certificatesOnly(l smime.Layer) bool {
+	return l.Kind == smime.Signed && l.Signed != nil && l.Signed.Detached && len(l.Signed.Signers) == 0 && errors.Is(l.Err, smime.ErrNoContent)
 }
 
 // Signer returns the valid signature that speaks for the content of a message: nil
