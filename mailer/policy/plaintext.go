@@ -15,6 +15,7 @@ import (
 // Bounds of PlainText. A page of HTML mail is far below both.
 const (
 	maxPlain  = 1 << 20 // bytes of text returned
+	maxToken  = 1 << 20 // bytes of one tag, comment or text: a tag costs many times its size
 	maxTokens = 1 << 19
 	maxLine   = 2000 // bytes of [CleanLine]
 )
@@ -33,8 +34,8 @@ func PlainText(body string) string { return (&plain{}).read(body) }
 func PlainTextOnly(body string) string { return (&plain{only: true}).read(body) }
 
 func (p *plain) read(body string) string {
-	z := html.NewTokenizer(strings.NewReader(body))
-	z.SetMaxBuf(4 << 20)
+	z := html.NewTokenizer(strings.NewReader(withoutData(body)))
+	z.SetMaxBuf(maxToken)
 	for range maxTokens {
 		kind := z.Next()
 		if kind == html.ErrorToken {
@@ -65,7 +66,7 @@ func CleanText(s string) string {
 			return r
 		case r == '\u200d' || r == '\u200c': // joiners: letters of several scripts need them
 			return r
-		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r):
+		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
 			return -1
 		}
 		return r
@@ -108,10 +109,11 @@ func (p *plain) take(kind html.TokenType, z *html.Tokenizer) {
 	name, more := z.TagName()
 	tag := atom.Lookup(name)
 	attrs := attributes(z, more)
-	if p.skip != 0 {
+	if p.skip != 0 && !ended(p.skip, tag, kind) {
 		p.skipping(tag, kind)
 		return
 	}
+	p.skip = 0
 	switch kind {
 	case html.StartTagToken, html.SelfClosingTagToken:
 		p.open(tag, attrs, kind)
@@ -133,6 +135,21 @@ func (p *plain) skipping(tag atom.Atom, kind html.TokenType) {
 			p.skip = 0
 		}
 	}
+}
+
+// ended tells whether a tag ends an element whose own end may be left out: else what
+// follows one that is not shown would not be shown either. Too much is the honest side.
+func ended(open, tag atom.Atom, kind html.TokenType) bool {
+	start := kind != html.EndTagToken
+	switch open {
+	case atom.Head:
+		return tag == atom.Body || before(tag) > 0
+	case atom.P:
+		return before(tag) > 0 && (start || tag != open)
+	case atom.Li, atom.Dt, atom.Dd, atom.Td, atom.Th, atom.Tr:
+		return tag == open && start || tag != open && !start && before(tag) > 0
+	}
+	return false
 }
 
 func (p *plain) open(tag atom.Atom, attrs map[string]string, kind html.TokenType) {
@@ -192,26 +209,26 @@ func (p *plain) lines(n int) { p.breaks = max(p.breaks, n) }
 
 // words adds text with its white space collapsed.
 func (p *plain) words(s string) {
-	fields := strings.FieldsFunc(s, blank)
-	if len(fields) == 0 {
-		p.space = p.space || s != ""
-		return
-	}
 	if first, _ := utf8.DecodeRuneInString(s); blank(first) {
 		p.space = true
 	}
-	if p.out.Len() > 0 {
-		if p.breaks > 0 {
-			p.out.WriteString(strings.Repeat("\n", min(p.breaks, 2)))
-		} else if p.space {
-			p.out.WriteByte(' ')
+	for word := range strings.FieldsFuncSeq(s, blank) {
+		if p.out.Len() > 0 {
+			if p.breaks > 0 {
+				p.out.WriteString(strings.Repeat("\n", min(p.breaks, 2)))
+			} else if p.space {
+				p.out.WriteByte(' ')
+			}
+		}
+		p.breaks, p.space = 0, true
+		p.out.WriteString(word)
+		if p.out.Len() >= maxPlain { // take then stops
+			break
 		}
 	}
-	p.breaks = 0
-	text := strings.Join(fields, " ")
-	p.out.WriteString(text[:min(len(text), maxPlain)]) // take then stops
-	last, _ := utf8.DecodeLastRuneInString(s)
-	p.space = blank(last)
+	if last, _ := utf8.DecodeLastRuneInString(s); s != "" {
+		p.space = blank(last)
+	}
 }
 
 // text returns what was gathered, closing a link that the body left open.
@@ -263,6 +280,24 @@ func hidden(attrs map[string]string) bool {
 	}
 	style := strings.ToLower(strings.Join(strings.Fields(attrs["style"]), ""))
 	return strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden")
+}
+
+// withoutData leaves out what pictures inside of the page consist of: it is long, and
+// nothing in it is a mark that could end a tag or begin one.
+func withoutData(body string) string {
+	const mark = "base64,"
+	before, rest, found := strings.Cut(body, mark)
+	if !found {
+		return body
+	}
+	var b strings.Builder
+	for ; found; before, rest, found = strings.Cut(rest, mark) {
+		b.WriteString(before)
+		b.WriteString(mark)
+		rest = strings.TrimLeft(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+	}
+	b.WriteString(before)
+	return b.String()
 }
 
 // repeats tells whether the element is a legacy display element.

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -25,6 +27,11 @@ func TestPlainText(t *testing.T) {
 		"hidden":            {"a<div style='display : none'>b<div>c</div></div>d", "ad"},
 		"hidden attribute":  {"a<span hidden>b</span>c", "ac"},
 		"hidden void":       {"a<img hidden>b", "ab"},
+		"hidden, not ended": {"<p hidden>a<p>b<p style='display:none'>c<div>d</div>", "b\nd"},
+		"hidden cells":      {"<table><tr><td hidden>a<td>b</tr><tr hidden><td>c<tr><td>d</table>", "b\nd"},
+		"hidden item":       {"<ul><li hidden>a</ul>b", "b"},
+		"head, not ended":   {"<head><title>T</title><meta name=a><body>b", "b"},
+		"filler letters":    {"a\u3164\u115f\u034fb", "ab"},
 		"link":              {`see <a href="https://evil.example/x">www.clinic.example</a> now`, "see www.clinic.example <https://evil.example/x> now"},
 		"link is itself":    {`<a href="https://a.example/">https://a.example</a>`, "https://a.example"},
 		"mail link":         {`<a href="mailto:a@b.example">a@b.example</a>`, "a@b.example"},
@@ -57,8 +64,35 @@ func TestPlainTextIsBounded(t *testing.T) {
 			t.Errorf("%s: %d bytes", name, len(got))
 		}
 	}
-	if got := PlainText(strings.Repeat("word ", 1<<19)); !strings.HasSuffix(got, "too long to show here.]") {
+	if got := PlainText(strings.Repeat("word <b>", 1<<19)); !strings.HasSuffix(got, "too long to show here.]") {
 		t.Error("a cut text does not say so")
+	}
+}
+
+// TestPlainTextCostsLittle: one tag with names beyond number, and words beyond number.
+func TestPlainTextCostsLittle(t *testing.T) {
+	var tag strings.Builder
+	tag.WriteString("<p")
+	for n := range 500_000 {
+		fmt.Fprintf(&tag, " %x", n)
+	}
+	tag.WriteString(">after")
+	for name, in := range map[string]string{"one tag": tag.String(), "one text": strings.Repeat("a ", 1<<19)} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		PlainText(in)
+		runtime.ReadMemStats(&after)
+		if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 64 {
+			t.Errorf("%s: %d MiB", name, mib)
+		}
+	}
+}
+
+// TestPicturesInThePage: one may be longer than any tag, and what follows it is shown.
+func TestPicturesInThePage(t *testing.T) {
+	picture := `<img src="data:image/png;base64,` + strings.Repeat("iVBORw0K/+", 200_000) + `==">`
+	if got := PlainText("before " + picture + picture + " after"); got != "before after" {
+		t.Errorf("%.200q", got)
 	}
 }
 
