@@ -208,7 +208,7 @@ func isDotAtom(s string) bool {
 // other than the ASCII one, and what hides or reorders text.
 func isAtom(r rune) bool {
 	if r >= utf8.RuneSelf {
-		return unicode.IsPrint(r)
+		return unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 	}
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)
 }

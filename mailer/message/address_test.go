@@ -52,6 +52,7 @@ func TestParseAddressList(t *testing.T) {
 		{"a@x..example, b@x.example", "<b@x.example>", true},
 		{"a\u202eb@x.example", "", true},
 		{"a\u200bb@x.example", "", true},
+		{"a\u3164@x.example", "", true},
 		{"a\u00a0b@x.example", "", true},
 		{"a\x00@x.example", "", true},
 		{"\xff@x.example", "", true},

@@ -151,6 +151,7 @@ func TestSafeName(t *testing.T) {
 		"a\x00b\r\n.txt":           "ab.txt",
 		"invoice\u202efdp.exe":     "invoicefdp.exe",
 		"zero\u200bwidth\ufeff.js": "zerowidth.js",
+		"\u3164a\u115f.exe":        "a.exe",
 		"a.pdf       .exe":         "a.pdf .exe",
 		"a.txt. . .":               "a.txt",
 		"CON":                      "_CON",

@@ -31,16 +31,25 @@ func ParseBeside(src Source, lim Limits, beside func(root *Part, i int) io.Write
 		return nil, fmt.Errorf("opening message: %w", err)
 	}
 	defer r.Close()
-	size := lineBuffer
-	if b, ok := src.(Bytes); ok {
-		size = min(size, len(b)+1)
-	}
-	p := &parser{src: src, lim: lim.orDefault(), raw: r, in: bufio.NewReaderSize(r, size), beside: beside}
+	p := &parser{src: src, lim: lim.orDefault(), raw: r, in: bufio.NewReaderSize(r, lineBufferFor(r)), beside: beside}
 	root, _, err := p.entity("text/plain", p.lim.Depth)
 	if err != nil {
 		err = fmt.Errorf("reading message: %w", err)
 	}
 	return root, err
+}
+
+// lineBufferFor is no larger than what there is to read, where that can be told.
+func lineBufferFor(r io.Reader) int {
+	at, ok := r.(io.Seeker)
+	if !ok {
+		return lineBuffer
+	}
+	end, err := at.Seek(0, io.SeekEnd)
+	if _, back := at.Seek(0, io.SeekStart); err != nil || back != nil {
+		return lineBuffer // reading will say what is wrong
+	}
+	return int(min(end+1, lineBuffer))
 }
 
 type parser struct {
@@ -270,7 +279,7 @@ func (p *parser) readHeader(part *Part) (end stop, ended bool, err error) {
 			return s, true, finish()
 		}
 		l := p.line
-		mbox := l.first && l.start == 0 && (bytes.HasPrefix(l.text, []byte("From ")) || bytes.HasPrefix(l.text, []byte(">From ")))
+		mbox := l.first && l.start == 0 && !isField(l.text) && (bytes.HasPrefix(l.text, []byte("From ")) || bytes.HasPrefix(l.text, []byte(">From ")))
 		switch {
 		case l.first && len(l.text) == 0 && l.brk > 0:
 			part.Body = l.end

@@ -69,6 +69,7 @@ func TestParseStructure(t *testing.T) {
 		{"body only", "\nhello\n", "text/plain"},
 		{"header only", "Subject: x\n", "text/plain"},
 		{"no header", "just some text, said plainly\nand more\n", "text/plain"},
+		{"no mbox line", "From : a@b\nContent-Type: text/html\n\nx\n", "text/html"},
 		{"mbox line", "From a@b Mon Jan  1 00:00:00 2026\nContent-Type: text/html\n\nx\n", "text/html"},
 		{"two parts", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b\nContent-Type: text/html\n\ntwo\n--b--\n", "multipart/mixed[text/plain text/html]"},
 		{"preamble and epilogue", "Content-Type: multipart/mixed; boundary=b\n\npre\n--b\n\none\n--b--\nepilogue\n--b\nno part\n", "multipart/mixed[text/plain]"},
