@@ -24,13 +24,14 @@ import (
 //
 //	GHASH(a b)·H = GHASH(a)·H · H^(blocks of b) + GHASH(b)·H
 //
-// which costs two multiplications a segment of 64 KB. Attributes, which come
+// which costs two multiplications a segment, of 64 KB at most. Attributes, which come
 // first in GHASH and last in the message, are joined in at the end.
 type gcm struct {
 	cipher.Stream
 	hash    cipher.AEAD
 	h       element // H
-	segment element // H^(blocks of a full segment)
+	segment int     // octets of the segment last taken in: mostly all are of one length
+	shift   element // H^(blocks of it)
 	mask    element
 	seed    element // what hides the tag of the content: the encrypted J0
 	product element // GHASH(ciphertext so far)·H
@@ -75,7 +76,6 @@ func startGCM(key, params []byte, _ bool) (mode, error) {
 	}
 	counter := [gcmTag]byte{gcmTag - 1: 1}
 	g := &gcm{hash: hash, size: size, h: encrypt([gcmTag]byte{}), mask: encrypt(counter)}
-	g.segment = g.h.power(Segment / gcmTag)
 	if len(nonce) == gcmNonce {
 		copy(counter[:], nonce)
 	} else { // SP 800-38D, section 7.1
@@ -116,11 +116,10 @@ func (g *gcm) open(last []byte) ([]byte, error) {
 }
 
 func (g *gcm) absorb(ciphertext []byte) {
-	shift := g.segment
-	if len(ciphertext) != Segment {
-		shift = g.h.power(blocks(uint64(len(ciphertext))))
+	if n := len(ciphertext); n != g.segment {
+		g.segment, g.shift = n, g.h.power(blocks(uint64(n)))
 	}
-	g.product = g.product.times(shift).plus(g.hashed(ciphertext))
+	g.product = g.product.times(g.shift).plus(g.hashed(ciphertext))
 	g.octets += uint64(len(ciphertext))
 }
 

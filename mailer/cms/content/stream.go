@@ -42,14 +42,8 @@ func (a *Algorithm) Check(ciphertext io.Reader, key, params, attributes []byte, 
 		_, err := r.WriteTo(io.Discard)
 		return err
 	}
-	buf := make([]byte, Segment)
-	for {
-		n, err := io.ReadFull(r.ciphertext, buf)
-		r.mode.absorb(buf[:n])
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			break
-		}
-		if err != nil {
+	for last := false; !last; {
+		if last, err = r.fill(); err != nil {
 			return err
 		}
 	}
@@ -90,40 +84,62 @@ type Reader struct {
 	ciphertext io.Reader
 	mode       mode
 	end        End
-	buf        []byte // a segment, and a block to be held back: the last needs care
-	held       int
+	buf        []byte // ciphertext, decrypted in place or on its way out
+	from, to   int    // what of buf may be decrypted: whole blocks, known to the mode
+	have       int    // and what of it is held back: a block at least, for the last needs care
 	ready      []byte // decrypted, to be handed out
 	err        error
 }
 
-// next fills ready or sets err.
-func (r *Reader) next() {
-	size := r.mode.blockSize()
-	if r.buf == nil {
-		r.buf = make([]byte, Segment+size)
+// firstSegment is smaller than the others, because most messages are.
+const firstSegment = 16 << 10
+
+// fill reads on, when all of buf that may be has been decrypted. In the end, and
+// not before, nothing is held back.
+func (r *Reader) fill() (last bool, err error) {
+	buf := r.buf
+	switch len(buf) {
+	case 0:
+		buf = make([]byte, firstSegment)
+	case firstSegment:
+		buf = make([]byte, Segment)
 	}
-	copy(r.buf, r.buf[Segment:Segment+r.held])
-	n, err := io.ReadFull(r.ciphertext, r.buf[r.held:])
+	held := copy(buf, r.buf[r.to:r.have])
+	n, err := io.ReadAtLeast(r.ciphertext, buf[held:], len(buf)/2)
+	r.buf, r.from, r.have = buf, 0, held+n
+	size := r.mode.blockSize()
 	switch err {
 	case nil:
-		r.ready, r.held = r.buf[:Segment], size
-		r.mode.absorb(r.ready)
-		r.mode.crypt(r.ready, r.ready)
+		r.to = (r.have - 1) / size * size
 	case io.EOF, io.ErrUnexpectedEOF:
-		if r.end.Finish != nil {
-			if r.err = r.end.Finish(); r.err != nil {
-				return
-			}
-		}
-		r.ready, r.err = r.last(r.buf[:r.held+n])
+		last, r.to = true, r.have
 	default:
-		r.err = err
+		r.to = 0
+		return false, err
 	}
+	r.mode.absorb(buf[:r.to])
+	return last, nil
+}
+
+// next lets more be decrypted, or sets ready to the end of the content, or err.
+func (r *Reader) next() {
+	last, err := r.fill()
+	if last && r.end.Finish != nil {
+		err = r.end.Finish()
+	}
+	switch {
+	case err != nil:
+		r.err = err
+	case last:
+		r.ready, r.err = r.last(r.buf[:r.to])
+	default:
+		return
+	}
+	r.to = 0
 }
 
 // last decrypts the end of the content. Whatever is wrong, it answers the same.
 func (r *Reader) last(blocks []byte) ([]byte, error) {
-	r.mode.absorb(blocks)
 	ready, err := r.mode.open(blocks)
 	if r.checkTag() != nil || err != nil {
 		return nil, ErrIntegrity
@@ -131,16 +147,29 @@ func (r *Reader) last(blocks []byte) ([]byte, error) {
 	return ready, io.EOF
 }
 
-// Read implements io.Reader.
+// inPlace decrypts what may be, into ready.
+func (r *Reader) inPlace() {
+	r.ready = r.buf[r.from:r.to]
+	r.mode.crypt(r.ready, r.ready)
+	r.from = r.to
+}
+
+// Read implements io.Reader. For those with room it decrypts right to where they want it.
 func (r *Reader) Read(p []byte) (int, error) {
-	for len(r.ready) == 0 {
-		if r.err != nil {
+	for len(r.ready) == 0 && len(p) > 0 {
+		switch {
+		case r.from < r.to && len(p) >= firstSegment:
+			n := min(len(p)/r.mode.blockSize()*r.mode.blockSize(), r.to-r.from)
+			r.mode.crypt(p[:n], r.buf[r.from:r.from+n])
+			r.from += n
+			return n, nil
+		case r.from < r.to:
+			r.inPlace()
+		case r.err != nil:
 			return 0, r.err
+		default:
+			r.next()
 		}
-		if len(p) == 0 {
-			return 0, nil
-		}
-		r.next()
 	}
 	n := copy(p, r.ready)
 	r.ready = r.ready[n:]
@@ -155,13 +184,16 @@ func (r *Reader) WriteTo(w io.Writer) (total int64, err error) {
 		if r.ready = r.ready[n:]; err != nil {
 			return total, err
 		}
-		if r.err == io.EOF {
+		switch {
+		case r.from < r.to:
+			r.inPlace()
+		case r.err == io.EOF:
 			return total, nil
-		}
-		if r.err != nil {
+		case r.err != nil:
 			return total, r.err
+		default:
+			r.next()
 		}
-		r.next()
 	}
 }
 
@@ -218,6 +250,9 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 // crypt encrypts whole blocks for which there is room.
 func (w *Writer) crypt(blocks []byte) {
 	at := len(w.out)
+	if w.out == nil {
+		w.out = make([]byte, 0, firstSegment)
+	}
 	w.out = slices.Grow(w.out, len(blocks))[:at+len(blocks)]
 	w.mode.crypt(w.out[at:], blocks)
 	if len(w.out) == Segment {

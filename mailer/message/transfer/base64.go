@@ -19,6 +19,10 @@ func DecodeBase64(text string) []byte {
 	return d.finish(d.loose(nil, []byte(text)))
 }
 
+// lines is how much is decoded at once: as many lines of the usual length as make whole
+// blocks of every cipher, so that who decrypts them has nothing left over.
+const lines = (columns + 2) * 832
+
 type base64Reader struct {
 	in   io.Reader
 	dec  base64Decoder
@@ -32,7 +36,7 @@ type base64Reader struct {
 func (r *base64Reader) Read(p []byte) (int, error) {
 	for len(r.out) == 0 && r.err == nil && len(p) > 0 {
 		r.grow()
-		if len(p) >= len(r.raw) {
+		if len(p) >= min(len(r.raw), lines/2) {
 			if n := len(r.next(p)); n > 0 {
 				return n, nil
 			}
@@ -69,8 +73,8 @@ func (r *base64Reader) WriteTo(w io.Writer) (total int64, err error) {
 // grow makes room for more where the last reading filled what there was: most of
 // what is opened is small, or soon closed.
 func (r *base64Reader) grow() {
-	if r.full && len(r.raw) < buffer {
-		r.raw = make([]byte, min(4*max(len(r.raw), 1<<10), buffer))
+	if r.full && len(r.raw) < lines {
+		r.raw = make([]byte, min(4*max(len(r.raw), 1<<10), lines))
 	}
 }
 
@@ -82,12 +86,17 @@ func (r *base64Reader) room() []byte {
 	return r.buf
 }
 
-// next decodes what comes next into p, which has room for it, or sets err.
+// next decodes what comes next into p, or sets err.
 func (r *base64Reader) next(p []byte) []byte {
 	var n int
-	n, r.err = r.in.Read(r.raw)
+	raw := r.raw[:min(len(r.raw), len(p))] // decoded it is shorter
+	for n < len(raw)/2 && r.err == nil {
+		var more int
+		more, r.err = r.in.Read(raw[n:])
+		n += more
+	}
 	r.full = n == len(r.raw)
-	out := r.dec.decode(p[:0], r.raw[:n])
+	out := r.dec.decode(p[:0], raw[:n])
 	if errors.Is(r.err, io.EOF) {
 		out = r.dec.finish(out)
 	}
@@ -174,7 +183,7 @@ func stripBreaks(dst, src []byte) []byte {
 		to := dst[len(dst):cap(dst)]
 		n := 0
 		for len(src) >= usual && src[columns] == '\r' && src[columns+1] == '\n' {
-			*(*[columns]byte)(to[n:]) = [columns]byte(src)
+			copyLine((*[columns]byte)(to[n:]), (*[columns]byte)(src))
 			n, src = n+columns, src[usual:]
 		}
 		dst = dst[:len(dst)+n]
@@ -184,6 +193,15 @@ func stripBreaks(dst, src []byte) []byte {
 		}
 		dst, src = append(dst, bytes.TrimSuffix(src[:i], []byte("\r"))...), src[i+1:]
 	}
+}
+
+// copyLine copies without a call: in pieces that fit a register, the last two of which overlap.
+func copyLine(dst, src *[columns]byte) {
+	copy(dst[:16], src[:16])
+	copy(dst[16:32], src[16:32])
+	copy(dst[32:48], src[32:48])
+	copy(dst[48:64], src[48:64])
+	copy(dst[60:], src[60:])
 }
 
 // Base64Size is how many bytes a Base64Writer makes of n.
@@ -242,7 +260,7 @@ func (b *base64Writer) encode(raw []byte) error {
 	b.out = slices.Grow(b.out[:0], int(Base64Size(int64(len(raw)))))
 	enc, out, n := b.enc, b.out[:cap(b.out)], 0
 	for ; len(enc) >= columns; enc = enc[columns:] {
-		*(*[columns]byte)(out[n:]) = [columns]byte(enc) // of constant length, so without a call
+		copyLine((*[columns]byte)(out[n:]), (*[columns]byte)(enc))
 		out[n+columns], out[n+columns+1] = '\r', '\n'
 		n += columns + 2
 	}
