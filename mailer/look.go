@@ -34,7 +34,7 @@ func (m *Mailer) look(ctx context.Context, src message.Source, r store.Message, 
 	if err != nil {
 		return nil, err
 	}
-	l, err := open(src, keys, smime.Options{ContentKey: r.Key, Rand: m.Rand})
+	l, err := open(src, keys, smime.Options{ContentKey: r.Key, Identify: r.ID == "", Rand: m.Rand})
 	if err != nil {
 		return nil, err
 	}

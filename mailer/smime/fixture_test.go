@@ -143,7 +143,7 @@ func seal(t testing.TB, l smime.Letter, from *person, to ...*person) message.Byt
 
 func open(t testing.TB, src message.Source, keys []cms.Key) *smime.Opened {
 	t.Helper()
-	o, err := smime.Open(src, keys, smime.Options{})
+	o, err := smime.Open(src, keys, smime.Options{Identify: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func FuzzOpen(f *testing.F) {
 	}
 	lim := message.Limits{Depth: 8, Parts: 100, Fields: 500, HeaderBytes: 64 << 10}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		o, err := smime.Open(message.Bytes(raw), bob.opens(), smime.Options{Limits: lim})
+		o, err := smime.Open(message.Bytes(raw), bob.opens(), smime.Options{Limits: lim, Identify: true})
 		if err != nil {
 			t.Fatalf("memory can't be read: %v", err)
 		}

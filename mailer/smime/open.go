@@ -2,6 +2,7 @@ package smime
 
 import (
 	"bytes"
+	"encoding/asn1"
 	"cmp"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ func (d *description) follow(src message.Source) {
 	if err == nil {
 		err = s.limit
 	}
-	if parsed {
+	if parsed && d.o.Identify {
 		var unread error
 		if d.Digest, unread = d.digest(); err == nil {
 			err = unread
@@ -147,7 +148,7 @@ func (d *description) enter(s stage) (stage, error) {
 		return d.enterDetached(s)
 	}
 	src, kind, err := cmsBody(part)
-	if part == d.Root && d.o.Digest == [32]byte{} {
+	if part == d.Root && d.o.Identify {
 		d.sum = &summed{src: src}
 		src = d.sum
 	}
@@ -190,6 +191,8 @@ func (d *description) enterDetached(s stage) (stage, error) {
 		layer.Err = problem(err, ErrDamaged)
 	case !layer.Signed.Detached:
 		layer.Signed, layer.Err = nil, fmt.Errorf("%w: the signature encloses another content", ErrDamaged)
+	case !isData(layer.Signed):
+		layer.Signed, layer.Err = nil, errNoMessage
 	case onlyDigests(layer.Signed):
 		if again, err := cms.ReadSigned(signature, canonical{content}); err == nil && !onlyDigests(again) {
 			layer.Signed, recoded = again, true
@@ -204,6 +207,16 @@ func (d *description) enterDetached(s stage) (stage, error) {
 		return d.parse(content)
 	}
 	return stage{part: first}, nil
+}
+
+// errNoMessage is for a signature over a time stamp, a receipt or whatever else a key
+// signs: it was not made to say anything to the reader.
+var errNoMessage = fmt.Errorf("%w: what is signed is not said to be a message", ErrUnsupported)
+
+// isData tells whether what is signed is said to be what MIME messages are said to be
+// (RFC 8551, section 2.4.1).
+func isData(s *cms.Signed) bool {
+	return s.Type.Equal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1})
 }
 
 // onlyDigests tells whether all signatures fail, and for their content alone.
@@ -227,6 +240,8 @@ func (d *description) enterSigned(src message.Source) (message.Source, error) {
 		if len(layer.Signed.Signers) == 0 {
 			layer.Form = "certs-only" // RFC 8551, section 3.8
 		}
+	} else if !isData(layer.Signed) {
+		layer.Err = errNoMessage
 	}
 	d.Layers = append(d.Layers, layer)
 	return layer.Signed, layer.Err

@@ -109,13 +109,13 @@ func TestContentKeyOpensAgain(t *testing.T) {
 	bob := people()["bob"]
 	raw := seal(t, letter(), people()["alice"], bob)
 	first := open(t, raw, bob.opens())
-	again, err := smime.Open(raw, nil, smime.Options{ContentKey: first.ContentKey, Digest: first.Digest})
-	if err != nil || again.Digest != first.Digest || shown(t, again) != letter().Text || again.Layers[0].Enveloped.Matched != nil {
+	again, err := smime.Open(raw, nil, smime.Options{ContentKey: first.ContentKey})
+	if err != nil || again.Digest != ([32]byte{}) || shown(t, again) != letter().Text || again.Layers[0].Enveloped.Matched != nil {
 		t.Error(err, again.Problem)
 	}
 	wrong := slices.Clone(first.ContentKey)
 	wrong[0] ^= 1
-	again, err = smime.Open(raw, bob.opens(), smime.Options{ContentKey: wrong})
+	again, err = smime.Open(raw, bob.opens(), smime.Options{ContentKey: wrong, Identify: true})
 	if err != nil || shown(t, again) != letter().Text {
 		t.Error("a wrong content key keeps the right key from opening:", err, again.Problem)
 	}

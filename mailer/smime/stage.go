@@ -137,9 +137,6 @@ func (r *summing) Close() error {
 
 // digest is Opened.Digest.
 func (d *description) digest() ([32]byte, error) {
-	if d.o.Digest != [32]byte{} {
-		return d.o.Digest, nil
-	}
 	if d.sum == nil {
 		raw := *d.Root
 		raw.Encoding = ""
