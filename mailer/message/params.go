@@ -216,7 +216,7 @@ func unquote(s string) string {
 
 // quote is s as a quoted string.
 func quote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+	return `"` + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`) + `"`
 }
 
 // commentLength is the length of the comment at the start of s, which begins
