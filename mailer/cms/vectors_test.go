@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"countersign/mailer/cms"
+	"countersign/mailer/cms/algorithm"
 	"software.sslmate.com/src/go-pkcs12"
 )
 
@@ -77,55 +78,220 @@ func nssKey(t *testing.T, path string) cms.Key {
 	return p.opener()
 }
 
-// TestThunderbird opens the messages of Thunderbird's and NSS's own tests, each to the
-// bottom. Their names tell what was done, the outermost last.
-func TestThunderbird(t *testing.T) {
+// TestEveryVector reads every file of other programs' tests that lies beside the project, each
+// with the outcome that its name promises. A file that no line names fails: the first that
+// fits is its own.
+func TestEveryVector(t *testing.T) {
 	keys := []cms.Key{nssKey(t, "thunderbird/Dave.p12"), nssKey(t, "thunderbird/Bob.p12")}
-	for _, path := range vectors(t, "thunderbird/*.eml") {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			var want []string
-			name := strings.Split(strings.TrimSuffix(filepath.Base(path), ".eml"), ".")
-			for i, token := range name {
-				switch token {
-				case "env":
-					want = append([]string{"AES"}, want...)
-				case "sig", "dsig":
-					outcome := name[i+1] + " valid"
-					// Those signed after encryption gained an empty line since: OpenSSL refuses them, too.
-					if last := name[len(name)-1]; last == "bad" || last == "mismatch-econtent" || token == "dsig" && name[1] == "env" {
-						outcome = name[i+1] + " other content"
-					} else if name[i+1] == "SHA1" {
-						outcome = "SHA1 weak"
+	frans := map[string][]cms.Key{}
+	for _, folder := range []string{"nss-interop", "thunderbird-interop"} {
+		frans[folder] = []cms.Key{nssKey(t, folder+"/Fran.p12"), nssKey(t, folder+"/Fran-ec.p12")}
+	}
+	elsewhere := func(room string) func(*testing.T, string) {
+		return func(t *testing.T, path string) { isRunIn(t, room, path) }
+	}
+	rules := []struct {
+		pattern string
+		check   func(t *testing.T, path string)
+	}{
+		{"wycheproof/aes_wrap_test.json", elsewhere("algorithm")},
+		{"wycheproof/rsa_*_test.json", elsewhere("algorithm")},
+		{"wycheproof/ec[d]sa_*_test.json", elsewhere("algorithm")},
+		{"wycheproof/ed25519_test.json", elsewhere("algorithm")},
+		{"wycheproof/ecdh_*_test.json", elsewhere("recipient")},
+		{"wycheproof/x25519_test.json", elsewhere("recipient")},
+		{"wycheproof/aes_[cg]*_test.json", elsewhere("content")},
+		{"wycheproof/chacha20_poly1305_test.json", elsewhere("content")},
+		{"thunderbird/README.md", nil},      // no message
+		{"thunderbird/expiration.txt", nil}, // of the certificates, which nobody here asks about
+		{"thunderbird/TestCA.pem", func(t *testing.T, path string) { certificate(t, path) }},
+		{"*/*.p12", func(t *testing.T, path string) { isKey(t, path) }},
+		{"thunderbird/*.eml", func(t *testing.T, path string) { isThunderbirds(t, path, keys) }},
+		{"thunderbird/*.env", isForNobody},
+		{"thunderbird/alice.dsig.*", func(t *testing.T, path string) { isThunderbirds(t, path, keys) }},
+		{"thunderbird/alice.sig.*.opaque", func(t *testing.T, path string) { isThunderbirds(t, path, keys) }},
+		{"thunderbird/alice.mime.dsig.*", func(t *testing.T, path string) { isSigned(t, path, "thunderbird/alice.mime") }},
+		{"thunderbird/alice.textplain.sig.*", func(t *testing.T, path string) { isSigned(t, path, "") }},
+		{"thunderbird/alice.mime", nil},      // what was signed
+		{"thunderbird/alice.textplain", nil}, // the same
+		{"nss-interop/*.env", func(t *testing.T, path string) { isForFran(t, path, frans["nss-interop"]) }},
+		{"thunderbird-interop/*.env", func(t *testing.T, path string) { isForFran(t, path, frans["thunderbird-interop"]) }},
+		{"rfc9216/*-pkcs-12-object-for-*.pem", nil}, // PKCS #12 is vault/pkcs12's
+		{"rfc9216/*-certificate.pem", func(t *testing.T, path string) { certificate(t, path) }},
+		{"rfc9216/*-secret-key.pem", isCertified},
+		{"rfc9216/*-private-key-material.pem", isCertified},
+	}
+	for _, folder := range []string{"wycheproof", "rfc9216", "thunderbird", "thunderbird-interop", "nss-interop"} {
+		for _, path := range vectors(t, folder+"/*") {
+			t.Run(path, func(t *testing.T) {
+				for _, r := range rules {
+					if fits, err := filepath.Match(r.pattern, path); err != nil {
+						t.Fatal(err)
+					} else if !fits {
+						continue
 					}
-					want = append([]string{outcome}, want...)
+					if r.check != nil {
+						r.check(t, path)
+					}
+					return
 				}
-			}
-			if got := layers(t, vector(t, path), keys); strings.Join(got, ", ") != strings.Join(want, ", ") {
-				t.Errorf("found %q, want %q", got, want)
-			}
-		})
+				t.Error("no line names it")
+			})
+		}
 	}
 }
 
-// TestNSSInterop opens what OpenSSL made for NSS's tests.
-func TestNSSInterop(t *testing.T) {
-	for _, folder := range []string{"nss-interop", "thunderbird-interop"} {
-		keys := []cms.Key{nssKey(t, folder+"/Fran.p12"), nssKey(t, folder+"/Fran-ec.p12")}
-		for _, path := range vectors(t, folder+"/*.env") {
-			t.Run(path, func(t *testing.T) {
-				der := vector(t, path)
-				if _, body, mime := bytes.Cut(der, []byte("\n\n")); mime && der[0] == 'M' {
-					der = unbase64(t, body)
-				}
-				e, err := cms.ReadEnveloped(source(der), cms.ReadOptions{Keys: keys})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got := readAll(t, e); string(got) != "This is a test message to Fran.\n" || e.Weak != (e.Cipher == "3DES-CBC") {
-					t.Errorf("%s, %s: %q", e.Cipher, e.KeyCipher, got)
-				}
-			})
+// isRunIn wants the file named in the tests of a room that runs it.
+func isRunIn(t *testing.T, room, path string) {
+	tests, err := os.ReadFile(filepath.Join(room, "wycheproof_test.go"))
+	must(err)
+	if name := strings.TrimSuffix(filepath.Base(path), "_test.json"); !bytes.Contains(tests, []byte(`"`+name+`"`)) {
+		t.Errorf("%s does not name %s", room, name)
+	}
+}
+
+// isThunderbirds opens a message of Thunderbird's and NSS's own tests to the bottom. Its
+// name tells what was done, the outermost last.
+func isThunderbirds(t *testing.T, path string, keys []cms.Key) {
+	var want []string
+	name := strings.Split(strings.TrimSuffix(filepath.Base(path), ".eml"), ".")
+	for i, token := range name {
+		switch token {
+		case "env":
+			want = append([]string{"AES"}, want...)
+		case "sig", "dsig":
+			outcome := name[i+1] + " valid"
+			// Those signed after encryption gained an empty line since: OpenSSL refuses them, too.
+			if last := name[len(name)-1]; last == "bad" || last == "mismatch-econtent" || token == "dsig" && name[1] == "env" {
+				outcome = name[i+1] + " other content"
+			} else if name[i+1] == "SHA1" {
+				outcome = "SHA1 weak"
+			}
+			want = append([]string{outcome}, want...)
 		}
+	}
+	if got := layers(t, vector(t, path), keys); strings.Join(got, ", ") != strings.Join(want, ", ") {
+		t.Errorf("found %q, want %q", got, want)
+	}
+}
+
+// isSigned reads a signature that encloses its content, or stands beside another file.
+func isSigned(t *testing.T, path, beside string) {
+	var content cms.Source
+	if beside != "" {
+		content = source(vector(t, beside))
+	}
+	s := readSigned(t, vector(t, path), content)
+	want := strings.TrimPrefix(filepath.Ext(path), ".") + " valid"
+	if strings.HasSuffix(path, "SHA1") {
+		want = "SHA1 weak"
+	}
+	if got := outcome(s); got != want || s.Detached != (beside != "") {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// isForNobody reads an envelope that was made for a certificate of an older authority,
+// whose keys are not among the files.
+func isForNobody(t *testing.T, path string) {
+	keys := []cms.Key{nssKey(t, "thunderbird/Dave.p12"), nssKey(t, "thunderbird/Bob.p12"), nssKey(t, "thunderbird/Fran.p12")}
+	e, err := cms.ReadEnveloped(source(vector(t, path)), cms.ReadOptions{Keys: keys})
+	if !errors.Is(err, cms.ErrNoKey) || e == nil || len(e.Recipients) != 1 || e.Recipients[0].Serial == nil || e.Recipients[0].Serial.Int64() != 40 {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
+
+// isForFran opens what OpenSSL made for NSS's tests, by the means that its name tells.
+func isForFran(t *testing.T, path string, keys []cms.Key) {
+	der := vector(t, path)
+	if _, body, mime := bytes.Cut(der, []byte("\n\n")); mime && der[0] == 'M' {
+		der = unbase64(t, body)
+	}
+	e, err := cms.ReadEnveloped(source(der), cms.ReadOptions{Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, name := "RSA-OAEP SHA-1", filepath.Base(path)
+	for _, bits := range []string{"224", "256", "384", "512"} {
+		if strings.Contains(name, "sha"+bits+"hash") {
+			want = "RSA-OAEP SHA-" + bits
+		}
+		if strings.Contains(name, "-ec_") && strings.Contains(name, "sha"+bits) {
+			want = "ECDH SHA-" + bits
+		}
+	}
+	if strings.HasSuffix(name, "-sha1.env") {
+		want = "ECDH SHA-1"
+	}
+	if got := readAll(t, e); string(got) != "This is a test message to Fran.\n" || e.KeyCipher != want || e.Weak != (e.Cipher == "3DES-CBC") {
+		t.Errorf("%s, %s: %q; want %s", e.Cipher, e.KeyCipher, got, want)
+	}
+}
+
+// isKey wants the key in a PKCS #12 file to be that of its certificate. Those of RFC 9216 are
+// vault/pkcs12's.
+func isKey(t *testing.T, path string) {
+	if strings.HasPrefix(path, "rfc9216/") {
+		return
+	}
+	k := nssKey(t, path)
+	content := text(100)
+	e := readEnvelopedBy(t, enveloped(t, content, cms.EncryptOptions{Size: 100}, person{cert: k.Certificate}), k)
+	if !bytes.Equal(readAll(t, e), content) {
+		t.Error("other content")
+	}
+}
+
+func readEnvelopedBy(t *testing.T, der []byte, k cms.Key) *cms.Enveloped {
+	t.Helper()
+	e, err := cms.ReadEnveloped(source(der), cms.ReadOptions{Keys: []cms.Key{k}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func certificate(t *testing.T, path string) *x509.Certificate {
+	t.Helper()
+	block, _ := pem.Decode(vector(t, path))
+	if block == nil || block.Type != "CERTIFICATE" {
+		t.Fatalf("%s is no certificate", path)
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	must(err)
+	return c
+}
+
+// isCertified finds the certificate of a private key of RFC 9216, and uses both for what they
+// are: to sign or to encrypt.
+func isCertified(t *testing.T, path string) {
+	block, _ := pem.Decode(vector(t, path))
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	must(err)
+	if agreeing, ok := parsed.(*ecdh.PrivateKey); ok {
+		parsed = exchanger{agreeing}
+	}
+	key, content := parsed.(crypto.Signer), text(100)
+	found := 0
+	for _, file := range vectors(t, "rfc9216/*-certificate.pem") {
+		c := certificate(t, file)
+		if !key.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(algorithm.PublicKey(c)) {
+			continue
+		}
+		found++
+		p := person{key, c}
+		if c.KeyUsage&(x509.KeyUsageKeyEncipherment|x509.KeyUsageKeyAgreement) != 0 {
+			if e := readEnveloped(t, enveloped(t, content, cms.EncryptOptions{Cipher: cms.AES256GCM, Size: 100}, p), p); !bytes.Equal(readAll(t, e), content) {
+				t.Errorf("%s: other content", file)
+			}
+			continue
+		}
+		if s := readSigned(t, detached(t, content, cms.SignOptions{}, p), source(content)); s.Signers[0].Err != nil {
+			t.Errorf("%s: %v", file, s.Signers[0].Err)
+		}
+	}
+	if found == 0 {
+		t.Error("nobody certified it")
 	}
 }
 
