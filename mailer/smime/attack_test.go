@@ -114,6 +114,8 @@ func attacks() []attack {
 		{"signature over another part", "a signature over what is not shown", clearSignedWith(multipart("mixed", "m", textPart(lie), textPart(secret)), signature(alice, textPart(secret))), "signed(invalid)", lie, "", "", nil},
 		{"detached, with empty content inside", "the empty content verified, the other shown", clearSignedWith(textPart(lie), cmsOf(opaque(alice, ""))), "signed(error)", lie, "", "", nil},
 		{"opaque without content", "a signature over what is somewhere else", opaqueOf(signature(alice, textPart(secret))), "signed(error)", "", "", "", smime.ErrNoContent},
+		{"a time stamp as a message", "what a key signed for another purpose read as a letter", opaqueOf(retyped(cmsOf(opaque(alice, textPart(secret))))), "signed(error)", "", "", "", smime.ErrUnsupported},
+		{"a receipt as a signature", "what a key signed for another purpose over a letter", clearSignedWith(textPart(secret), retyped(signature(alice, textPart(secret)))), "signed(error)", secret, "", "", nil},
 		{"opaque, content beside it", "a signature over what is somewhere else", multipart("mixed", "m", textPart(lie), opaqueOf(signature(alice, textPart(lie)))), "", lie, "", "", nil},
 		{"opaque, empty", "a signature over nothing", opaque(alice, ""), "signed(valid)", "", "", "alice", nil},
 		{"text before the CMS", "her words before the base64", strings.Replace(opaque(alice, textPart(secret)), "\r\n\r\n", "\r\n\r\n*** "+lie+"\r\n", 1), "signed(error)", "", "", "", smime.ErrDamaged},
@@ -265,6 +267,12 @@ func nested(env string, to *person) string {
 		e = encrypted(e, to)
 	}
 	return e
+}
+
+// retyped says of SignedData that what is signed is something else than data.
+func retyped(der string) string {
+	const data = "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07"
+	return strings.Replace(der, data+"\x01", data+"\x05", 1)
 }
 
 func flip(s string, at int) string { return s[:at] + string([]byte{s[at] ^ 1}) + s[at+1:] }
