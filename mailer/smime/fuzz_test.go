@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"countersign/mailer/message"
@@ -44,6 +45,9 @@ func FuzzOpen(f *testing.F) {
 		}
 		if o.Payload == nil {
 			return
+		}
+		if len(o.Confidential) > 0 && !strings.Contains(layers(o), "encrypted") {
+			t.Fatal("a field is confidential in a message that is not encrypted")
 		}
 		_ = o.Payload.Walk(func(p *message.Part) error {
 			r, err := p.Open()
