@@ -160,13 +160,13 @@ func TestWeReadOpenSSLSignatures(t *testing.T) {
 		{"rsa", "RSA", options{"-md", "sha224"}, nil},
 		{"rsa", "RSA", options{"-md", "sha1"}, cms.ErrSHA1},
 		{"rsa", "RSA", options{"-md", "sha1", "-noattr"}, cms.ErrSHA1},
-		{"rsa", "", options{"-md", "md5"}, cms.ErrUnsupported},
-		{"rsa", "", options{"-md", "sha3-256"}, cms.ErrUnsupported},
-		{"rsa", "", options{"-md", "ripemd160"}, cms.ErrUnsupported},
-		{"rsa", "", options{"-nocerts"}, cms.ErrNoCertificate},
+		{"rsa", "RSA", options{"-md", "md5"}, cms.ErrUnsupported},
+		{"rsa", "RSA", options{"-md", "sha3-256"}, cms.ErrUnsupported},
+		{"rsa", "RSA", options{"-md", "ripemd160"}, cms.ErrUnsupported},
+		{"rsa", "RSA", options{"-nocerts"}, cms.ErrNoCertificate},
 		{"rsa", "RSA", options{"-receipt_request_all", "-receipt_request_to", "ada@clinic.example"}, nil},
 		{"rsa", "RSA", options{"-econtent_type", "1.2.840.113549.1.9.16.1.4"}, nil},
-		{"rsa", "", options{"-econtent_type", "1.2.840.113549.1.9.16.1.4", "-noattr"}, cms.ErrAttributes},
+		{"rsa", "RSA", options{"-econtent_type", "1.2.840.113549.1.9.16.1.4", "-noattr"}, cms.ErrAttributes},
 		{"rsa1024", "RSA", nil, cms.ErrShortKey},
 		{"rsa1024", "RSA", options{"-md", "sha1"}, cms.ErrShortKey},
 		{"rsa", "RSA-PSS", options{"-keyopt", "rsa_padding_mode:pss"}, nil},
@@ -176,7 +176,7 @@ func TestWeReadOpenSSLSignatures(t *testing.T) {
 		{"rsa", "RSA-PSS", options{"-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:0"}, nil},
 		{"rsa", "RSA-PSS", options{"-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:max", "-keyid"}, nil},
 		{"rsa", "RSA-PSS", options{"-keyopt", "rsa_padding_mode:pss", "-md", "sha1"}, cms.ErrSHA1},
-		{"pss", "", nil, cms.ErrUnsupported}, // it says RSA and does not mean it
+		{"pss", "RSA", nil, cms.ErrUnsupported}, // it says RSA and does not mean it
 		{"pss", "RSA-PSS", options{"-keyopt", "rsa_padding_mode:pss"}, nil},
 		{"pss", "RSA-PSS", options{"-md", "sha512", "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:20"}, nil},
 		{"pssbound", "RSA-PSS", options{"-md", "sha384", "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:48"}, nil},
@@ -201,6 +201,9 @@ func TestWeReadOpenSSLSignatures(t *testing.T) {
 				s := readSigned(t, der, apart)
 				if len(s.Signers) != 1 || !isError(s.Signers[0].Err, c.want) || s.Signers[0].Algorithm != c.algorithm {
 					t.Errorf("signers %+v, want %s and %v", s.Signers, c.algorithm, c.want)
+				}
+				if c.who == "rsa" && (len(s.Signers) != 1 || s.Signers[0].Identifier.Serial == nil && len(s.Signers[0].Identifier.KeyID) == 0) {
+					t.Error("it does not say whose it is")
 				}
 				if !bytes.Equal(readAll(t, s), content) {
 					t.Error("other content")

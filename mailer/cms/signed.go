@@ -12,6 +12,7 @@ import (
 
 	"countersign/mailer/cms/algorithm"
 	"countersign/mailer/cms/ber"
+	"countersign/mailer/cms/recipient"
 )
 
 // Signed is a signed message whose first pass is done.
@@ -33,6 +34,8 @@ type SignerInfo struct {
 	// Err is nil if the signature by Certificate's key is valid for exactly this content.
 	// ErrWeak means valid as far as mathematics goes.
 	Err error
+	// Identifier is how the message names the signer's certificate; empty if it cannot be read.
+	Identifier recipient.Identifier
 	// Certificate is the signer's; nil if it is not enclosed.
 	Certificate *x509.Certificate
 	// Time is when the signer claims to have signed; zero if they don't say.

@@ -2,6 +2,7 @@ package cms
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/x509"
@@ -49,15 +50,15 @@ func parseSignerInfo(der []byte) (si signerInfo) {
 	if si.digest, ok = algorithm.Read(&seq); !ok {
 		return signerInfo{err: malformed("no digest algorithm")}
 	}
-	if si.hash = si.digest.Hash(); si.hash == 0 {
-		si.err = si.digest.UnknownDigest()
-		return si
-	}
 	if !seq.ReadOptionalASN1(&signed, &si.attributed, tagAttributes) {
-		return signerInfo{err: malformed("no signed attributes")}
+		si.err = malformed("no signed attributes")
+		return si
 	}
 	if si.attributes, si.err = attribute.Parse(signed); si.err != nil {
 		return si
+	}
+	if si.hash = si.digest.Hash(); si.hash == 0 {
+		si.err = si.digest.UnknownDigest()
 	}
 	if si.method, ok = algorithm.Read(&seq); !ok || !seq.ReadASN1(&b, cbasn1.OCTET_STRING) {
 		si.err = malformed("no signature")
@@ -68,9 +69,14 @@ func parseSignerInfo(der []byte) (si signerInfo) {
 
 // verify judges the signer against the content of s.
 func (si *signerInfo) verify(s *Signed) SignerInfo {
-	out := SignerInfo{Err: si.err, Certificate: si.id.Find(s.Certificates)}
+	out := SignerInfo{Err: si.err, Identifier: si.id, Certificate: si.id.Find(s.Certificates)}
 	if si.hash != 0 {
 		out.Hash, out.Digest = si.hash.String(), s.sums.of[si.hash]
+	} else if si.digest.OID != nil {
+		out.Hash = si.digest.Name()
+	}
+	if si.method.OID != nil {
+		out.Algorithm = si.method.Name()
 	}
 	switch {
 	case out.Err != nil:
@@ -94,7 +100,7 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 		tried++
 		si.cert = c
 		name, err := si.checkSignature(s)
-		out.Algorithm, out.Err, out.Certificate = name, err, c
+		out.Algorithm, out.Err, out.Certificate = cmp.Or(name, out.Algorithm), err, c
 		if !errors.Is(err, ErrSignature) && !errors.Is(err, ErrUnsupported) {
 			break
 		}

@@ -55,7 +55,9 @@ package detail
 
 import (
 	"crypto/x509"
+	"encoding/hex"
 	"slices"
+	"strings"
 	"time"
 
 	"countersign/mailer/cms"
@@ -102,6 +104,9 @@ type Recipient struct {
 // Signer is one signature.
 type Signer struct {
 	Certificate *Certificate
+	Issuer      string // as the message names the certificate, with Serial; or else KeyID
+	Serial      string
+	KeyID       string
 	Valid       bool // it holds, and by a method that proves something
 	Counts      bool // it is inside of all encryption, or there is none
 	Code        string
@@ -169,6 +174,7 @@ func verdictOf(f policy.Facts, at int) trust.Verdict {
 func signer(info *cms.SignerInfo, counts bool, v trust.Verdict) Signer {
 	s := Signer{
 		Valid: info.Err == nil && info.Certificate != nil, Counts: counts, Code: code(info.Err), Problem: policy.Problem(info.Err),
+		Issuer: issuer(info.Identifier.Issuer), Serial: number(info.Identifier.Serial), KeyID: hex.EncodeToString(info.Identifier.KeyID),
 		Method: info.Algorithm, Digest: info.Hash, Time: info.Time,
 		Chain: string(v.Status), Reason: v.Reason, RevokedAt: v.RevokedAt, Names: string(v.Bound),
 	}
@@ -194,7 +200,7 @@ func findings(o *smime.Opened, v policy.Verdict, r Report, outside bool) []strin
 		noSigner = noSigner || l.Kind == string(smime.Signed) && l.Code == "" && len(l.Signers) == 0
 		for n := range l.Signers {
 			s := &l.Signers[n]
-			weak = weak || s.Code == "weak"
+			weak = weak || s.Code == "weak" || strings.HasPrefix(s.Digest, "MD")
 			if s.Valid && s.Certificate.Name == v.Signer {
 				signer = s
 			}

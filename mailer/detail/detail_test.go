@@ -120,8 +120,9 @@ func TestPeople(t *testing.T) {
 	id.Serial, id.Issuer = ada.SerialNumber, ada.RawIssuer
 	other := cms.Recipient{Algorithm: "RSA PKCS#1 v1.5"}
 	other.KeyID = []byte{1, 2}
+	nameless := cms.SignerInfo{Err: cms.ErrNoCertificate, Identifier: id.Identifier}
 	e := &cms.Enveloped{Cipher: "AES-128-CBC", KeyCipher: "ECDH SHA-256", Recipients: []cms.Recipient{id, other}, Matched: ada}
-	o := opened(smime.Layer{Kind: smime.Encrypted, Enveloped: e}, signed(cms.SignerInfo{Certificate: bea, Hash: "SHA-256", Time: now}, cms.SignerInfo{Err: cms.ErrNoCertificate}))
+	o := opened(smime.Layer{Kind: smime.Encrypted, Enveloped: e}, signed(cms.SignerInfo{Certificate: bea, Hash: "SHA-256", Time: now}, nameless))
 	f := policy.Facts{Signers: []trust.Verdict{{Status: trust.Trusted, Bound: trust.BoundAddress, Path: []*x509.Certificate{bea}}, {}}}
 	r := detail.Of(o, f, policy.Judge(o, f), []*x509.Certificate{ada})
 	to := r.Layers[0].Recipients
@@ -129,7 +130,7 @@ func TestPeople(t *testing.T) {
 		t.Errorf("%+v", to)
 	}
 	by := r.Layers[1].Signers
-	if len(by) != 2 || !by[0].Valid || !by[0].Counts || by[0].Chain != "trusted" || len(by[0].Path) != 1 || by[1].Valid || by[1].Code != "no-certificate" {
+	if len(by) != 2 || !by[0].Valid || !by[0].Counts || by[0].Chain != "trusted" || len(by[0].Path) != 1 || by[1].Valid || by[1].Code != "no-certificate" || by[1].Serial != "abc" || by[1].Issuer != "CN=Ada" {
 		t.Fatalf("%+v", by)
 	}
 	c := by[0].Certificate

@@ -212,6 +212,7 @@ func Test9787_4_5_Errant(t *testing.T) {
 		{"octets by name", multipart("mixed", "m", footer, entity("application/octet-stream; name=smime.p7m", "anything")), "", "[encrypted]"},
 		{"OpenPGP, signed", strings.ReplaceAll(signed, "pkcs7-signature", "pgp-signature"), "", "[openpgp]"},
 		{"OpenPGP, encrypted", pgp, "", "[openpgp]"},
+		{"a key for OpenPGP", multipart("mixed", "m", textPart("x"), entity("application/pgp-keys", "key")), "", "[]"},
 		{"OpenPGP inside", encrypted(pgp, bob), "encrypted", "[openpgp]"},
 		{"another protocol", strings.ReplaceAll(signed, "pkcs7-signature", "x-other"), "", "[signed]"},
 		{"three parts", multipart(`signed; protocol="application/pkcs7-signature"`, "s", textPart("x"), signaturePart(signature(alice, textPart("x"))), footer), "signed(error)", "[]"},

@@ -65,6 +65,8 @@ func isSignature(p *message.Part) bool {
 func claimed(p *message.Part) Kind {
 	octets := p.Type == "application/octet-stream"
 	switch {
+	case p.Type == "application/pgp-keys": // somebody's key: it protects nothing
+		return ""
 	case strings.HasPrefix(p.Type, "application/pgp-"), strings.HasPrefix(strings.ToLower(p.Params["protocol"]), "application/pgp-"):
 		return OpenPGP
 	case p.Type == "multipart/signed", isSignature(p):

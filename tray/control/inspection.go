@@ -59,9 +59,12 @@ type InspectedRecipient struct {
 // InspectedSigner is one signature.
 type InspectedSigner struct {
 	Certificate *InspectedCertificate `json:"certificate,omitempty"` // absent if it is not enclosed
-	Valid       bool                  `json:"valid"`                 // it holds, and by a method that proves something
-	Counts      bool                  `json:"counts"`                // it speaks for the content, and not only for who sent it on
-	Code        string                `json:"code,omitempty"`        // why it is not valid
+	Issuer      string                `json:"issuer,omitempty"`      // as the message names the certificate, with Serial; or else KeyID
+	Serial      string                `json:"serial,omitempty"`
+	KeyID       string                `json:"key_id,omitempty"`
+	Valid       bool                  `json:"valid"`          // it holds, and by a method that proves something
+	Counts      bool                  `json:"counts"`         // it speaks for the content, and not only for who sent it on
+	Code        string                `json:"code,omitempty"` // why it is not valid
 	Problem     string                `json:"problem,omitempty"`
 	Method      string                `json:"method,omitempty"` // "RSA", "RSA-PSS", "ECDSA P-256"
 	Digest      string                `json:"digest,omitempty"` // "SHA-256"
