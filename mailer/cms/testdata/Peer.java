@@ -9,12 +9,19 @@ import java.security.Security;
 import java.security.cert.X509Certificate;
 import java.security.interfaces.ECPublicKey;
 import java.security.spec.MGF1ParameterSpec;
+import java.util.Date;
 import java.util.List;
 import javax.crypto.spec.OAEPParameterSpec;
 import javax.crypto.spec.PSource;
+import org.bouncycastle.asn1.ASN1EncodableVector;
 import org.bouncycastle.asn1.ASN1ObjectIdentifier;
+import org.bouncycastle.asn1.DERSet;
+import org.bouncycastle.asn1.cms.Attribute;
+import org.bouncycastle.asn1.cms.AttributeTable;
+import org.bouncycastle.asn1.cms.CMSAttributes;
 import org.bouncycastle.asn1.cms.CMSObjectIdentifiers;
 import org.bouncycastle.asn1.cms.ContentInfo;
+import org.bouncycastle.asn1.cms.Time;
 import org.bouncycastle.asn1.pkcs.PKCSObjectIdentifiers;
 import org.bouncycastle.asn1.pkcs.PrivateKeyInfo;
 import org.bouncycastle.cert.X509CertificateHolder;
@@ -46,19 +53,26 @@ public class Peer {
 
     static byte[] run(String[] job) throws Exception {
         switch (job[0]) {
-            case "sign": return sign(job[1], job[2]);
+            case "sign": return sign(job);
+            case "compress": return new CMSCompressedDataGenerator()
+                .generate(new CMSProcessableByteArray(read("in")), new ZlibCompressor()).getEncoded();
             case "verify": return verify();
-            case "encrypt": return encrypt(job[1], job[2], job[3]);
+            case "encrypt": return encrypt(job);
             case "decrypt": return decrypt(job[1]);
             default: throw new Exception("no such job");
         }
     }
 
-    static byte[] sign(String who, String algorithm) throws Exception {
+    /** sign WHO ALGORITHM [WHO ALGORITHM]...; an algorithm with "-direct" signs without attributes. */
+    static byte[] sign(String[] job) throws Exception {
         CMSSignedDataGenerator g = new CMSSignedDataGenerator();
-        g.addSignerInfoGenerator(new JcaSignerInfoGeneratorBuilder(new JcaDigestCalculatorProviderBuilder().setProvider("BC").build())
-            .build(new JcaContentSignerBuilder(algorithm).setProvider("BC").build(key(who)), certificate(who)));
-        g.addCertificates(new JcaCertStore(List.of(certificate(who))));
+        for (int i = 1; i + 1 < job.length; i += 2) {
+            String algorithm = job[i + 1].replace("-direct", "");
+            JcaSignerInfoGeneratorBuilder b = new JcaSignerInfoGeneratorBuilder(new JcaDigestCalculatorProviderBuilder().setProvider("BC").build());
+            b.setDirectSignature(job[i + 1].endsWith("-direct"));
+            g.addSignerInfoGenerator(b.build(new JcaContentSignerBuilder(algorithm).setProvider("BC").build(key(job[i])), certificate(job[i])));
+            g.addCertificates(new JcaCertStore(List.of(certificate(job[i]))));
+        }
         return g.generate(new CMSProcessableByteArray(read("in")), true).getEncoded();
     }
 
@@ -76,36 +90,49 @@ public class Peer {
         return (byte[]) signed.getSignedContent().getContent();
     }
 
-    static byte[] encrypt(String who, String cipher, String keys) throws Exception {
-        ASN1ObjectIdentifier oid = (ASN1ObjectIdentifier) CMSAlgorithm.class.getField(cipher).get(null);
+    /** encrypt WHO CIPHER KEYS [WRAP [UKM [attributed]]] */
+    static byte[] encrypt(String[] job) throws Exception {
+        ASN1ObjectIdentifier oid = job[2].contains(".") ? new ASN1ObjectIdentifier(job[2]) : algorithm(job[2]);
         OutputEncryptor encryptor = new JceCMSContentEncryptorBuilder(oid).setProvider("BC").build();
         CMSTypedData content = new CMSProcessableByteArray(read("in"));
         if (encryptor instanceof OutputAEADEncryptor) {
             CMSAuthEnvelopedDataGenerator g = new CMSAuthEnvelopedDataGenerator();
-            g.addRecipientInfoGenerator(recipient(who, keys));
+            g.addRecipientInfoGenerator(recipient(job));
+            if (job.length > 6) {
+                ASN1EncodableVector all = new ASN1EncodableVector();
+                all.add(new Attribute(CMSAttributes.signingTime, new DERSet(new Time(new Date(0)))));
+                all.add(new Attribute(CMSAttributes.contentType, new DERSet(CMSObjectIdentifiers.data)));
+                g.setAuthenticatedAttributeGenerator(new SimpleAttributeTableGenerator(new AttributeTable(all)));
+            }
             return g.generate(content, (OutputAEADEncryptor) encryptor).getEncoded();
         }
         CMSEnvelopedDataGenerator g = new CMSEnvelopedDataGenerator();
-        g.addRecipientInfoGenerator(recipient(who, keys));
+        g.addRecipientInfoGenerator(recipient(job));
         return g.generate(content, encryptor).getEncoded();
     }
 
-    static RecipientInfoGenerator recipient(String who, String keys) throws Exception {
-        X509Certificate c = certificate(who);
-        switch (keys) {
-            case "v15":
-                return new JceKeyTransRecipientInfoGenerator(c).setProvider("BC");
-            case "oaep":
-                return new JceKeyTransRecipientInfoGenerator(c, new JcaAlgorithmParametersConverter().getAlgorithmIdentifier(
-                    PKCSObjectIdentifiers.id_RSAES_OAEP,
-                    new OAEPParameterSpec("SHA-256", "MGF1", new MGF1ParameterSpec("SHA-256"), PSource.PSpecified.DEFAULT))).setProvider("BC");
+    static ASN1ObjectIdentifier algorithm(String name) throws Exception {
+        return (ASN1ObjectIdentifier) CMSAlgorithm.class.getField(name).get(null);
+    }
+
+    static RecipientInfoGenerator recipient(String[] job) throws Exception {
+        X509Certificate c = certificate(job[1]);
+        String keys = job[3];
+        if (keys.equals("v15")) {
+            return new JceKeyTransRecipientInfoGenerator(c).setProvider("BC");
+        }
+        if (keys.startsWith("oaep")) { // oaep:SHA-256:SHA-1, the digest and that of the mask
+            String[] hashes = keys.split(":");
+            return new JceKeyTransRecipientInfoGenerator(c, new JcaAlgorithmParametersConverter().getAlgorithmIdentifier(
+                PKCSObjectIdentifiers.id_RSAES_OAEP,
+                new OAEPParameterSpec(hashes[1], "MGF1", new MGF1ParameterSpec(hashes[2]), PSource.PSpecified.DEFAULT))).setProvider("BC");
         }
         KeyPairGenerator generator = KeyPairGenerator.getInstance("EC", "BC");
         generator.initialize(((ECPublicKey) c.getPublicKey()).getParams());
         KeyPair once = generator.generateKeyPair();
-        ASN1ObjectIdentifier agreement = (ASN1ObjectIdentifier) CMSAlgorithm.class.getField(keys).get(null);
-        return new JceKeyAgreeRecipientInfoGenerator(agreement, once.getPrivate(), once.getPublic(), CMSAlgorithm.AES256_WRAP)
-            .addRecipient(c).setProvider("BC");
+        JceKeyAgreeRecipientInfoGenerator g = new JceKeyAgreeRecipientInfoGenerator(algorithm(keys), once.getPrivate(), once.getPublic(),
+            algorithm(job.length > 4 ? job[4] : "AES256_WRAP")).addRecipient(c).setProvider("BC");
+        return job.length > 5 && !job[5].equals("none") ? g.setUserKeyingMaterial(job[5].getBytes()) : g;
     }
 
     static byte[] decrypt(String who) throws Exception {
