@@ -37,7 +37,7 @@ mailer/cms/content       mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/cms/recipient     mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/smime             mailer/message mailer/message/transfer mailer/cms vault/contacts/form ; -
 vault/sealed             - ; go-sqlite3
-vault/trust              vault/trust/der vault/trust/crl vault/trust/ocsp vault/trust/path ; x/net/idna
+vault/trust              vault/trust/der vault/trust/crl vault/trust/ocsp vault/trust/path ; x/crypto x/net/idna
 vault/trust/der          - ; x/crypto
 vault/trust/crl          vault/trust/der ; x/crypto
 vault/trust/ocsp         vault/trust/der ; x/crypto
