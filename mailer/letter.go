@@ -79,7 +79,7 @@ func (m *Mailer) compose(ctx context.Context, d Draft, to addressees, s people.S
 		return l, err
 	}
 	if d.InReplyTo != "" {
-		if l.InReplyTo, l.References, err = m.thread(ctx, d.InReplyTo); err != nil && !errors.Is(err, store.ErrNoMessage) {
+		if err := m.thread(ctx, &l, d.InReplyTo); err != nil && !errors.Is(err, store.ErrNoMessage) {
 			return l, err
 		}
 	}
@@ -122,29 +122,29 @@ func sentSummary(l smime.Letter, to addressees) Summary {
 	}
 }
 
-// thread returns what an answer to a message refers to (RFC 5322, section 3.6.4).
-func (m *Mailer) thread(ctx context.Context, id string) (inReplyTo string, references []string, err error) {
+// thread makes a letter an answer to a message (RFC 5322, section 3.6.4). What the
+// writer of that hid inside does not stand outside of the answer (RFC 9788, section 6.1).
+func (m *Mailer) thread(ctx context.Context, answer *smime.Letter, id string) error {
 	r, err := m.mail.Get(ctx, id)
 	if err != nil {
-		return "", nil, err
+		return err
 	}
 	l, err := m.reopen(ctx, r)
 	if err != nil {
-		return "", nil, err
+		return err
 	}
-	// What its writer hid inside must not stand outside of the answer (RFC 9788, section 6.1).
+	answer.Hidden = l.opened.Hidden
 	told := func(name string) []string {
 		if slices.ContainsFunc(l.opened.Confidential, func(c string) bool { return strings.EqualFold(c, name) }) {
 			return nil
 		}
 		return messageIDs(l.opened.Header.Get(name))
 	}
-	own := told("Message-ID")
-	if len(own) != 1 {
-		return "", nil, nil
+	if own := told("Message-ID"); len(own) == 1 {
+		references := append(told("References"), own[0])
+		answer.InReplyTo, answer.References = own[0], references[max(0, len(references)-20):]
 	}
-	references = append(told("References"), own[0])
-	return own[0], references[max(0, len(references)-20):], nil
+	return nil
 }
 
 var messageIDForm = regexp.MustCompile(`<[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,200}@[A-Za-z0-9.\[\]:-]{1,200}>`)

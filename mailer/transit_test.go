@@ -171,6 +171,29 @@ func TestHiddenThread(t *testing.T) {
 	}
 }
 
+// Whom a letter hid from those on the way, its answer to all hides too.
+func TestHiddenPeople(t *testing.T) {
+	w := newWorld(t)
+	ada, bea, carl := w.join("Ada", adaAddress), w.join("Bea", beaAddress), w.join("Carl", "carl@south.example")
+	ada.verifies(bea)
+	ada.verifies(carl)
+	id := w.deliver(adaAddress, w.seals(w.signs(bea.who, "From: "+beaAddress+"\r\nTo: "+adaAddress+"\r\nCc: "+carl.address+"\r\nSubject: s"+
+		"\r\nHP-Outer: From: "+beaAddress+"\r\nHP-Outer: To: "+adaAddress+"\r\nContent-Type: text/plain; hp=cipher\r\n\r\nt\r\n"), ada))
+	before := len(w.wire)
+	if _, err := ada.write(mailer.Draft{To: []string{beaAddress}, Cc: []string{carl.address}, Subject: "Re", InReplyTo: id}); err != nil {
+		t.Fatal(err)
+	}
+	w.post()
+	for _, sent := range w.wire[before:] {
+		if strings.Contains(string(sent.raw), carl.address) || !strings.Contains(string(sent.raw), "To: "+beaAddress) {
+			t.Errorf("outside stands\n%.300s", sent.raw)
+		}
+	}
+	if m := carl.last(); !slices.Equal(m.To, []string{beaAddress}) {
+		t.Errorf("he reads To %q", m.To)
+	}
+}
+
 // A fixed form has no room for anybody's words: those that its sender put beside its
 // data are not shown with its authority (V4).
 func TestWordsBesideAForm(t *testing.T) {

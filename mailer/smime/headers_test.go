@@ -1,12 +1,14 @@
 package smime_test
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"countersign/mailer/message"
+	"countersign/mailer/smime"
 )
 
 // payload is a text under a protected header, with more parameters and fields.
@@ -250,4 +252,49 @@ func Test9788_ManyFields(t *testing.T) {
 	if few, many := work(400), work(4000); many > 15*few {
 		t.Errorf("%v allocations for 400 fields, %v for 4000", few, many)
 	}
+}
+
+// Test9788_6_1_2_Answers: whom a letter hid, its answer hides; the others stand outside,
+// and From always.
+func Test9788_6_1_2_Answers(t *testing.T) {
+	alice, bob := people()["alice"], people()["bob"]
+	raw := func(hp, outer string) message.Bytes {
+		return message.Bytes(outerTo("carl@clinic.example", encrypted(clearSigned(bob, crlf("From: Bob <BOB@clinic.example>\nTo: alice@clinic.example, Carl <carl@clinic.example>\nCc: dora@clinic.example\nReply-To: desk@clinic.example\n"+outer)+
+			textPartWith("; hp="+hp, "x")), alice)))
+	}
+	const told = "HP-Outer: From: bob@clinic.example\nHP-Outer: To: alice@clinic.example\nHP-Outer: Cc: erin@clinic.example\n"
+	for _, c := range []struct{ name, hp, outer, hidden string }{
+		{"some told", "cipher", told, "desk@clinic.example carl@clinic.example dora@clinic.example"},
+		{"in another field", "cipher", told + "HP-Outer: Cc: dora@clinic.example\n", "desk@clinic.example carl@clinic.example"},
+		{"nobody told", "cipher", "", "bob@clinic.example desk@clinic.example alice@clinic.example carl@clinic.example dora@clinic.example"},
+		{"clear", "clear", "", ""},
+	} {
+		o := open(t, raw(c.hp, c.outer), alice.opens())
+		if got := strings.Join(o.Hidden, " "); got != c.hidden || o.Problem != nil {
+			t.Errorf("%s: %q hidden, want %q; %v", c.name, got, c.hidden, o.Problem)
+		}
+		l := letter()
+		l.From, l.Cc, l.Hidden = message.Address{Addr: "alice@clinic.example"}, nil, o.Hidden
+		l.To = []message.Address{{Name: "Bob", Addr: "Bob@clinic.example"}, {Addr: "dora@Clinic.example"}}
+		sent := seal(t, l, alice, bob)
+		o = open(t, sent, bob.opens())
+		inside, outside := o.Header.Get("To"), o.Outer.Get("To")
+		if inside != "Bob <Bob@clinic.example>, dora@Clinic.example" || o.Outer.Get("From") != "alice@clinic.example" {
+			t.Errorf("%s: %q inside", c.name, inside)
+		}
+		for _, addr := range []string{"bob@clinic.example", "dora@clinic.example"} {
+			hidden := strings.Contains(c.hidden, addr)
+			if strings.Contains(strings.ToLower(outside), addr) == hidden || slices.Contains(o.Hidden, addr) != hidden {
+				t.Errorf("%s: %q outside, %q hidden", c.name, outside, o.Hidden)
+			}
+		}
+		if err := smime.CheckOuter(bytes.NewReader(sent)); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// outerTo is a header for an entity that goes to addr.
+func outerTo(addr, entity string) string {
+	return strings.Replace(outer("bob@clinic.example", entity), "To: bob@clinic.example", "To: "+addr, 1)
 }

@@ -3,6 +3,7 @@ package smime
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"countersign/mailer/message"
@@ -26,7 +27,7 @@ func (l Letter) headers(hidden bool) (inner, outer message.Header, err error) {
 		name  string
 		addrs []message.Address
 	}{{"From", []message.Address{l.From}}, {"To", l.To}, {"Cc", l.Cc}} {
-		in, out, err := addresses(list.addrs)
+		in, out, err := l.addresses(list.addrs, hidden && list.name != "From")
 		if err != nil {
 			return inner, outer, fmt.Errorf("%w: %s: %w", ErrLetter, list.name, err)
 		}
@@ -55,9 +56,9 @@ func (l Letter) headers(hidden bool) (inner, outer message.Header, err error) {
 	return inner, outer, nil
 }
 
-// addresses returns a list as it stands inside and, without names, outside.
-// Domains are in A-labels, so that no server has to know RFC 6531 for them.
-func addresses(list []message.Address) (in, out string, err error) {
+// addresses returns a list as it stands inside and, without names and hidden people,
+// outside. Domains are in A-labels, so that no server has to know RFC 6531 for them.
+func (l Letter) addresses(list []message.Address, hide bool) (in, out string, err error) {
 	var named, bare []string
 	for _, a := range list {
 		canonical, err := message.Canonical(a.Addr)
@@ -68,7 +69,10 @@ func addresses(list []message.Address) (in, out string, err error) {
 		if strings.IndexFunc(a.Addr, func(r rune) bool { return r > '~' }) >= 0 {
 			a.Addr = canonical
 		}
-		named, bare = append(named, a.String()), append(bare, a.Addr)
+		named = append(named, a.String())
+		if !hide || !slices.Contains(l.Hidden, canonical) {
+			bare = append(bare, a.Addr)
+		}
 	}
 	return strings.Join(named, ", "), strings.Join(bare, ", "), nil
 }

@@ -2,8 +2,8 @@ package smime
 
 import (
 	"bytes"
-	"encoding/asn1"
 	"cmp"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"

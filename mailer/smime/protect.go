@@ -15,22 +15,18 @@ func (d *description) protect() {
 	encrypted := slices.ContainsFunc(d.Layers, func(l Layer) bool { return l.Kind == Encrypted })
 	switch hp := strings.ToLower(p.Params["hp"]); {
 	case hp == "clear" || hp == "cipher":
-		stood := fields{}
+		var stood message.Header
 		for _, outer := range p.Header.All("HP-Outer") {
 			name, value, _ := strings.Cut(outer, ":")
-			stood.add(name, value)
+			stood.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 		}
 		d.adopt(p.Header, encrypted && hp == "cipher", stood)
 		if encrypted {
 			markCopies(p)
 		}
 	case isWrapped(p):
-		stood := fields{} // what its writer left outside can only be guessed (section 4.10.2)
-		for _, f := range d.Outer.Fields {
-			stood.add(f.Name, f.Value)
-		}
 		d.Payload = p.Parts[0]
-		d.adopt(d.Payload.Header, encrypted, stood)
+		d.adopt(d.Payload.Header, encrypted, d.Outer) // what its writer left outside can only be guessed (section 4.10.2)
 	}
 }
 
@@ -61,9 +57,12 @@ func isWrapped(p *message.Part) bool {
 // adopt takes the fields that are about the message, and not about its MIME
 // structure, for the header. If it is confidential, what did not stand outside in the
 // same words is (RFC 9788, section 4.3.1).
-func (d *description) adopt(h message.Header, confidential bool, stood fields) {
+func (d *description) adopt(h message.Header, confidential bool, stood message.Header) {
 	d.Header, d.Protected = message.Header{}, nil
-	covered, hidden := fields{}, fields{}
+	covered, hidden, outside := fields{}, fields{}, fields{}
+	for _, f := range stood.Fields {
+		outside.add(f.Name, f.Value)
+	}
 	for _, f := range h.Fields {
 		name := strings.ToLower(f.Name)
 		if name == "hp-outer" || name == "mime-version" || strings.HasPrefix(name, "content-") {
@@ -73,10 +72,32 @@ func (d *description) adopt(h message.Header, confidential bool, stood fields) {
 		if covered.add(name, "") {
 			d.Protected = append(d.Protected, f.Name)
 		}
-		if confidential && !stood.has(f.Name, f.Value) && hidden.add(name, "") {
+		if confidential && !outside.has(f.Name, f.Value) && hidden.add(name, "") {
 			d.Confidential = append(d.Confidential, f.Name)
 		}
 	}
+	if confidential {
+		d.Hidden = onlyIn(d.Header, stood)
+	}
+}
+
+// onlyIn lists the people of one header who are in none of the other's fields.
+func onlyIn(h, other message.Header) (list []string) {
+	known := map[string]bool{}
+	for i, h := range []message.Header{other, h} {
+		for _, name := range []string{"From", "Sender", "Reply-To", "To", "Cc"} {
+			for _, a := range h.Addresses(name) {
+				c, err := message.Canonical(a.Addr)
+				if err != nil || known[c] {
+					continue
+				}
+				if known[c] = true; i == 1 {
+					list = append(list, c)
+				}
+			}
+		}
+	}
+	return list
 }
 
 // fields is a set of header fields.

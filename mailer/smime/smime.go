@@ -113,8 +113,11 @@ type Letter struct {
 	// AutoSubmitted is "auto-replied" or "auto-generated" on what no person wrote
 	// (RFC 3834, section 5).
 	AutoSubmitted string
-	Text          string // UTF-8, lines end in LF
-	Attachments   []Attachment
+	// Hidden are canonical addresses that stand in To and Cc inside only: an answer must
+	// not tell what the letter before it hid (RFC 9788, section 6.1.2).
+	Hidden      []string
+	Text        string // UTF-8, lines end in LF
+	Attachments []Attachment
 }
 
 // Keys is what a letter is signed with. Encryption is the certificate to answer to;
@@ -182,6 +185,9 @@ type Opened struct {
 	// Confidential names those of Protected that did not stand outside as well:
 	// an answer must not tell them outside either (RFC 9788, section 6.1).
 	Confidential []string
+	// Hidden are the addresses of people who stood nowhere outside, canonical. An answer
+	// has them in Letter.Hidden.
+	Hidden []string
 
 	Problem error
 
