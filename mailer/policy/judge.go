@@ -95,7 +95,7 @@ func (j *judgement) protection() {
 	has := func(k smime.Kind) bool {
 		return slices.ContainsFunc(j.o.Layers, func(l smime.Layer) bool {
 			weak := l.Enveloped != nil && l.Enveloped.Weak // RFC 9787, section 6.5
-			return l.Kind == k && !weak && !certificatesOnly(l)
+			return l.Kind == k && !weak && !certificatesOnly(l) && !claimsOnly(l)
 		})
 	}
 	switch signed, encrypted := has(smime.Signed), has(smime.Encrypted); {
@@ -181,6 +181,8 @@ func (j *judgement) label() {
 		j.say(Stop, "There is no message in it, only certificates.", "Certificates only", claims)
 	case len(j.o.Layers) == 0 && j.openPGP():
 		j.say(Stop, "Protected with OpenPGP, which this program cannot check. Treat it as not secured.", "OpenPGP, not checked", claims)
+	case !strings.HasPrefix(j.Protection, "encrypted") && j.o.Payload == nil && slices.ContainsFunc(j.o.Layers, claimsOnly):
+		j.say(Stop, "It says that it is encrypted, but it is nothing that can be read. Treat it as not secured.", "Cannot be read", Problem(j.o.Problem), claims)
 	case j.Protection == "none":
 		j.say(Stop, unsecured, "Not secured", claims)
 	case j.closed() != "":

@@ -17,7 +17,8 @@ import (
 )
 
 // sealed is the shape of a message: its layers from the outside in, as letters.
-// S and E are sound, s is a signature that does not fit, e an envelope not opened.
+// S and E are sound, s is a signature that does not fit, e an envelope not opened, c
+// what is only called one.
 func shape(layers string, signers ...*x509.Certificate) *smime.Opened {
 	o := &smime.Opened{
 		Payload:   &message.Part{},
@@ -43,6 +44,9 @@ func shape(layers string, signers ...*x509.Certificate) *smime.Opened {
 		case 'e':
 			o.Layers = append(o.Layers, smime.Layer{Kind: smime.Encrypted, Enveloped: &cms.Enveloped{}, Err: cms.ErrNoKey})
 			o.Payload, o.Problem = nil, smime.ErrNoKey
+		case 'c':
+			o.Layers = append(o.Layers, smime.Layer{Kind: smime.Encrypted, Err: smime.ErrDamaged})
+			o.Payload, o.Problem = nil, smime.ErrDamaged
 		}
 	}
 	if layers == "" {
@@ -112,6 +116,9 @@ func TestJudge(t *testing.T) {
 		"nothing, from a verified":    {shape(""), Facts{Contact: pinned}, Stop, "Not secured. Anyone on the way", "Not secured", false},
 		"encrypted only":              {shape("E"), Facts{Contact: pinned}, Stop, "Encrypted, but not signed.", "Encrypted, not signed", false},
 		"cannot be opened":            {shape("e"), Facts{Contact: pinned}, Care, "cannot be opened here", "Cannot be opened", false},
+		"called encrypted":            {shape("c"), Facts{Contact: pinned}, Stop, "It says that it is encrypted", "Cannot be read", false},
+		"called encrypted, signed":    {shape("Sc", key), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Stop, "It says that it is encrypted", "Signed on the outside only", false},
+		"called encrypted, inside":    {shape("Ec", key), Facts{Contact: pinned}, Care, "cannot be opened here", "Cannot be opened", false},
 		"confirmed":                   {shape("ES", key), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Good, "From Dr Bea Brandt <" + bea + ">. Confirmed by telephone on 3 March 2026.", "Confirmed by telephone", true},
 		"triple wrapped":              {shape("SES", key), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Good, "Confirmed by telephone", "Confirmed by telephone", true},
 		"confirmed, signed only":      {shape("S", key), Facts{Contact: pinned, Signers: status(trust.Trusted)}, Care, "Not encrypted: others could have read it.", "Confirmed by telephone, not encrypted", true},
@@ -180,6 +187,9 @@ func TestJudgeFields(t *testing.T) {
 	v = Judge(shape(""), Facts{})
 	if v.Protection != "none" || v.Signature != "none" || v.Chain != "untrusted" || v.From != "mismatch" || v.Contact != "unknown" || v.Signer != "" {
 		t.Errorf("%+v", v)
+	}
+	if v := Judge(shape("c"), Facts{}); v.Protection != "none" {
+		t.Errorf("what is called encrypted is %s", v.Protection)
 	}
 	v = Judge(shape("s", key), Facts{})
 	if v.Protection != "signed" || v.Signature != "invalid" || v.Signer != "" {

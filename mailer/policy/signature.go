@@ -40,6 +40,10 @@ func Signatures(o *smime.Opened) (list []Signature, signed, outside bool) {
 	return list, signed, outside
 }
 
+// claimsOnly says that a layer is called encrypted, and what is there shows nothing of
+// the kind: anybody can call anything so.
+func claimsOnly(l smime.Layer) bool { return l.Kind == smime.Encrypted && l.Enveloped == nil }
+
 // certificatesOnly says that a layer brings certificates, and neither a message nor a
 // signature (RFC 8551, section 3.8).
 func certificatesOnly(l smime.Layer) bool {
