@@ -82,9 +82,16 @@ func (b *bouncy) run(t *testing.T, in []byte, job ...string) []byte {
 }
 
 func (b *bouncy) sign(t *testing.T, r row, content []byte) []byte {
-	name := map[string]string{"RSA": "SHA256withRSA", "RSA-PSS": "SHA256withRSAandMGF1", "Ed25519": "Ed25519"}[r.algorithm]
-	if strings.HasPrefix(r.algorithm, "ECDSA") {
-		name = strings.ReplaceAll(r.sign.Hash.String(), "-", "") + "withECDSA"
+	name := strings.ReplaceAll(r.sign.Hash.String(), "-", "") + "with"
+	switch {
+	case r.algorithm == "RSA":
+		name += "RSA"
+	case r.algorithm == "RSA-PSS":
+		name += "RSAandMGF1"
+	case r.algorithm == "Ed25519":
+		name = "Ed25519"
+	default:
+		name += "ECDSA"
 	}
 	return b.run(t, content, "sign", r.who, name)
 }

@@ -68,10 +68,10 @@ func (g gpgsm) run(stdin []byte, args ...string) []byte {
 	return out
 }
 
-func (g gpgsm) sign(t *testing.T, _ row, content []byte) []byte {
+func (g gpgsm) sign(t *testing.T, r row, content []byte) []byte {
 	g.t = t
 	g.write("in", content)
-	return g.run([]byte("pw\n"), "--passphrase-fd", "0", "--sign", "in")
+	return g.run([]byte("pw\n"), "--passphrase-fd", "0", "--digest-algo", strings.ReplaceAll(r.sign.Hash.String(), "-", ""), "--sign", "in")
 }
 
 func (g gpgsm) verify(t *testing.T, _ row, der []byte) []byte {

@@ -80,7 +80,7 @@ func (o opensslPeer) sign(t *testing.T, r row, content []byte) []byte {
 	args := []string{"-sign", "-in", "in", "-nodetach", "-outform", "DER", "-signer", r.who + ".crt", "-inkey", r.who + ".key"}
 	args = append(args, "-md", strings.ReplaceAll(strings.ToLower(r.sign.Hash.String()), "-", ""))
 	if r.sign.PSS {
-		args = append(args, "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:32")
+		args = append(args, "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:digest")
 	}
 	return o.run(args...)
 }
