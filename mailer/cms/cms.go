@@ -152,6 +152,14 @@ const (
 	KindCompressed    Kind = "compressed-data"    // to ReadCompressed
 )
 
+// Kinds that are recognised and not read: ReadKind returns them beside ErrUnsupported.
+const (
+	KindData          Kind = "data"               // protects nothing
+	KindDigested      Kind = "digested-data"      // protects nothing: anyone can make the digest
+	KindEncrypted     Kind = "encrypted-data"     // by a key agreed on elsewhere
+	KindAuthenticated Kind = "authenticated-data" // by a key that every recipient has
+)
+
 var kinds = []struct {
 	kind Kind
 	oid  asn1.ObjectIdentifier
@@ -160,6 +168,10 @@ var kinds = []struct {
 	{KindEnveloped, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 3}},
 	{KindAuthEnveloped, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 23}},
 	{KindCompressed, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 9}},
+	{KindData, oidData},
+	{KindDigested, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 5}},
+	{KindEncrypted, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 6}},
+	{KindAuthenticated, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 2}},
 }
 
 // der is the content type of k.
@@ -201,6 +213,10 @@ func contentInfo(r *ber.Reader) (Kind, error) {
 	}
 	for _, known := range kinds {
 		if known.oid.Equal(oid) {
+			switch known.kind {
+			case KindData, KindDigested, KindEncrypted, KindAuthenticated:
+				return known.kind, fmt.Errorf("%w: %s", ErrUnsupported, known.kind)
+			}
 			if err := r.Enter(ber.Context, "content"); err != nil {
 				return "", err
 			}

@@ -51,6 +51,7 @@
 //	part-protected         something inside is protected by itself, which says nothing of the message
 //	openpgp                it is protected by OpenPGP, which is not checked here
 //	compressed             it is compressed
+//	not-a-letter           what is signed is a receipt, or other data for programs
 package detail
 
 import (
@@ -237,6 +238,7 @@ func findings(o *smime.Opened, v policy.Verdict, r Report, outside bool) []strin
 		{"part-protected", slices.ContainsFunc(o.Errant, func(k smime.Kind) bool { return k != smime.OpenPGP })},
 		{"openpgp", slices.Contains(o.Errant, smime.OpenPGP)},
 		{"compressed", has(r, smime.Compressed)},
+		{"not-a-letter", slices.ContainsFunc(o.Layers, policy.NotLetter)},
 	} {
 		if f.is {
 			list = append(list, f.code)

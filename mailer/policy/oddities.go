@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/asn1"
 	"slices"
 
 	"countersign/mailer/smime"
@@ -12,6 +13,12 @@ func (j *judgement) openPGP() bool {
 	return root != nil && (root.Type == "multipart/encrypted" || root.Type == "multipart/signed") && slices.Contains(j.o.Errant, smime.OpenPGP)
 }
 
+// NotLetter says that what a layer signs is no message (RFC 8551, section 2.4.2), but
+// a signed receipt, a time stamp or the like.
+func NotLetter(l smime.Layer) bool {
+	return l.Signed != nil && len(l.Signed.Signers) > 0 && len(l.Signed.Type) > 0 && !l.Signed.Type.Equal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1})
+}
+
 // oddities are what is to be said of a message beside its protection: what looks like
 // protection and is none, and a sender who is another one outside.
 func (j *judgement) oddities() (reasons []string) {
@@ -20,6 +27,9 @@ func (j *judgement) oddities() (reasons []string) {
 			reasons = append(reasons, "It is encrypted by a method that is no longer safe ("+CleanLine(l.Enveloped.Cipher)+"), which counts as not encrypted.")
 			break
 		}
+	}
+	if slices.ContainsFunc(j.o.Layers, NotLetter) {
+		reasons = append(reasons, "What is signed is not a letter but data for programs, such as a receipt.")
 	}
 	has := func(k smime.Kind) bool { return slices.Contains(j.o.Errant, k) }
 	bare := len(j.o.Layers) == 0

@@ -1,12 +1,14 @@
 package policy
 
 import (
+	"encoding/asn1"
 	"slices"
 	"strings"
 	"testing"
 
 	"countersign/mailer/cms"
 	"countersign/mailer/smime"
+	"countersign/vault/trust"
 )
 
 // Test9787_6_2_Errant: what is not of the envelope changes no verdict, and is told.
@@ -101,5 +103,24 @@ func Test9787_6_4_SignatureFailures(t *testing.T) {
 	}
 	if says := Problem(smime.ErrForm); !strings.Contains(says, "does not stand by itself") {
 		t.Error(says)
+	}
+}
+
+// TestNotLetter: a signed receipt is no letter.
+func TestNotLetter(t *testing.T) {
+	c := certificate(t, "Bea", []string{bea}, nil)
+	for _, kind := range []struct {
+		oid  asn1.ObjectIdentifier
+		told bool
+	}{
+		{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}, false},
+		{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 1}, true},
+	} {
+		o := shape("S", c)
+		o.Layers[0].Signed.Type = kind.oid
+		v := Judge(o, Facts{Signers: status(trust.Trusted)})
+		if told := slices.ContainsFunc(v.Reasons, func(r string) bool { return strings.Contains(r, "not a letter") }); told != kind.told {
+			t.Errorf("%v: %q", kind.oid, v.Reasons)
+		}
 	}
 }

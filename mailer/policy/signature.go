@@ -47,7 +47,7 @@ func claimsOnly(l smime.Layer) bool { return l.Kind == smime.Encrypted && l.Enve
 // certificatesOnly says that a layer brings certificates, and neither a message nor a
 // signature (RFC 8551, section 3.8).
 func certificatesOnly(l smime.Layer) bool {
-	return l.Kind == smime.Signed && l.Signed != nil && l.Signed.Detached && len(l.Signed.Signers) == 0 && errors.Is(l.Err, smime.ErrNoContent)
+	return l.Kind == smime.Signed && l.Signed != nil && len(l.Signed.Signers) == 0 && errors.Is(l.Err, smime.ErrNoContent)
 }
 
 // Signer returns the valid signature that speaks for the content of a message: nil

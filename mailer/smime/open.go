@@ -155,7 +155,15 @@ func (d *description) enter(s stage) (stage, error) {
 	var inside message.Source
 	switch {
 	case err != nil:
-		d.Layers = append(d.Layers, Layer{Kind: cmp.Or(claimed(part), Encrypted), Form: part.Params["smime-type"], Err: problem(err, ErrDamaged)})
+		layer := Layer{Kind: cmp.Or(claimed(part), Encrypted), Form: part.Params["smime-type"], Err: problem(err, ErrDamaged)}
+		switch kind { // what it is goes before what it is called
+		case "":
+		case cms.KindEncrypted:
+			layer.Kind, layer.Form = Encrypted, string(kind)
+		default:
+			layer.Kind, layer.Form = Other, string(kind)
+		}
+		d.Layers = append(d.Layers, layer)
 		return s, err
 	case kind == cms.KindSigned:
 		inside, err = d.enterSigned(src)
@@ -235,7 +243,7 @@ func (d *description) enterSigned(src message.Source) (message.Source, error) {
 	layer.Signed, layer.Err = cms.ReadSigned(src, nil)
 	if layer.Err != nil {
 		layer.Err = problem(layer.Err, ErrDamaged)
-	} else if layer.Signed.Detached {
+	} else if layer.Signed.Detached || len(layer.Signed.Signers) == 0 && empty(layer.Signed) {
 		layer.Err = ErrNoContent
 		if len(layer.Signed.Signers) == 0 {
 			layer.Form = "certs-only" // RFC 8551, section 3.8
@@ -245,6 +253,18 @@ func (d *description) enterSigned(src message.Source) (message.Source, error) {
 	}
 	d.Layers = append(d.Layers, layer)
 	return layer.Signed, layer.Err
+}
+
+// empty says that a content, which may be read, has no octets. NSS encloses such a one
+// with certificates.
+func empty(s *cms.Signed) bool {
+	r, err := s.Open()
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	_, err = io.ReadFull(r, make([]byte, 1))
+	return errors.Is(err, io.EOF)
 }
 
 // enterCompressed inflates, which protects nothing and proves nothing.

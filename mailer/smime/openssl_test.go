@@ -111,6 +111,27 @@ func TestCertificatesOnly(t *testing.T) {
 	}
 }
 
+// TestKindsNotRead: what neither signs nor encrypts is not said to.
+func TestKindsNotRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		kind smime.Kind
+		form string
+	}{
+		"data":      {[]string{"-data_create"}, smime.Other, "data"},
+		"digested":  {[]string{"-digest_create"}, smime.Other, "digested-data"},
+		"encrypted": {[]string{"-EncryptedData_encrypt", "-secretkey", "000102030405060708090a0b0c0d0e0f", "-aes128"}, smime.Encrypted, "encrypted-data"},
+	} {
+		der := openssl(t, []byte(textPart("x")), append([]string{"cms", "-binary", "-outform", "DER"}, c.args...)...)
+		for _, called := range []string{"enveloped-data", "signed-data"} {
+			o := open(t, message.Bytes(outer("alice@clinic.example", entity("application/pkcs7-mime; smime-type="+called+"; name=smime.p7m", string(der)))), nil)
+			if len(o.Layers) != 1 || o.Layers[0].Kind != c.kind || o.Layers[0].Form != c.form || !errors.Is(o.Problem, smime.ErrUnsupported) || o.Payload != nil {
+				t.Errorf("%s: %v, %v", name, layers(o), o.Problem)
+			}
+		}
+	}
+}
+
 // TestOpenSSLFindsDamage: what was changed on the way is refused by OpenSSL and by us.
 func TestOpenSSLFindsDamage(t *testing.T) {
 	path, err := exec.LookPath("openssl")

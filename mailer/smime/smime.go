@@ -131,12 +131,14 @@ type Keys struct {
 // Kind says what a layer does.
 type Kind string
 
-// The kinds of layers. Compressed protects nothing; OpenPGP is not ours, and only ever
+// The kinds of layers. Compressed protects nothing; Other neither signs nor encrypts, and
+// is not read; OpenPGP is not ours, and only ever
 // errant.
 const (
 	Signed     Kind = "signed"
 	Encrypted  Kind = "encrypted"
 	Compressed Kind = "compressed"
+	Other      Kind = "other"
 	OpenPGP    Kind = "openpgp"
 )
 

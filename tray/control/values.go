@@ -94,8 +94,8 @@ type Incoming struct {
 
 // Layer is one cryptographic layer of a message, outermost first.
 type Layer struct {
-	Kind       string   `json:"kind"`       // signed | encrypted
-	Form       string   `json:"form"`       // multipart/signed | signed-data | enveloped-data
+	Kind       string   `json:"kind"`       // signed | encrypted | compressed | other
+	Form       string   `json:"form"`       // multipart/signed, or the smime-type: signed-data | enveloped-data | authEnveloped-data ...
 	Algorithms []string `json:"algorithms"` // "AES-256-CBC", "RSA PKCS#1 v1.5", "SHA-256"
 	People     []string `json:"people"`     // signers or recipients, as their certificates name them
 	Problem    string   `json:"problem,omitempty"`
