@@ -20,7 +20,6 @@ import (
 	"countersign/mailer/message"
 	"countersign/mailer/policy"
 	"countersign/mailer/smime"
-	"countersign/vault/contacts"
 )
 
 // submitted opens what was last put on the wire, as its recipient would.
@@ -136,7 +135,7 @@ func TestDirect(t *testing.T) {
 	ada, bea, carl := w.join("Ada", adaAddress), w.join("Bea", beaAddress), w.join("Carl", "carl@northclinic.example")
 	ada.verifies(bea)
 	ada.verifies(carl)
-	if _, err := ada.SetProfile(t.Context(), beaAddress, contacts.Direct); err != nil {
+	if _, err := ada.AddContact(t.Context(), mailer.NewContact{Address: beaAddress, Profile: "direct"}); err != nil {
 		t.Fatal(err)
 	}
 	wrapped := func(to ...string) (direct bool) {
@@ -157,13 +156,13 @@ func TestDirect(t *testing.T) {
 	if wrapped(beaAddress, carl.address) {
 		t.Error("wrapped for somebody who is of no such profile")
 	}
-	if _, err := ada.SetProfile(t.Context(), beaAddress, contacts.SMIME); err != nil {
+	if _, err := ada.AddContact(t.Context(), mailer.NewContact{Address: beaAddress, Profile: "smime"}); err != nil {
 		t.Fatal(err)
 	}
 	if wrapped(beaAddress) {
 		t.Error("wrapped after the profile was taken back")
 	}
-	if _, err := ada.SetProfile(t.Context(), beaAddress, "x400"); err == nil {
+	if _, err := ada.AddContact(t.Context(), mailer.NewContact{Address: beaAddress, Profile: "x400"}); err == nil {
 		t.Error("a profile that is none")
 	}
 }

@@ -14,7 +14,7 @@ const maxCertificates = 64 << 10
 
 func (c *cli) contactCommand() *cobra.Command {
 	return c.group("contact", "The people you write to",
-		c.contactAdd(), c.contactList(), c.contactShow(), c.contactCheck(),
+		c.contactAdd(), c.contactList(), c.contactShow(), c.contactCheck(), c.contactProfile(),
 		c.aboutContact("invite ADDRESS", "Ask someone, in fixed words, for a signed message", func(s *control.Service) aboutContact { return s.Contacts.Invite }),
 		c.aboutContact("suspend ADDRESS", "Send nothing to someone until they are confirmed anew", func(s *control.Service) aboutContact { return s.Contacts.Suspend }),
 		c.contactRemove(), c.contactStartOver())
@@ -85,6 +85,16 @@ func (c *cli) contactShow() *cobra.Command {
 	return c.aboutContact("show ADDRESS", "Show someone, and how far their confirmation has come", func(s *control.Service) aboutContact { return s.Contacts.Show })
 }
 
+func (c *cli) contactProfile() *cobra.Command {
+	cmd := c.command("profile ADDRESS smime|direct", "Say what kind of mail system someone has", cobra.ExactArgs(2),
+		func(ctx context.Context, s *control.Service, args []string) error {
+			got, err := s.Contacts.Add(ctx, control.NewContact{Address: args[0], Profile: args[1]})
+			return show(c, got, err, c.printContact)
+		})
+	cmd.Long = "Say what kind of mail system someone has. Letters to direct, a system of the Direct Project, are made as\nsuch systems want them. Most people have smime, which is what counts where nothing was said."
+	return cmd
+}
+
 func (c *cli) contactRemove() *cobra.Command {
 	return c.command("remove ADDRESS", "Forget someone", cobra.ExactArgs(1), func(ctx context.Context, s *control.Service, args []string) error {
 		_, err := s.Contacts.Remove(ctx, control.ContactQuery{Address: args[0]})
@@ -145,6 +155,9 @@ func (c *cli) printContact(p control.Contact) {
 	c.para("  ", p.Label)
 	if p.Team {
 		c.para("  ", "Several people read this mailbox.")
+	}
+	if p.Profile == "direct" {
+		c.para("  ", "Letters are made for a system of the Direct Project.")
 	}
 	c.para("  ", p.Next)
 	if t := p.Test; t != nil {

@@ -69,7 +69,7 @@ func everyCommand(t *testing.T) map[string][]string {
 		"anchor list": "", "anchor add": file + " --yes",
 		"account list": "", "account add": "a@x.example --imap i --smtp s --yes --password-file " + file,
 		"contact list": "", "contact add": "a@x.example", "contact show": "a@x.example", "contact invite": "a@x.example",
-		"contact suspend": "a@x.example", "contact check": "a@x.example",
+		"contact suspend": "a@x.example", "contact check": "a@x.example", "contact profile": "a@x.example direct",
 		"verify start": "a@x.example", "verify answer": "a@x.example", "verify misheard": "a@x.example", "verify words": "",
 		"verify status": "a@x.example", "verify call": "a@x.example --wrong",
 		"send": "--to a@x.example --text " + file, "draft add": "--to a@x.example --text " + file + " --attach " + file,

@@ -1,6 +1,7 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -157,20 +158,28 @@ const maxCertificates = 64 << 10
 // ErrCertificate says that a file holds no certificate.
 var ErrCertificate = &Problem{Code: "not-a-certificate", Says: "There is no certificate in this file.", Next: "Ask for a file that ends in .cer, .crt or .pem."}
 
+// ErrProfile says that a profile is none of those known.
+var ErrProfile = &Problem{Code: "bad-profile", Says: "There is no such kind of mail system.", Next: "Say smime, or direct for a system of the Direct Project."}
+
 // NewContact is somebody to add, or what to change of somebody who is there.
 type NewContact struct {
 	Address      string // as typed
 	Name         string
 	Team         bool
 	Certificates []byte // PEM or DER
+	Profile      string // how letters to them are made: smime or direct; empty: as before
 }
 
-// AddContact makes a contact, or gives an existing one a new name or a certificate
-// to consider. It never verifies.
+// AddContact makes a contact, or gives an existing one a new name, a profile or a
+// certificate to consider. It never verifies.
 func (p *People) AddContact(ctx context.Context, n NewContact) (Contact, error) {
 	address, err := Canonical(n.Address)
 	if err != nil {
 		return Contact{}, ErrAddress
+	}
+	profile := contacts.Profile(n.Profile)
+	if profile != "" && profile != contacts.SMIME && profile != contacts.Direct {
+		return Contact{}, ErrProfile
 	}
 	certs, err := parseCertificates(n.Certificates)
 	if err != nil {
@@ -185,7 +194,7 @@ func (p *People) AddContact(ctx context.Context, n NewContact) (Contact, error) 
 		if name := policy.CleanLine(n.Name); name != "" {
 			c.Name = name
 		}
-		c.Team = c.Team || n.Team
+		c.Team, c.Profile = c.Team || n.Team, cmp.Or(profile, c.Profile)
 		for _, keys := range keyset.Pair(certs) {
 			var err error
 			if c, err = c.AddCandidate(p.Moment(), keys, contacts.FromFile); err != nil {
@@ -230,29 +239,6 @@ func parseCertificates(data []byte) (certs []*x509.Certificate, err error) {
 		}
 	}
 	return certs, nil
-}
-
-// ErrProfile says that a profile is none of those known.
-var ErrProfile = &Problem{Code: "bad-profile", Says: "There is no such kind of mail system.", Next: "Say smime, or direct for a system of the Direct Project."}
-
-// SetProfile records what kind of mail system somebody has: how letters to them are
-// made. It bears on no verification.
-func (p *People) SetProfile(ctx context.Context, typed string, profile contacts.Profile) (Contact, error) {
-	if profile != contacts.SMIME && profile != contacts.Direct {
-		return Contact{}, ErrProfile
-	}
-	c, err := p.Known(ctx, typed)
-	if err != nil {
-		return Contact{}, err
-	}
-	_, err = p.Change(ctx, c.Address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
-		c.Profile = profile
-		return c, nil, nil
-	})
-	if err != nil {
-		return Contact{}, err
-	}
-	return p.Contact(ctx, c.Address)
 }
 
 // RemoveContact takes somebody out of the address book. Their messages stay.

@@ -14,7 +14,7 @@ type addressBook struct{ *Agent }
 
 func contact(c mailer.Contact) control.Contact {
 	v := control.Contact{
-		Address: c.Address, Name: c.Name, Team: c.Team, State: string(c.State), Label: c.Label, Level: string(c.Level()), Next: c.Next,
+		Address: c.Address, Name: c.Name, Team: c.Team, Profile: string(c.Profile), State: string(c.State), Label: c.Label, Level: string(c.Level()), Next: c.Next,
 		Expires: c.Expires, Incoming: incoming(c.Incoming),
 		Candidates: each(c.Candidates, func(k mailer.Candidate) control.Candidate { return control.Candidate(k) }),
 	}

@@ -57,6 +57,7 @@ type (
 		Name         string `json:"name,omitempty"`
 		Team         bool   `json:"team,omitempty"`
 		Certificates []byte `json:"certificates,omitempty"` // PEM or DER, at most 64 KiB
+		Profile      string `json:"profile,omitempty"`      // smime | direct: how letters to them are made; empty: as before
 	}
 	TestOrder struct {
 		Address   string `json:"address"`

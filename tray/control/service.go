@@ -66,8 +66,8 @@ type Mail interface {
 type Contacts interface {
 	List(context.Context, SearchQuery) ([]Contact, error)
 	Show(context.Context, ContactQuery) (Contact, error)
-	// Add makes a contact, or gives an existing one a new name or a
-	// certificate to consider. It never verifies.
+	// Add makes a contact, or gives an existing one a new name, a profile or
+	// a certificate to consider. It never verifies.
 	Add(context.Context, NewContact) (Contact, error)
 	Remove(context.Context, ContactQuery) (None, error)
 	// Invite sends the fixed invitation: please answer with a signed message.

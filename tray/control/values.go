@@ -162,10 +162,11 @@ type Contact struct {
 	Address    string      `json:"address"`
 	Name       string      `json:"name,omitempty"`
 	Team       bool        `json:"team,omitempty"`
-	State      string      `json:"state"` // unknown | has-certificate | test-sent | answered | verified | mismatch | suspended
-	Label      string      `json:"label"` // the state in words
-	Level      string      `json:"level"` // good | care | stop
-	Next       string      `json:"next"`  // what to do next, one sentence
+	Profile    string      `json:"profile,omitempty"` // smime | direct, if the user set it
+	State      string      `json:"state"`             // unknown | has-certificate | test-sent | answered | verified | mismatch | suspended
+	Label      string      `json:"label"`             // the state in words
+	Level      string      `json:"level"`             // good | care | stop
+	Next       string      `json:"next"`              // what to do next, one sentence
 	Verified   time.Time   `json:"verified,omitzero"`
 	Expires    time.Time   `json:"expires,omitzero"`   // of the pinned certificates, the earlier
 	Test       *Test       `json:"test,omitempty"`     // the test that the user sent

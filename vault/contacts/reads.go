@@ -24,8 +24,8 @@ const (
 
 // Hear notes what a message announces to read, for the key set that signed it and no
 // other: another key set of the contact's starts with nothing. The caller has found
-// the signature valid and the contact's. The latest signingTime counts, and none in
-// the future (RFC 8551, section 2.7.1). A key set without an encryption certificate
+// the signature valid and the contact's. The latest signingTime counts (of one second
+// what was heard last), and none in the future (RFC 8551, section 2.7.1). A key set without an encryption certificate
 // stands for the pinned one, if that has its signing key.
 func (c Contact) Hear(m Moment, keys KeySet, said Reads) Contact {
 	if keys.Encrypt == nil && c.Pin.Signs(keys) {
@@ -36,7 +36,7 @@ func (c Contact) Hear(m Moment, keys KeySet, said Reads) Contact {
 	}
 	id := keys.ID()
 	for i, k := range c.Candidates {
-		if k.Keys.ID() == id && said.Said.After(k.Reads.Said) {
+		if k.Keys.ID() == id && !said.Said.Before(k.Reads.Said) {
 			c = c.clone()
 			c.Candidates[i].Reads = said
 			return c

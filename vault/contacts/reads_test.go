@@ -29,11 +29,11 @@ func TestHear(t *testing.T) {
 		want bool // GCM is still known
 	}{
 		{"an older one", her.own.Keys, Reads{Said: now.Add(-2 * time.Hour)}, true},
-		{"one of the same time", her.own.Keys, Reads{Said: now.Add(-time.Hour)}, true},
+		{"a later one of the same second", her.own.Keys, Reads{Said: now.Add(-time.Hour)}, false},
 		{"without a time", her.own.Keys, Reads{}, true},
 		{"from the future", her.own.Keys, Reads{Said: now.Add(time.Second)}, true},
 		{"by another signing key", newKeys(t, her.own.Address), Reads{Said: now}, true},
-		{"naming another encryption key", KeySet{her.own.Keys.Sign, newKeys(t, her.own.Address).Encrypt}, Reads{Said: now}, true},
+		{"naming another encryption key", KeySet{Sign: her.own.Keys.Sign, Encrypt: newKeys(t, her.own.Address).Encrypt}, Reads{Said: now}, true},
 		{"a newer one", her.own.Keys, Reads{Said: now.Add(-time.Minute)}, false},
 		{"a newer one that names no encryption key", sign, Reads{Said: now.Add(-time.Minute)}, false},
 	} {
