@@ -24,6 +24,8 @@ import (
 var (
 	oidSHA1    = asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}
 	oidEd25519 = asn1.ObjectIdentifier{1, 3, 101, 112}
+
+	oidECDSASHA256 = asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}
 )
 
 // As many sign as may, by two digests, and no one's error is another's.
@@ -133,9 +135,8 @@ func keyID(p person) []byte {
 
 func TestUnidentifiedSigner(t *testing.T) {
 	p, content := unidentified(), text(500)
-	ecdsaSHA256 := alg(asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2})
 	for _, id := range [][]byte{keyID(p), slices.Repeat([]byte{7}, 20)} {
-		info := crafted{who: p, id: append([]byte{0x80, 20}, id...), attrs: usual(content), signatureAlg: ecdsaSHA256}.info(content)
+		info := crafted{who: p, id: append([]byte{0x80, 20}, id...), attrs: usual(content), signatureAlg: alg(oidECDSASHA256)}.info(content)
 		s := readSigned(t, letter{content: content, certs: certificates(people()["rsa"], p), infos: [][]byte{info}}.der(), nil)
 		want := cms.ErrNoCertificate
 		if id[0] == keyID(p)[0] {
