@@ -273,10 +273,10 @@ func TestValidatingResolver(t *testing.T) {
 	}
 }
 
-// TestTogether: many who ask the same ask once; over real sockets.
+// TestTogether: many who ask the same ask once.
 func TestTogether(t *testing.T) {
 	w := newWorld(t)
-	r := &resolver.Resolver{Servers: []string{w.Serve()}, Anchors: w.Anchors(), Clock: noon}
+	r := newResolver(w)
 	var group sync.WaitGroup
 	for range 20 {
 		group.Go(func() {
@@ -292,7 +292,7 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// TestLarge: an answer that only TCP carries.
+// TestLarge: an answer that only TCP carries, over real sockets.
 func TestLarge(t *testing.T) {
 	w := newWorld(t)
 	z := w.Zone("large.test.")

@@ -209,6 +209,37 @@ func TestLies(t *testing.T) {
 				}
 			}},
 
+		{lie: "the DS of a wildcard for a zone that is not signed", name: "host.plain.wilds.test", qtype: a, status: resolver.Bogus, reason: "from a wildcard",
+			zone: func(_ testing.TB, w *resolvertest.World) {
+				w.Zone("wilds.test.").Add("*.wilds.test. DS 1 13 2 " + strings.Repeat("ab", 32))
+				w.Zone("plain.wilds.test.", resolvertest.Unsigned).Add("host.plain.wilds.test. A 192.0.2.9")
+			},
+			change: func(_ testing.TB, w *resolvertest.World) change {
+				return func(q, m *dns.Msg) {
+					if asks(q, "plain.wilds.test.", dns.TypeDS) {
+						o := w.Honest("none.wilds.test.", dns.TypeDS)
+						for _, rr := range o.Answer {
+							rr.Header().Name = "plain.wilds.test."
+						}
+						m.Answer, m.Ns = o.Answer, o.Ns
+					}
+				}
+			}},
+		{lie: "the DNAME of a wildcard", name: "a.there.wilds.test", qtype: a, status: resolver.Bogus, reason: "from a wildcard",
+			zone: func(_ testing.TB, w *resolvertest.World) {
+				w.Zone("wilds.test.").Add("*.wilds.test. DNAME clinic.test.")
+			},
+			change: func(_ testing.TB, w *resolvertest.World) change {
+				return func(q, m *dns.Msg) {
+					if asks(q, "a.there.wilds.test.", dns.TypeA) {
+						o := w.Honest("x.*.wilds.test.", dns.TypeA)
+						for _, rr := range o.Answer {
+							rr.Header().Name = strings.Replace(rr.Header().Name, "*.", "there.", 1)
+						}
+						m.Answer, m.Ns = o.Answer, o.Ns
+					}
+				}
+			}},
 		{lie: "the signatures have expired", name: "host.late.test", qtype: a, status: resolver.Bogus, reason: "expired",
 			zone: func(_ testing.TB, w *resolvertest.World) {
 				w.Zone("late.test.", func(z *resolvertest.Zone) { z.Expiration = noon().Add(-time.Second) }).Add("host.late.test. A 192.0.2.9")

@@ -16,6 +16,7 @@ import (
 
 	"countersign/mailer/server/servertest"
 	"countersign/platform/resolver"
+	"countersign/platform/resolver/resolvertest"
 )
 
 // signed are zones as BIND's tools make them, deepest first. Where ds is empty, the
@@ -81,7 +82,7 @@ func startPeers(t *testing.T) peers {
 		file := zoneFile(t, dir, z, zones[:i])
 		config += fmt.Sprintf("zone %q { type primary; file %q; };\n", z.name, file)
 	}
-	authority, unbound, named := freePort(t), freePort(t), freePort(t)
+	authority, unbound, named := resolvertest.FreePort(t), resolvertest.FreePort(t), resolvertest.FreePort(t)
 	write(t, dir, "named.conf", fmt.Sprintf(`options { directory %q; listen-on port %s { 127.0.0.1; }; listen-on-v6 { none; };
 pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify no; minimal-responses yes; };
 controls { };
@@ -190,20 +191,6 @@ func command(t *testing.T, dir, program string, arguments ...string) string {
 		t.Fatalf("%s %v: %v\n%s", program, arguments, err, stderr)
 	}
 	return string(out)
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // run starts a server for the length of the test and waits until it listens.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/miekg/dns"
@@ -51,11 +52,7 @@ func (w *World) packets(network string, packet []byte) [][]byte {
 // Serve answers on a free port of 127.0.0.1, by UDP and TCP, until the test ends.
 func (w *World) Serve() string {
 	w.t.Helper()
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	streams, err := net.Listen("tcp", packets.LocalAddr().String())
+	packets, streams, err := listen()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -78,6 +75,37 @@ func (w *World) Serve() string {
 		w.t.Cleanup(func() { _ = s.Shutdown() })
 	}
 	return packets.LocalAddr().String()
+}
+
+// listen finds a port that is free for both; another program may have one of them.
+func listen() (packets net.PacketConn, streams net.Listener, err error) {
+	for range 20 {
+		if streams, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return nil, nil, err
+		}
+		if packets, err = net.ListenPacket("udp", streams.Addr().String()); err == nil {
+			return packets, streams, nil
+		}
+		streams.Close()
+	}
+	return nil, nil, err
+}
+
+// FreePort is a port of 127.0.0.1 that was free for UDP and TCP just now, for a
+// server that is told where to listen.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	packets, streams, err := listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packets.Close()
+	streams.Close()
+	_, port, err := net.SplitHostPort(streams.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
 
 // conn is a connection whose other end answers while it is written to.
