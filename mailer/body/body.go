@@ -59,6 +59,7 @@ func Read(payload *message.Part) Body {
 		return b
 	}
 	var texts []string
+	var pages []*message.Part // that stand beside the same as plain text
 	room := maxShown + 1 // bytes of text that may still come
 	formed := false      // only the first part of that type can be the form
 	add := func(text string) {
@@ -72,6 +73,7 @@ func Read(payload *message.Part) Body {
 		case !inline(p), len(texts) >= maxOpened, room <= 0:
 			b.attach(p)
 		case p.Type == "text/html" && doubled:
+			pages = append(pages, p)
 		case p.Type == "text/plain" && b.affords(p):
 			add(readText(p, int64(room)))
 		case p.Type == "text/html" && b.affords(p):
@@ -81,6 +83,16 @@ func Read(payload *message.Part) Body {
 			b.attach(p)
 		}
 	})
+	// Some programs write a page, and beside it a plain text with nothing in it.
+	if strings.TrimSpace(strings.Join(texts, "")) == "" {
+		texts = nil
+		for _, p := range pages[:min(len(pages), maxOpened)] {
+			if room > 0 && b.affords(p) {
+				add(readHTML(p))
+				b.Sanitised = true
+			}
+		}
+	}
 	b.Text = policy.CleanText(strings.Join(texts, "\n\n"))
 	if len(b.Text) > maxShown {
 		b.Text = strings.ToValidUTF8(b.Text[:maxShown], "") + tooLong

@@ -52,6 +52,7 @@ func TestRead(t *testing.T) {
 		"page":                  {page, "page words", "", true},
 		"no type":               {"Subject: x\n\nhello", "hello", "", false},
 		"alternative":           {multi("alternative", plain, page), "plain words", "", false},
+		"alternative, blank":    {multi("alternative", "\n \u00a0\n", multi("related", page, image)), "page words", "part-1.png image/png 1", true},
 		"page only alternative": {multi("alternative", page), "page words", "", true},
 		"related alternative":   {multi("alternative", plain, multi("related", page, image)), "plain words", "part-1.png image/png 1", false},
 		"with files":            {multi("mixed", plain, pdf, note), "plain words", "echo.pdf application/pdf 4, note.txt text/plain 4", false},
