@@ -60,8 +60,8 @@ func Read(payload *message.Part) Body {
 	}
 	var texts []string
 	var pages []*message.Part // that stand beside the same as plain text
-	room := maxShown + 1 // bytes of text that may still come
-	formed := false      // only the first part of that type can be the form
+	room := maxShown + 1      // bytes of text that may still come
+	formed := false           // only the first part of that type can be the form
 	add := func(text string) {
 		texts = append(texts, text)
 		room -= len(text)
