@@ -66,6 +66,9 @@ func open(src message.Source, keys []cms.Key, o smime.Options) (l *look, err err
 // facts gathers what policy needs to know to judge a message.
 func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at time.Time) (f policy.Facts, err error) {
 	f.Zone = m.Zone
+	if _, rules, err := m.Settings(ctx); err == nil {
+		f.SHA1Before = rules.SHA1Before
+	}
 	if f.Mine, f.OwnKeys, err = m.All(ctx); err != nil {
 		return f, err
 	}
@@ -85,7 +88,7 @@ func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at
 	for _, signature := range signatures {
 		s := signature.Info
 		// What no valid signature stands for is not looked up anywhere (I1).
-		if s.Err != nil || s.Certificate == nil || from == "" {
+		if !f.Counts(s) || from == "" {
 			f.Signers = append(f.Signers, trust.Verdict{})
 			continue
 		}

@@ -48,6 +48,9 @@ type Facts struct {
 	Received time.Time        // by our own clock, if provably so (I2); else zero
 	Zone     *time.Location   // in which days are told; nil: UTC
 	Then     contacts.Hash    // SPKI of the key that was the confirmed one when it came, if provably so
+	// SHA1Before is the time before which a message must have been received for a
+	// signature with SHA-1 to count; zero: none does.
+	SHA1Before time.Time
 }
 
 // The sentences that are fixed.
@@ -125,7 +128,7 @@ func (j *judgement) chooseSigner() {
 	best := -1
 	for i, signature := range list {
 		s := signature.Info
-		if s.Err != nil || s.Certificate == nil {
+		if !j.f.Counts(s) {
 			continue
 		}
 		v := j.evidence(i)
@@ -333,6 +336,9 @@ func (j *judgement) lower() {
 	} else if p := j.o.Payload; p != nil && strings.EqualFold(p.Params["hp"], "clear") {
 		// Its own header says that it was signed to travel open (RFC 9788, section 2.1.1).
 		j.demote("It was signed for all to read, and encrypted by somebody later: others may have read it.", j.Short+", perhaps read by others")
+	}
+	if j.f.bygone(j.signer) {
+		j.demote("It is signed with SHA-1, an old method. It counts because it was here when that was still safe.", j.Short+", by an old method")
 	}
 	if !j.own() && j.addressedToOthers() {
 		j.demote("Not addressed to you.", j.Short+", not addressed to you")

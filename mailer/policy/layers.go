@@ -61,6 +61,10 @@ func Problem(err error) string {
 		return "Your key cannot be used at this moment: the keychain is locked or away. Try again."
 	case errors.Is(err, cms.ErrNoKey), errors.Is(err, smime.ErrNoKey):
 		return "None of your keys opens it. It was encrypted to another key: perhaps an older one of yours, or another person's."
+	case errors.Is(err, cms.ErrSHA1):
+		return "It is signed with SHA-1, a method that is no longer safe."
+	case errors.Is(err, cms.ErrShortKey):
+		return "It is signed with a key that is too short to be safe: under 2,048 bits."
 	case errors.Is(err, cms.ErrWeak):
 		return "It was made by a method that is no longer safe."
 	case errors.Is(err, smime.ErrForm):

@@ -101,6 +101,8 @@ func PlanForm(f contacts.Form, keys contacts.KeySet, evidence trust.Verdict, s S
 			refusals = append(refusals, stranger(person))
 		} else if r := spent(person, evidence); r != nil {
 			refusals = append(refusals, *r)
+		} else if r := tooShort(person, keys); r != nil {
+			refusals = append(refusals, *r)
 		}
 		if len(refusals) > 0 {
 			return Plan{}, refusals

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/rsa"
 	"fmt"
 
 	"countersign/vault/contacts"
@@ -81,6 +82,9 @@ func (r Recipient) current() *Refusal {
 		f := stranger(c)
 		return &f
 	}
+	if f := tooShort(c, c.Pin.Keys); f != nil {
+		return f
+	}
 	for _, v := range []trust.Verdict{r.Encrypt, r.Sign} {
 		if f := spent(c, v); f != nil {
 			return f
@@ -100,6 +104,22 @@ func (r Recipient) current() *Refusal {
 	}
 	return nil
 }
+
+// tooShort tells that a key of theirs is too short to protect anything, or nil
+// (RFC 8550, section 4.3).
+func tooShort(c contacts.Contact, keys contacts.KeySet) *Refusal {
+	for _, cert := range keys.Certificates() {
+		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
+			f := about(c, "weak-key", fmt.Sprintf("The key of %s is too short to be safe: it has %d bits, and 2,048 are needed.", c.Who(), key.N.BitLen()),
+				"Ask for a signed message with a new certificate, then verify that.", asking)
+			return &f
+		}
+	}
+	return nil
+}
+
+// minRSA is the shortest RSA key that is safe, in bits.
+const minRSA = 2048
 
 // spent tells that a certificate has run out or was withdrawn, or nil.
 func spent(c contacts.Contact, v trust.Verdict) *Refusal {

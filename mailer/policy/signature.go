@@ -50,6 +50,17 @@ func certificatesOnly(l smime.Layer) bool {
 	return l.Kind == smime.Signed && l.Signed != nil && len(l.Signed.Signers) == 0 && errors.Is(l.Err, smime.ErrNoContent)
 }
 
+// Counts tells whether a signature is valid. One with SHA-1 is only if the message
+// provably was here before the day that the administrator chose (SECURITY I2): forging
+// one takes what nobody had then.
+func (f Facts) Counts(s *cms.SignerInfo) bool {
+	return s.Certificate != nil && (s.Err == nil || f.bygone(s))
+}
+
+func (f Facts) bygone(s *cms.SignerInfo) bool {
+	return errors.Is(s.Err, cms.ErrSHA1) && !f.Received.IsZero() && f.Received.Before(f.SHA1Before)
+}
+
 // Signer returns the valid signature that speaks for the content of a message: nil
 // if there is none, or if it was made outside of an encryption.
 func Signer(o *smime.Opened, f Facts) *cms.SignerInfo {

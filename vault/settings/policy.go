@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -27,6 +28,9 @@ type Policy struct {
 	GraceHours       *int     // the most the user may allow; nil: the user decides
 	MessageMegabytes int      // the largest message to send; 0: 25
 	RevocationHosts  []string // lower case; may be asked about a stranger's certificate (I1)
+	// SHA1Before is the day, UTC, before which a message must have been received here for
+	// a signature with SHA-1 to count (I2); zero: none counts.
+	SHA1Before time.Time
 }
 
 // MessageBytes is the largest message that may be sent, in bytes as it travels.
@@ -136,6 +140,10 @@ func (p *Policy) set(name, value string, seen map[string]bool) (err error) {
 		p.MessageMegabytes, err = number(value, 1, maxMessage)
 	case "revocation-host":
 		err = p.addHost(value)
+	case "sha1-before":
+		if p.SHA1Before, err = time.Parse(time.DateOnly, value); err != nil || p.SHA1Before.IsZero() {
+			err = fmt.Errorf("say a day as 2027-01-31, not %q", value)
+		}
 	default:
 		return fmt.Errorf("%q is not a setting this program knows", name)
 	}
@@ -183,6 +191,9 @@ func (p Policy) Format() []byte {
 	}
 	if p.MessageMegabytes != 0 {
 		fmt.Fprintf(&b, "message-megabytes = %d\n", p.MessageMegabytes)
+	}
+	if !p.SHA1Before.IsZero() {
+		b.WriteString("sha1-before = " + p.SHA1Before.Format(time.DateOnly) + "\n")
 	}
 	for _, h := range p.RevocationHosts {
 		b.WriteString("revocation-host = " + h + "\n")

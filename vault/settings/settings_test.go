@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"countersign/vault/settings"
 )
@@ -66,6 +67,7 @@ func TestParsePolicy(t *testing.T) {
 		"no final break": {"version=1", settings.Policy{}},
 		"CRLF":           {"version = 1\r\nsummaries = no\r\n", settings.Policy{NoSummaries: true}},
 		"allowed":        {"version = 1\nsummaries = yes\ncontent-keys = yes\n", settings.Policy{}},
+		"a day":          {"version = 1\nsha1-before = 2027-01-31\n", settings.Policy{SHA1Before: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)}},
 		"everything": {full, settings.Policy{
 			NoSummaries: true, NoContentKeys: true, NoPrivate: true, RequireAnchor: true, GraceHours: &zero,
 			MessageMegabytes: 20, RevocationHosts: []string{"crl.clinic.example", "crl2.clinic.example"},
@@ -80,29 +82,32 @@ func TestParsePolicy(t *testing.T) {
 
 func TestPolicyRefused(t *testing.T) {
 	for name, text := range map[string]string{
-		"empty":            "",
-		"no version":       "summaries = no\n",
-		"version later":    "summaries = no\nversion = 1\n",
-		"version 2":        "version = 2\n",
-		"version twice":    "version = 1\nversion = 1\n",
-		"unknown":          "version = 1\nsumaries = no\n",
-		"twice":            "version = 1\nsummaries = no\nsummaries = yes\n",
-		"no value":         "version = 1\nsummaries =\n",
-		"no equals":        "version = 1\nsummaries no\n",
-		"neither yes nor":  "version = 1\nrequire-anchor = true\n",
-		"grace too long":   "version = 1\ngrace-hours = 169\n",
-		"grace signed":     "version = 1\ngrace-hours = +1\n",
-		"grace zero":       "version = 1\ngrace-hours = 01\n",
-		"size zero":        "version = 1\nmessage-megabytes = 0\n",
-		"host a URL":       "version = 1\nrevocation-host = http://crl.example/\n",
-		"host twice":       "version = 1\nrevocation-host = a.example\nrevocation-host = A.example\n",
-		"control":          "version = 1\nsummaries = n\x00o\n",
-		"lone CR":          "version = 1\rsummaries = no\n",
-		"not UTF-8":        "version = 1\n# \xff\n",
-		"byte-order mark":  "\ufeffversion = 1\n",
-		"too long":         "version = 1\n#" + strings.Repeat("x", 64<<10),
-		"too many lines":   "version = 1\n" + strings.Repeat("\n", 2000),
-		"hash in the name": "version = 1\nsum#maries = no\n",
+		"empty":             "",
+		"no version":        "summaries = no\n",
+		"version later":     "summaries = no\nversion = 1\n",
+		"version 2":         "version = 2\n",
+		"version twice":     "version = 1\nversion = 1\n",
+		"unknown":           "version = 1\nsumaries = no\n",
+		"twice":             "version = 1\nsummaries = no\nsummaries = yes\n",
+		"no value":          "version = 1\nsummaries =\n",
+		"no equals":         "version = 1\nsummaries no\n",
+		"neither yes nor":   "version = 1\nrequire-anchor = true\n",
+		"grace too long":    "version = 1\ngrace-hours = 169\n",
+		"grace signed":      "version = 1\ngrace-hours = +1\n",
+		"grace zero":        "version = 1\ngrace-hours = 01\n",
+		"size zero":         "version = 1\nmessage-megabytes = 0\n",
+		"day the other way": "version = 1\nsha1-before = 31.01.2027\n",
+		"day that is none":  "version = 1\nsha1-before = 2027-02-30\n",
+		"day zero":          "version = 1\nsha1-before = 0001-01-01\n",
+		"host a URL":        "version = 1\nrevocation-host = http://crl.example/\n",
+		"host twice":        "version = 1\nrevocation-host = a.example\nrevocation-host = A.example\n",
+		"control":           "version = 1\nsummaries = n\x00o\n",
+		"lone CR":           "version = 1\rsummaries = no\n",
+		"not UTF-8":         "version = 1\n# \xff\n",
+		"byte-order mark":   "\ufeffversion = 1\n",
+		"too long":          "version = 1\n#" + strings.Repeat("x", 64<<10),
+		"too many lines":    "version = 1\n" + strings.Repeat("\n", 2000),
+		"hash in the name":  "version = 1\nsum#maries = no\n",
 	} {
 		if _, err := settings.ParsePolicy([]byte(text)); !errors.Is(err, settings.ErrIllFormed) {
 			t.Errorf("%s: err = %v", name, err)
