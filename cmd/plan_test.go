@@ -51,7 +51,7 @@ vault/journal            vault/sealed ; -
 vault                    vault/pkcs12 vault/keyring vault/sealed platform/keychain mailer/cms ; age
 vault/pkcs12             mailer/cms/ber ; go-pkcs12
 vault/keyring            platform/keychain vault/sealed ; -
-vault/discover           vault/trust vault/sealed mailer/cms ; -
+vault/discover           vault/trust vault/trust/ocsp vault/sealed mailer/cms ; -
 mailer/policy            mailer/message mailer/cms mailer/smime vault/contacts vault/contacts/keyset vault/contacts/form vault/trust ; x/net/html
 mailer/transport         - ; go-smtp go-imap/v2 go-sasl
 mailer/account           mailer/transport vault vault/sealed ; -
@@ -81,6 +81,7 @@ const testPlan = `
 mailer/cms   - ; go-pkcs12 mozilla/pkcs7
 mailer/smime - ; go-pkcs12
 vault        - ; go-pkcs12
+vault/discover - ; x/crypto
 `
 
 // modules is every module of others, with the reason why it is here. The short

@@ -6,16 +6,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"strings"
 	"time"
 
-	"countersign/vault/sealed"
 	"countersign/vault/trust"
 )
 
-// schema: one row a document; its bytes are a blob. Times are Unix seconds.
+// schema: one row a document; its bytes are a blob. Times are Unix seconds. The url
+// of an answer is that of the responder, a line feed, and the request in base64.
 const schema = `CREATE TABLE discovered (
 	url      TEXT NOT NULL,
 	kind     TEXT NOT NULL,
@@ -33,7 +32,8 @@ CREATE INDEX discovered_used ON discovered (used);`
 const (
 	maxMemory    = 48 << 20            // bytes of documents held parsed
 	maxDocuments = 1000                // in the cache
-	refreshAfter = 12 * time.Hour      // when Prefetch looks for a newer list
+	refreshAfter = 12 * time.Hour      // when Prefetch looks for something newer
+	refreshAhead = 2 * time.Hour       // and how long before it runs out
 	forgetAfter  = 30 * 24 * time.Hour // without use, for Prefetch
 )
 
@@ -54,10 +54,11 @@ func (c *Checker) recall(ctx context.Context, k key) *document {
 	if err != nil {
 		return nil
 	}
-	body, err := readAll(c.db.Source(blob))
+	body, err := c.db.Source(blob).Open()
 	if err != nil {
 		return nil
 	}
+	defer body.Close()
 	if d, err = parse(k.kind, body, time.Unix(fetched, 0)); err != nil {
 		return nil
 	}
@@ -70,15 +71,6 @@ func (c *Checker) recall(ctx context.Context, k key) *document {
 		})
 	}
 	return d
-}
-
-func readAll(s sealed.Source) ([]byte, error) {
-	r, err := s.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, maxList+1))
 }
 
 func (c *Checker) today() int64 { return c.clock().Truncate(24 * time.Hour).Unix() }
@@ -106,6 +98,7 @@ func (c *Checker) remember(k key, d *document) {
 // store keeps a document in place of the one before, and forgets the least used
 // beyond the bound.
 func (c *Checker) store(ctx context.Context, n trust.Need, body []byte, d *document) error {
+	k := keyOf(n)
 	u, err := url.Parse(n.URL)
 	if err != nil {
 		return fmt.Errorf("keeping what was fetched: %w", err)
@@ -118,7 +111,7 @@ func (c *Checker) store(ctx context.Context, n trust.Need, body []byte, d *docum
 		anchored := n.Anchored
 		var old int64
 		var was bool
-		err := tx.QueryRowContext(ctx, `SELECT blob, anchored FROM discovered WHERE url = ? AND kind = ?`, n.URL, n.Kind).Scan(&old, &was)
+		err := tx.QueryRowContext(ctx, `SELECT blob, anchored FROM discovered WHERE url = ? AND kind = ?`, k.url, k.kind).Scan(&old, &was)
 		switch {
 		case err == nil:
 			anchored = anchored || was
@@ -132,7 +125,7 @@ func (c *Checker) store(ctx context.Context, n trust.Need, body []byte, d *docum
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO discovered (url, kind, host, anchored, blob, fetched, used, until)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, n.URL, n.Kind, strings.ToLower(u.Hostname()), anchored, blob.ID,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, k.url, k.kind, strings.ToLower(u.Hostname()), anchored, blob.ID,
 			d.fetched.Unix(), c.today(), d.until.Unix()); err != nil {
 			return err
 		}
@@ -185,23 +178,25 @@ func (c *Checker) vouched(ctx context.Context, host string) bool {
 	return err == nil
 }
 
-// due lists the revocation lists in use that Prefetch should bring up to date.
+// due lists what is in use and Prefetch should bring up to date: lists and answers
+// of responders.
 func (c *Checker) due(ctx context.Context) (due []trust.Need, err error) {
 	now := c.clock()
 	err = c.db.View(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `SELECT url, kind, anchored FROM discovered
-			WHERE kind = ? AND used >= ? AND (fetched <= ? OR until <= ?) ORDER BY until`,
-			trust.NeedCRL, now.Add(-forgetAfter).Unix(), now.Add(-refreshAfter).Unix(), now.Unix())
+			WHERE kind IN (?, ?) AND used >= ? AND (fetched <= ? OR until <= ?) ORDER BY until`,
+			trust.NeedCRL, trust.NeedOCSP, now.Add(-forgetAfter).Unix(), now.Add(-refreshAfter).Unix(), now.Add(refreshAhead).Unix())
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
-			var n trust.Need
-			if err := rows.Scan(&n.URL, &n.Kind, &n.Anchored); err != nil {
+			var k key
+			var anchored bool
+			if err := rows.Scan(&k.url, &k.kind, &anchored); err != nil {
 				return err
 			}
-			due = append(due, n)
+			due = append(due, k.need(anchored))
 		}
 		return rows.Err()
 	})

@@ -1,6 +1,7 @@
 // Package discover fetches what vault/trust needs to judge a certificate:
-// revocation lists, and certificates of authorities that did not come along. It
-// keeps them in the sealed database until they run out.
+// revocation lists, answers of OCSP responders, and certificates of authorities
+// that did not come along. It keeps them in the sealed database until they run
+// out.
 //
 // A certificate is a stranger's paper, and every URL in it is a request to tell
 // the stranger that it was read. Rule I1 decides what is fetched ([Rules]):
@@ -14,18 +15,28 @@
 //
 // What was not fetched stays in Verdict.Needs, for a button.
 //
+// A responder that is asked about a certificate learns that somebody here writes
+// to its owner, and so does whoever listens on the way: OCSP is plain HTTP. A list
+// tells them nothing. So where a certificate names both, the list is fetched and
+// the responder asked only if that settles nothing; Rules.OCSPFirst turns this
+// round. A nonce (Rules.Nonce) makes sure that an answer is new; most responders
+// answer from stock and leave it out, which is tolerated. Another nonce is not.
+//
 // Fetching is plain HTTP (RFC 5280, sections 4.2.1.13 and 4.2.2.1) with nothing
 // in the request but the host: no cookies, no User-Agent, no referrer, no
 // conditions by which a server could know us again, no proxy from the
 // environment. The address is checked when the connection is made, after every
 // redirection as well: loopback, private and link-local ones are refused unless
 // the clinic's own authority lives there (Rules.AllowPrivate). Lists are at most
-// 16 MiB, certificates 64 KiB, redirections three, one fetch 15 seconds and one
-// check 30. What failed is not tried again for five minutes.
+// 16 MiB, certificates and answers 64 KiB, redirections three, one fetch 15
+// seconds and one check 30. What failed is not tried again for five minutes.
 package discover
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
@@ -36,11 +47,12 @@ import (
 
 	"countersign/vault/sealed"
 	"countersign/vault/trust"
+	"countersign/vault/trust/ocsp"
 )
 
 const (
-	maxRounds  = 8 // of asking trust again; most are answered from the cache
-	maxFetches = 8 // in one check
+	maxRounds  = 16 // of asking trust again; most are answered from the cache
+	maxFetches = 12 // in one check
 	checkTime  = 30 * time.Second
 	// pause is how long what failed is left alone, and pauseChosen the same when
 	// the user is waiting for it.
@@ -54,6 +66,8 @@ type Rules struct {
 	Chosen       bool     // the user chose to verify this certificate
 	AllowPrivate bool     // servers at private and loopback addresses
 	Hosts        []string // that policy allows whoever names them
+	OCSPFirst    bool     // ask responders before fetching lists
+	Nonce        bool     // put a nonce into questions to responders
 }
 
 // Checker judges certificates with what it can find. It may be used from several
@@ -61,6 +75,7 @@ type Rules struct {
 type Checker struct {
 	db    *sealed.DB
 	clock func() time.Time
+	seen  *trust.Memory // of signatures
 
 	mu     sync.Mutex
 	memory map[key]*document     // parsed, so that a large list is read once
@@ -69,10 +84,24 @@ type Checker struct {
 }
 
 // key names one document: a URL may stand for a list here and for a certificate
-// there.
+// there, and a responder's for many answers.
 type key struct {
 	url  string
 	kind trust.NeedKind
+}
+
+func keyOf(n trust.Need) key {
+	if n.Kind == trust.NeedOCSP {
+		return key{n.URL + "\n" + base64.StdEncoding.EncodeToString([]byte(n.Request)), n.Kind}
+	}
+	return key{n.URL, n.Kind}
+}
+
+// need is what keyOf made a key of.
+func (k key) need(anchored bool) trust.Need {
+	url, request, _ := strings.Cut(k.url, "\n")
+	raw, _ := base64.StdEncoding.DecodeString(request) // of our own making
+	return trust.Need{URL: url, Kind: k.kind, Anchored: anchored, Request: string(raw)}
 }
 
 // Open prepares the cache in db. A nil clock is time.Now.
@@ -84,7 +113,7 @@ func Open(db *sealed.DB, clock func() time.Time) (*Checker, error) {
 		return nil, fmt.Errorf("opening the cache of revocation lists: %w", err)
 	}
 	return &Checker{
-		db: db, clock: clock,
+		db: db, clock: clock, seen: trust.NewMemory(),
 		memory: make(map[key]*document), tried: make(map[key]time.Time), flying: make(map[key]chan struct{}),
 	}, nil
 }
@@ -95,53 +124,86 @@ func Open(db *sealed.DB, clock func() time.Time) (*Checker, error) {
 func (c *Checker) Check(ctx context.Context, q trust.Question, r Rules) trust.Verdict {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
+	if q.Memory == nil {
+		q.Memory = c.seen
+	}
 	given := make(map[key]bool) // what the cache had, or nothing
 	asked := make(map[key]bool) // what the network was asked for
 	budget := maxFetches
 	for range maxRounds {
 		v := trust.Check(q)
 		var found []*document
-		var fetching sync.WaitGroup
-		var mu sync.Mutex
+		var wanted []trust.Need
 		for _, n := range v.Needs {
-			k := key{n.URL, n.Kind}
+			k := keyOf(n)
 			if !given[k] {
 				given[k] = true
 				d := c.recall(ctx, k)
 				if d != nil {
-					mu.Lock()
 					found = append(found, d)
-					mu.Unlock()
 				}
 				if d.fresh(c.clock()) {
 					continue // if it does not help, the network is asked in the next round
 				}
 			}
-			if asked[k] || budget == 0 || !c.may(ctx, n, r) {
-				continue
+			if !asked[k] && c.may(ctx, n, r) {
+				wanted = append(wanted, n)
 			}
-			asked[k] = true
-			budget--
-			fetching.Go(func() {
-				if d, _ := c.get(ctx, n, r.AllowPrivate); d != nil { // kept or not, it can be used
-					mu.Lock()
-					defer mu.Unlock()
-					found = append(found, d)
-				}
-			})
 		}
-		fetching.Wait()
-		if len(found) == 0 {
-			return v
+		if len(found) == 0 { // the cache has nothing more
+			wanted = r.first(wanted)
+			wanted = wanted[:min(len(wanted), budget)]
+			budget -= len(wanted)
+			for _, n := range wanted {
+				asked[keyOf(n)] = true
+			}
+			if len(wanted) == 0 {
+				return v
+			}
+			found = c.getAll(ctx, wanted, r)
 		}
 		for _, d := range found {
 			q.Evidence.Certificates = slices.Concat(q.Evidence.Certificates, d.certs)
 			if d.list != nil {
 				q.Evidence.CRLs = slices.Concat(q.Evidence.CRLs, []*trust.CRL{d.list})
 			}
+			if d.answer != nil {
+				q.Evidence.OCSP = slices.Concat(q.Evidence.OCSP, []*trust.OCSP{d.answer})
+			}
 		}
 	}
 	return trust.Check(q)
+}
+
+// first leaves of what is wanted what should be tried first: lists before
+// responders, or the other way round.
+func (r Rules) first(wanted []trust.Need) []trust.Need {
+	later := trust.NeedOCSP
+	if r.OCSPFirst {
+		later = trust.NeedCRL
+	}
+	at := func(n trust.Need) bool { return n.Kind == later }
+	if rest := slices.DeleteFunc(slices.Clone(wanted), at); len(rest) > 0 {
+		return rest
+	}
+	return wanted
+}
+
+// getAll fetches several documents at once.
+func (c *Checker) getAll(ctx context.Context, wanted []trust.Need, r Rules) (found []*document) {
+	var fetching sync.WaitGroup
+	var mu sync.Mutex
+	for _, n := range wanted {
+		fetching.Go(func() {
+			if d, _ := c.get(ctx, n, r); d != nil { // kept or not, it can be used
+				mu.Lock()
+				defer mu.Unlock()
+				found = append(found, d)
+			}
+		})
+	}
+	fetching.Wait()
+	return found
 }
 
 // may is rule I1.
@@ -160,7 +222,7 @@ func (c *Checker) may(ctx context.Context, n trust.Need, r Rules) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	last, tried := c.tried[key{n.URL, n.Kind}]
+	last, tried := c.tried[keyOf(n)]
 	return !tried || c.clock().Sub(last) >= rest
 }
 
@@ -174,8 +236,8 @@ func (c *Checker) Retry() {
 
 // get fetches one document and stores it. Who asks for one that is on its way
 // waits for that.
-func (c *Checker) get(ctx context.Context, n trust.Need, private bool) (d *document, err error) {
-	k := key{n.URL, n.Kind}
+func (c *Checker) get(ctx context.Context, n trust.Need, r Rules) (d *document, err error) {
+	k := keyOf(n)
 	c.mu.Lock()
 	if running, ok := c.flying[k]; ok {
 		c.mu.Unlock()
@@ -200,12 +262,22 @@ func (c *Checker) get(ctx context.Context, n trust.Need, private bool) (d *docum
 		}
 		close(done)
 	}()
-	body, err := fetch(ctx, n, guard(private))
+	asking, nonce := n, []byte(nil)
+	if r.Nonce && n.Kind == trust.NeedOCSP {
+		if asking, nonce, err = withNonce(n); err != nil {
+			return nil, err
+		}
+	}
+	body, err := fetch(ctx, asking, guard(r.AllowPrivate))
 	if err != nil {
 		return nil, err
 	}
-	if d, err = parse(n.Kind, body, c.clock()); err != nil {
+	body = unwrap(body)
+	if d, err = parse(n.Kind, bytes.NewReader(body), c.clock()); err != nil {
 		return nil, err
+	}
+	if nonce != nil && d.answer.Nonce != nil && !bytes.Equal(nonce, d.answer.Nonce) {
+		return nil, errNonce
 	}
 	if old := c.recall(ctx, k); d.older(old, c.clock()) {
 		return d, nil
@@ -214,11 +286,23 @@ func (c *Checker) get(ctx context.Context, n trust.Need, private bool) (d *docum
 	return d, c.store(ctx, n, body, d)
 }
 
-var errNothing = errors.New("discover: nothing was brought")
+// withNonce puts 16 random bytes into a question.
+func withNonce(n trust.Need) (with trust.Need, nonce []byte, err error) {
+	nonce = make([]byte, 16)
+	rand.Read(nonce) // never fails
+	request, err := ocsp.WithNonce([]byte(n.Request), nonce)
+	n.Request = string(request)
+	return n, nonce, err
+}
 
-// Prefetch brings up to date what was used in the last month: lists that are
-// twelve hours old or have run out. It is for the background: it fetches only
-// what was fetched before.
+var (
+	errNothing = errors.New("discover: nothing was brought")
+	errNonce   = errors.New("discover: the answer is to another question")
+)
+
+// Prefetch brings up to date what was used in the last month: lists and answers
+// that are twelve hours old or run out within two, so that sending never waits.
+// It is for the background: it fetches only what was fetched before.
 func (c *Checker) Prefetch(ctx context.Context, r Rules) error {
 	if r.Nothing {
 		return nil
@@ -230,7 +314,7 @@ func (c *Checker) Prefetch(ctx context.Context, r Rules) error {
 	var problems []error
 	for _, n := range due {
 		once, cancel := context.WithTimeout(ctx, checkTime)
-		if _, err := c.get(once, n, r.AllowPrivate); err != nil {
+		if _, err := c.get(once, n, r); err != nil {
 			problems = append(problems, err)
 		}
 		cancel()

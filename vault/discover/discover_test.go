@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -38,12 +39,13 @@ type shelf struct {
 	docs  map[string][]byte
 	hits  map[string]int
 	heads []http.Header
+	asked map[string]http.HandlerFunc // by the first part of the path
 	moved map[string]string
 }
 
 func newShelf(t *testing.T) *shelf {
 	t.Helper()
-	s := &shelf{docs: map[string][]byte{}, hits: map[string]int{}, moved: map[string]string{}}
+	s := &shelf{docs: map[string][]byte{}, hits: map[string]int{}, moved: map[string]string{}, asked: map[string]http.HandlerFunc{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -52,6 +54,12 @@ func newShelf(t *testing.T) *shelf {
 		http.SetCookie(w, &http.Cookie{Name: "you", Value: "again"})
 		if to, ok := s.moved[r.URL.Path]; ok {
 			http.Redirect(w, r, to, http.StatusFound)
+			return
+		}
+		first, _, _ := strings.Cut(r.URL.Path[1:], "/")
+		if h := s.asked["/"+first]; h != nil {
+			s.hits["/"+first+" "+r.Method]++
+			h(w, r)
 			return
 		}
 		doc, ok := s.docs[r.URL.Path]
@@ -74,6 +82,7 @@ func (s *shelf) count(path string) int { s.mu.Lock(); defer s.mu.Unlock(); retur
 type world struct {
 	t         *testing.T
 	shelf     *shelf
+	start     time.Time
 	clock     time.Time
 	c         *Checker
 	db        *sealed.DB
@@ -84,9 +93,11 @@ type world struct {
 	listsMade int64
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldAt(t, today) }
+
+func newWorldAt(t *testing.T, at time.Time) *world {
 	t.Helper()
-	w := &world{t: t, shelf: newShelf(t), clock: today}
+	w := &world{t: t, shelf: newShelf(t), start: at, clock: at}
 	w.rootKey, w.caKey = newKey(t), newKey(t)
 	w.root = w.make(&x509.Certificate{Subject: pkix.Name{CommonName: "Root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: forAuthority}, nil, w.rootKey, w.rootKey)
 	w.ca = w.make(&x509.Certificate{Subject: pkix.Name{CommonName: "Issuing"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: forAuthority,
@@ -135,7 +146,7 @@ func (w *world) make(c, parent *x509.Certificate, key, by *ecdsa.PrivateKey) *x5
 	w.t.Helper()
 	w.listsMade++
 	c.SerialNumber = big.NewInt(w.listsMade)
-	c.NotBefore, c.NotAfter = today.AddDate(-1, 0, 0), today.AddDate(1, 0, 0)
+	c.NotBefore, c.NotAfter = w.start.AddDate(-1, 0, 0), w.start.AddDate(1, 0, 0)
 	if parent == nil {
 		parent = c
 	}
@@ -453,7 +464,7 @@ func TestCertsOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := parse(trust.NeedIssuer, out, today)
+		d, err := parse(trust.NeedIssuer, bytes.NewReader(unwrap(out)), today)
 		if err != nil || len(d.certs) != 2 || !d.certs[0].Equal(w.ca) {
 			t.Fatalf("%s: %v", form, err)
 		}
@@ -465,17 +476,17 @@ func TestDocuments(t *testing.T) {
 	w := newWorld(t)
 	asPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.ca.Raw})
 	for name, body := range map[string][]byte{"DER": w.ca.Raw, "PEM": asPEM} {
-		d, err := parse(trust.NeedIssuer, body, today)
+		d, err := parse(trust.NeedIssuer, bytes.NewReader(unwrap(body)), today)
 		if err != nil || len(d.certs) != 1 || !d.certs[0].Equal(w.ca) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for name, body := range map[string][]byte{"nothing": nil, "a page": []byte("<html>"), "a list": w.list(w.ca, w.caKey)} {
-		if _, err := parse(trust.NeedIssuer, body, today); !errors.Is(err, errDocument) {
+		if _, err := parse(trust.NeedIssuer, bytes.NewReader(unwrap(body)), today); !errors.Is(err, errDocument) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := parse(trust.NeedCRL, w.ca.Raw, today); !errors.Is(err, errDocument) {
+	if _, err := parse(trust.NeedCRL, bytes.NewReader(w.ca.Raw), today); !errors.Is(err, errDocument) {
 		t.Errorf("a certificate for a list: %v", err)
 	}
 }
@@ -488,7 +499,7 @@ func FuzzParse(f *testing.F) {
 		if list {
 			kind = trust.NeedCRL
 		}
-		d, err := parse(kind, body, today)
+		d, err := parse(kind, bytes.NewReader(unwrap(body)), today)
 		if err == nil && (d.list == nil) == list {
 			t.Fatal("parsed as something else")
 		}

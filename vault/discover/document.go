@@ -21,47 +21,64 @@ const maxCertificates = 16
 
 var errDocument = errors.New("discover: not what was asked for")
 
-// document is one fetched and parsed thing: a list, or certificates.
+// document is one fetched and parsed thing: a list, an answer, or certificates.
 type document struct {
 	list    *trust.CRL
+	answer  *trust.OCSP
 	certs   []*x509.Certificate
-	size    int
+	size    int       // about what it takes in memory, in bytes
+	made    time.Time // thisUpdate; zero for certificates
 	fetched time.Time
 	until   time.Time
 }
 
-// older says that a list was made before the one at hand: whoever sits on the
-// line may play an old one to hide a withdrawal, so it is used but not kept. A
-// list from the future is no reason to refuse one; trust does not use it.
+// older says that a list or answer was made before the one at hand: whoever sits
+// on the line may play an old one to hide a withdrawal, so it is used but not
+// kept. One from the future is no reason to refuse one; trust does not use it.
 func (d *document) older(old *document, now time.Time) bool {
-	return old != nil && old.list != nil && d.list != nil &&
-		d.list.ThisUpdate().Before(old.list.ThisUpdate()) && !old.list.ThisUpdate().After(now)
+	return old != nil && d.made.Before(old.made) && !old.made.After(now)
 }
 
 func (d *document) fresh(now time.Time) bool { return d != nil && now.Before(d.until) }
 
-// parse reads what a server sent. It should be DER (RFC 5280, sections 4.2.1.13
-// and 4.2.2.1); some servers send PEM.
-func parse(kind trust.NeedKind, body []byte, fetched time.Time) (*document, error) {
+// unwrap takes the DER out of PEM, which some servers send though it should be DER
+// (RFC 5280, sections 4.2.1.13 and 4.2.2.1).
+func unwrap(body []byte) []byte {
 	if block, _ := pem.Decode(body); block != nil {
-		body = block.Bytes
+		return block.Bytes
 	}
-	d := &document{size: len(body), fetched: fetched}
+	return body
+}
+
+// parse reads what a server sent, unwrapped.
+func parse(kind trust.NeedKind, body io.Reader, fetched time.Time) (*document, error) {
+	d := &document{fetched: fetched}
+	var err error
+	if kind == trust.NeedCRL {
+		if d.list, err = trust.ReadCRL(body); err != nil {
+			return nil, fmt.Errorf("%w: %w", errDocument, err)
+		}
+		d.made, d.until, d.size = d.list.ThisUpdate(), d.list.NextUpdate(), d.list.Size()
+		return d, nil
+	}
+	all, err := io.ReadAll(io.LimitReader(body, maxCertificate+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading what was fetched: %w", err)
+	}
+	d.size = len(all)
 	switch kind {
-	case trust.NeedCRL:
-		list, err := trust.ParseCRL(body)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errDocument, err)
+	case trust.NeedOCSP:
+		if d.answer, err = trust.ParseOCSP(all); err == nil {
+			d.made, d.until, d.size = d.answer.ThisUpdate(), d.answer.NextUpdate(), d.answer.Size()
 		}
-		d.list, d.until = list, list.NextUpdate()
 	case trust.NeedIssuer:
-		certs, err := certificates(body)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errDocument, err)
-		}
-		d.certs, d.until = certs, fetched.Add(keepCertificate)
+		d.until = fetched.Add(keepCertificate)
+		d.certs, err = certificates(all)
 	default:
-		return nil, fmt.Errorf("%w: %q", errDocument, kind)
+		err = fmt.Errorf("%q", kind)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDocument, err)
 	}
 	return d, nil
 }

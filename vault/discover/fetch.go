@@ -9,16 +9,18 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"syscall"
 	"time"
 
 	"countersign/vault/trust"
+	"countersign/vault/trust/ocsp"
 )
 
 // Bounds of one fetch.
 const (
 	maxList         = 16 << 20
-	maxCertificate  = 64 << 10
+	maxCertificate  = 64 << 10 // and an answer
 	maxHeader       = 16 << 10
 	maxRedirections = 3
 	fetchTime       = 15 * time.Second
@@ -38,7 +40,7 @@ var (
 func fetch(ctx context.Context, n trust.Need, allowed func(netip.Addr) bool) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL, nil)
+	req, err := request(ctx, n)
 	if err != nil {
 		return nil, fmt.Errorf("fetching: %w", err)
 	}
@@ -57,7 +59,7 @@ func fetch(ctx context.Context, n trust.Need, allowed func(netip.Addr) bool) ([]
 		return nil, fmt.Errorf("%w: status %d", errStatus, resp.StatusCode)
 	}
 	limit := maxList
-	if n.Kind == trust.NeedIssuer {
+	if n.Kind != trust.NeedCRL {
 		limit = maxCertificate
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
@@ -68,6 +70,22 @@ func fetch(ctx context.Context, n trust.Need, allowed func(netip.Addr) bool) ([]
 		return nil, errSize
 	}
 	return body, nil
+}
+
+// request is a GET, or a POST for a question to a responder that is too long for
+// one (RFC 6960, appendix A.1; RFC 5019, section 5).
+func request(ctx context.Context, n trust.Need) (*http.Request, error) {
+	if n.Kind != trust.NeedOCSP {
+		return http.NewRequestWithContext(ctx, http.MethodGet, n.URL, nil)
+	}
+	if get, ok := ocsp.GetURL(n.URL, []byte(n.Request)); ok {
+		return http.NewRequestWithContext(ctx, http.MethodGet, get, nil)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.URL, strings.NewReader(n.Request))
+	if err == nil {
+		req.Header.Set("Content-Type", "application/ocsp-request")
+	}
+	return req, err
 }
 
 // plain accepts http and https without a user's name in it.

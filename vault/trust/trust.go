@@ -42,6 +42,7 @@ package trust
 
 import (
 	"crypto/x509"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -66,6 +67,9 @@ var ErrCRL = crl.ErrCRL
 
 // ParseCRL reads a DER revocation list of at most 64 MiB.
 func ParseCRL(list []byte) (*CRL, error) { return crl.Parse(list) }
+
+// ReadCRL reads one from a stream, in a window of 64 KiB.
+func ReadCRL(list io.Reader) (*CRL, error) { return crl.Read(list) }
 
 // ParseOCSP reads a DER OCSPResponse of at most 1 MiB, which it keeps.
 func ParseOCSP(response []byte) (*OCSP, error) { return ocsp.Parse(response) }
