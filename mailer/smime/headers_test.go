@@ -2,6 +2,7 @@ package smime_test
 
 import (
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
@@ -297,4 +298,62 @@ func Test9788_6_1_2_Answers(t *testing.T) {
 // outerTo is a header for an entity that goes to addr.
 func outerTo(addr, entity string) string {
 	return strings.Replace(outer("bob@clinic.example", entity), "To: bob@clinic.example", "To: "+addr, 1)
+}
+
+// Test9788_5_2_LegacyDisplay: what stood outside in other words leads the main text, for
+// those who do not know the true header, and nothing else does.
+func Test9788_5_2_LegacyDisplay(t *testing.T) {
+	alice, bob := people()["alice"], people()["bob"]
+	plain := func() smime.Letter {
+		return smime.Letter{
+			From: message.Address{Addr: "alice@clinic.example"}, To: []message.Address{{Addr: "bob@clinic.example"}}, Subject: "Potassium",
+			Date: day.UTC(), MessageID: "<1@clinic.example>", Text: "Dear Bob,\n\n6.9.\n",
+		}
+	}
+	file := []smime.Attachment{{Name: "a.txt", Type: "text/plain", Content: message.Bytes("a file\n")}}
+	for _, c := range []struct {
+		name   string
+		change func(*smime.Letter)
+		want   string
+	}{
+		{"the Subject", func(*smime.Letter) {}, "Subject: Potassium\n\n"},
+		{"with a file", func(l *smime.Letter) { l.Attachments = file }, "Subject: Potassium\n\n"},
+		{"a Subject of two lines", func(l *smime.Letter) { l.Subject = "a\n\nb" }, "Subject: a  b\n\n"},
+		{"names", func(l *smime.Letter) { l.From.Name = "Dr Ä" }, "Subject: Potassium\nFrom: Dr Ä <alice@clinic.example>\n\n"},
+		{"hidden people", func(l *smime.Letter) { l.Hidden = []string{"bob@clinic.example"} }, "Subject: Potassium\nTo: bob@clinic.example\n\n"},
+		{"the Subject of a form", func(l *smime.Letter) { l.OuterSubject = l.Subject }, ""},
+		{"no Subject", func(l *smime.Letter) { l.Subject = "" }, ""},
+		{"no text", func(l *smime.Letter) { l.Text = "" }, "Subject: Potassium\n\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := plain()
+			c.change(&l)
+			o := open(t, seal(t, l, alice, bob), bob.opens())
+			main := o.Payload
+			if len(main.Parts) > 0 {
+				if got := read(t, opener{main.Parts[1]}); got != "a file\n" || main.Parts[1].Params["hp-legacy-display"] != "" {
+					t.Errorf("the file is %q", got)
+				}
+				main = main.Parts[0]
+			}
+			if got := strings.ReplaceAll(read(t, opener{main}), "\r\n", "\n"); got != c.want+l.Text || (main.Params["hp-legacy-display"] == "1") != (c.want != "") {
+				t.Errorf("%q is written", got)
+			}
+			if got := shown(t, o); got != l.Text {
+				t.Errorf("%q is shown", got)
+			}
+		})
+	}
+	var signed bytes.Buffer
+	if err := smime.Sign(&signed, plain(), alice.keys(), nil); err != nil || strings.Contains(signed.String(), "legacy") {
+		t.Errorf("signed only: %v", err)
+	}
+	var direct bytes.Buffer
+	e := smime.Envelope{To: []*x509.Certificate{bob.encrypt}, Direct: true}
+	if err := e.Seal(&direct, plain(), alice.keys()); err != nil {
+		t.Fatal(err)
+	}
+	if o := open(t, message.Bytes(direct.Bytes()), bob.opens()); shown(t, o) != plain().Text || strings.Contains(read(t, o.Payload.Entity()), "legacy") {
+		t.Error("the Direct profile has one")
+	}
 }

@@ -104,15 +104,17 @@ func isMessageID(id string) bool {
 // payload is the letter as a MIME entity under its true header (RFC 9788,
 // section 2.1).
 func (l Letter) payload(h message.Header, hp string, rand io.Reader) (message.Entity, error) {
-	protection := map[string]string{}
-	if hp != "" {
-		protection["hp"] = hp
+	main := message.Entity{Type: "text/plain", Params: map[string]string{}, Text: l.Text}
+	if copied := headerCopy(h); copied != "" {
+		main.Params["hp-legacy-display"], main.Text = "1", copied+"\n"+l.Text
 	}
 	if len(l.Attachments) == 0 {
-		return message.Entity{Header: h, Type: "text/plain", Params: protection, Text: l.Text}, nil
+		main.Header = h
+		protect(main.Params, hp)
+		return main, nil
 	}
 	boundary, err := message.NewBoundary(rand)
-	parts := []message.Entity{{Type: "text/plain", Text: l.Text}}
+	parts := []message.Entity{main}
 	for _, a := range l.Attachments {
 		disposition := "attachment"
 		if a.Inline {
@@ -123,5 +125,30 @@ func (l Letter) payload(h message.Header, hp string, rand io.Reader) (message.En
 		}
 		parts = append(parts, message.Entity{Type: a.Type, Disposition: disposition, Name: a.Name, Content: a.Content})
 	}
-	return message.Entity{Header: h, Type: "multipart/mixed", Params: protection, Boundary: boundary, Parts: parts}, err
+	whole := message.Entity{Header: h, Type: "multipart/mixed", Params: map[string]string{}, Boundary: boundary, Parts: parts}
+	protect(whole.Params, hp)
+	return whole, err
+}
+
+func protect(params map[string]string, hp string) {
+	if hp != "" {
+		params["hp"] = hp
+	}
+}
+
+// headerCopy is a legacy display element (RFC 9788, section 5.2.2): what people would
+// read of the header, so far as it stood outside in other words. Programs that do not
+// know the true header show it as the first lines of the text.
+func headerCopy(h message.Header) string {
+	stood := h.All("HP-Outer")
+	if len(stood) == 0 {
+		return "" // not encrypted, or for a program of the Direct profile
+	}
+	var b strings.Builder
+	for _, name := range []string{"Subject", "From", "To", "Cc", "Date"} {
+		if value := h.Text(name); value != "" && !slices.Contains(stood, name+": "+h.Get(name)) {
+			b.WriteString(name + ": " + value + "\n")
+		}
+	}
+	return b.String()
 }

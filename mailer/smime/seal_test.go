@@ -207,8 +207,14 @@ HP-Outer: Subject: [...]
 HP-Outer: In-Reply-To: <0.abc@clinic.example>
 HP-Outer: References: <00.abc@clinic.example> <0.abc@clinic.example>
 HP-Outer: Auto-Submitted: auto-generated
-Content-Type: text/plain; charset=utf-8; hp=cipher
-Content-Transfer-Encoding: 7bit
+Content-Type: text/plain; charset=utf-8; hp=cipher; hp-legacy-display=1
+Content-Transfer-Encoding: quoted-printable
+
+Subject: Befund von Frau M=C3=BCller
+From: Dr Alice =C3=84. Andersson <alice@clinic.example>
+To: Bob Baker <bob@clinic.example>, Zo=C3=AB <Zoe@Clinic.example>
+Cc: Records Office <records@clinic.example>
+Date: Tue, 3 Mar 2026 10:12:45 +0100
 
 Hello
 `

@@ -11,8 +11,9 @@
 // letter's true header stands on the signed payload (hp="cipher" or "clear"),
 // and outside stand only the fields of SECURITY.md O2, by the policy hcp_shy:
 // Subject "[...]" (or a fixed form's), addresses without names, the Date in UTC.
-// HP-Outer fields inside say what stood outside. The signing time is the Date.
-// Legacy display elements are not written: their place is Letter.text.
+// HP-Outer fields inside say what stood outside. The signing time is the Date. What
+// stood outside in other words is also written at the head of the text, in a legacy
+// display element: Thunderbird and Outlook know no other way to show the Subject.
 //
 // CheckOuter is the last door before the network and looks at bytes, not at how
 // they were made.
@@ -42,8 +43,8 @@
 // RFC 8551: signed-data, enveloped-data and authEnveloped-data, nested as wanted,
 // the old application/x-pkcs7 names, files by name (section 3.10), message/rfc822
 // inside (section 3.1; written by Envelope.Direct only), compressed-data (read only,
-// up to 128 MiB, and once in a message). RFC 9788: read and written; legacy display
-// elements are not written, and left out when read. OpenPGP is recognised and left
+// up to 128 MiB, and once in a message). RFC 9788: read and written, with
+// legacy display elements, which are left out when read. OpenPGP is recognised and left
 // alone. Not done: signed receipts,
 // security labels (RFC 2634).
 package smime
