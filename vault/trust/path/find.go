@@ -16,6 +16,7 @@ const (
 	maxDepth      = 10  // certificates in a path, its anchor included
 	maxPaths      = 32  // found for one certificate
 	maxSignatures = 100 // checked for one certificate
+	maxSteps      = 200 // certificates climbed from for one, those known from before included
 	maxMemory     = 8192
 )
 
@@ -103,17 +104,18 @@ func (m *Memory) nameKey(raw []byte) string {
 type search struct {
 	pool, anchors []*x509.Certificate
 	memory        *Memory
-	budget        int
+	budget        int // signatures that may yet be checked
+	steps         int // that may yet be taken
 	found         [][]*x509.Certificate
 }
 
 // Find returns paths from a certificate to an anchor, the certificate first and
 // the anchor last, in which every name and signature fits: all of them, up to 32
-// paths of 10 certificates and 100 signature checks. It looks at nothing else;
+// paths of 10 certificates, 100 signature checks and 200 steps. It looks at nothing else;
 // [Validate] judges each. A certificate that is an anchor itself is a path of its
 // own.
 func Find(c *x509.Certificate, pool, anchors []*x509.Certificate, m *Memory) [][]*x509.Certificate {
-	s := &search{pool: pool, anchors: anchors, memory: m, budget: maxSignatures}
+	s := &search{pool: pool, anchors: anchors, memory: m, budget: maxSignatures, steps: maxSteps}
 	if slices.ContainsFunc(anchors, c.Equal) {
 		s.found = append(s.found, []*x509.Certificate{c})
 	}
@@ -123,9 +125,10 @@ func Find(c *x509.Certificate, pool, anchors []*x509.Certificate, m *Memory) [][
 
 // climb looks for issuers of the last certificate of a path.
 func (s *search) climb(path []*x509.Certificate) {
-	if len(path) == maxDepth {
+	if len(path) == maxDepth || s.steps == 0 {
 		return
 	}
+	s.steps--
 	c := path[len(path)-1]
 	for _, a := range s.issuers(s.anchors, path) {
 		if len(s.found) < maxPaths && s.signed(c, a) {

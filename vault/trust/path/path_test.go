@@ -121,6 +121,16 @@ func TestFind(t *testing.T) {
 	if got := Find(lost.cert, thicket, certs(a), memory); len(got) != 0 || len(memory.sigs) > maxSignatures {
 		t.Errorf("%d paths after %d signatures", len(got), len(memory.sigs))
 	}
+	// Seen before, no signature is in the way.
+	for _, c := range thicket {
+		for _, by := range thicket {
+			memory.SignedBy(c, by)
+		}
+	}
+	s := &search{pool: thicket, anchors: certs(a), memory: memory, budget: maxSignatures, steps: maxSteps}
+	if s.climb(certs(lost)); s.steps != 0 || s.budget != maxSignatures {
+		t.Errorf("%d steps and %d signatures are left", s.steps, s.budget)
+	}
 }
 
 // TestValidate is each rule by itself; PKITS has them in earnest (vault/trust).
