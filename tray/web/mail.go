@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"countersign/tray/control"
@@ -139,7 +140,7 @@ func (v *visit) reply() error {
 		return v.tell("message/"+id, noteOf(err))
 	}
 	d := control.Draft{ID: control.NewID(), To: []string{m.From}, InReplyTo: id, Subject: m.Subject}
-	if m.ReplyDenied != "" && strings.HasPrefix(m.Verdict.Protection, "encrypted") {
+	if m.ReplyDenied != "" && slices.ContainsFunc(m.Layers, func(l control.Layer) bool { return l.Kind == "encrypted" }) {
 		d.Subject = "" // it came out of the envelope too, and whoever made that may wait for it (O3)
 	}
 	if !strings.HasPrefix(strings.ToLower(d.Subject), "re:") {
