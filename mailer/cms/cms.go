@@ -44,14 +44,18 @@
 // Written and read: RSA PKCS #1 v1.5, RSA-PSS, ECDSA (P-256, P-384, P-521) and
 // Ed25519 signatures with SHA-256, SHA-384, SHA-512; content keys by RSA PKCS #1
 // v1.5, RSA-OAEP, ECDH on the same curves and X25519; AES-128, -192, -256 in CBC
-// and GCM, and ChaCha20-Poly1305. Read and called weak: signatures with SHA-1 or
-// an RSA key under 2,048 bits, 3DES, DES. Refused: MD5, RC2. The rooms algorithm, content and
-// recipient beside this one say more, and ber how encodings are read.
+// and GCM, and ChaCha20-Poly1305. Read: SHA-224, and the digests, masks, labels, salts, key
+// derivations and nonces that others choose. Read and called weak: signatures with SHA-1
+// (ErrSHA1) or an RSA key under 2,048 bits (ErrShortKey), 3DES, DES. Refused by name
+// (ErrUnsupported): MD5, SHA-3, Ed448, RC2, AES-CCM, keys encapsulated, and the
+// rest. The rooms algorithm, attribute, content and recipient beside this one say more,
+// and ber how encodings are read.
 //
 // # Limits
 //
 // Content may be of any length. All else is bounded, with an error for each
-// bound (all of them are ErrLimit too), and is held in at most about a megabyte.
+// bound (all of them are ErrLimit too), and is held in at most about a megabyte; only a
+// content that Ed25519 signed without attributes is held too, up to 16 MiB.
 // Nothing read can panic, recurse deeply, or loop without consuming input. No more
 // than 8 keys are tried on one envelope, and 4 certificates on one signature.
 //
@@ -59,7 +63,9 @@
 //
 // Private keys are crypto.Signer, crypto.Decrypter and ecdh.KeyExchanger and may live on a
 // token; each is used as seldom as possible, and the content key, once found, is
-// handed out to open the message again without them. Ciphers, hashes and random
+// handed out to open the message again without them. Every key that an envelope names is
+// tried, and one that fails (ErrKey) does not stop the next. A signature that Detached has
+// made is good wherever the same content stands. Ciphers, hashes and random
 // numbers are the standard library's and x/crypto's.
 package cms
 
