@@ -114,7 +114,10 @@ type encrypting struct {
 	err    error
 }
 
-func (e *encrypting) Write(p []byte) (int, error) {
+func (e *encrypting) Write(p []byte) (int, error) { return e.WriteBeside(p, nil) }
+
+// WriteBeside is Write, and writes p to a digest as well.
+func (e *encrypting) WriteBeside(p []byte, digest io.Writer) (int, error) {
 	if e.around.size >= 0 && int64(len(p)) > e.left {
 		e.err = errSize
 	}
@@ -122,7 +125,7 @@ func (e *encrypting) Write(p []byte) (int, error) {
 		return 0, e.err
 	}
 	e.left -= int64(len(p))
-	return e.Writer.Write(p)
+	return e.Writer.WriteBeside(p, digest)
 }
 
 func (e *encrypting) Close() error {

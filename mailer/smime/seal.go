@@ -266,7 +266,7 @@ func (s *clearSigned) write(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := s.payload.Write(io.MultiWriter(w, d)); err != nil {
+	if err := s.payload.Write(d.Through(w)); err != nil {
 		return err
 	}
 	if err := s.finish(d); err != nil {

@@ -260,9 +260,10 @@ func (b *base64Writer) encode(raw []byte) error {
 	b.out = slices.Grow(b.out[:0], int(Base64Size(int64(len(raw)))))
 	enc, out, n := b.enc, b.out[:cap(b.out)], 0
 	for ; len(enc) >= columns; enc = enc[columns:] {
-		copyLine((*[columns]byte)(out[n:]), (*[columns]byte)(enc))
-		out[n+columns], out[n+columns+1] = '\r', '\n'
-		n += columns + 2
+		line := (*[columns + 2]byte)(out[n:])
+		copyLine((*[columns]byte)(line[:]), (*[columns]byte)(enc))
+		line[columns], line[columns+1] = '\r', '\n'
+		n += len(line)
 	}
 	if len(enc) > 0 {
 		n += copy(out[n:], enc)
