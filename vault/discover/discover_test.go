@@ -43,7 +43,7 @@ type shelf struct {
 	moved map[string]string
 }
 
-func newShelf(t *testing.T) *shelf {
+func newShelf(t testing.TB) *shelf {
 	t.Helper()
 	s := &shelf{docs: map[string][]byte{}, hits: map[string]int{}, moved: map[string]string{}, asked: map[string]http.HandlerFunc{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -80,7 +80,7 @@ func (s *shelf) count(path string) int { s.mu.Lock(); defer s.mu.Unlock(); retur
 // world is an anchor, an authority below it, and a person, whose papers name the
 // shelf.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	shelf     *shelf
 	start     time.Time
 	clock     time.Time
@@ -95,7 +95,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world { return newWorldAt(t, today) }
 
-func newWorldAt(t *testing.T, at time.Time) *world {
+func newWorldAt(t testing.TB, at time.Time) *world {
 	t.Helper()
 	w := &world{t: t, shelf: newShelf(t), start: at, clock: at}
 	w.rootKey, w.caKey = newKey(t), newKey(t)
@@ -133,7 +133,7 @@ func (w *world) again() {
 	w.c = c
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

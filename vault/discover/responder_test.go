@@ -334,3 +334,35 @@ func openSSLResponder(t *testing.T, w *world, delegate *x509.Certificate) string
 func asPEM(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
+
+// BenchmarkCached judges a contact that was judged before: a path of three, both
+// lists from memory, and a hundred other authorities at hand.
+func BenchmarkCached(b *testing.B) {
+	w := newWorldAt(b, today)
+	var others []*x509.Certificate
+	for i := range 100 {
+		others = append(others, w.make(&x509.Certificate{Subject: pkix.Name{CommonName: fmt.Sprint("Other ", i)}, IsCA: true,
+			BasicConstraintsValid: true, KeyUsage: forAuthority}, nil, w.rootKey, w.rootKey))
+	}
+	q := trust.Question{Certificate: w.leaf, Address: "ada@harbour.example", Usage: trust.Encrypt,
+		Anchors: []trust.Anchor{{Certificate: w.root}}, At: w.clock, Evidence: trust.Evidence{Certificates: others}}
+	rules := Rules{Chosen: true, AllowPrivate: true}
+	if v := w.c.Check(b.Context(), q, rules); !v.Good() {
+		b.Fatal(v.Reason)
+	}
+	b.Run("cached", func(b *testing.B) {
+		for b.Loop() {
+			if !w.c.Check(b.Context(), q, rules).Good() {
+				b.Fatal("not good any more")
+			}
+		}
+	})
+	b.Run("from the database", func(b *testing.B) {
+		for b.Loop() {
+			w.again()
+			if !w.c.Check(b.Context(), q, Rules{Nothing: true}).Good() {
+				b.Fatal("not good any more")
+			}
+		}
+	})
+}

@@ -24,6 +24,7 @@ func Check(q Question) Verdict {
 		return v
 	}
 	c := q.Certificate
+	q.pool = q.gather()
 	v.Bound = Binds(c, q.Address)
 	switch {
 	case q.At.IsZero():
@@ -59,7 +60,7 @@ func (q Question) search() (paths [][]*x509.Certificate, expired, reason string)
 	var dated [][]*x509.Certificate
 	var broken []*path.Error
 	weakly := false
-	for _, p := range path.Find(q.Certificate, q.pool(), q.anchors(), q.Memory) {
+	for _, p := range path.Find(q.Certificate, q.pool, q.anchors(), q.Memory) {
 		err := path.Validate(p, q.options(q.At, x509.ExtKeyUsageEmailProtection))
 		switch {
 		case slices.ContainsFunc(p, weak):

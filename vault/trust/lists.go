@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"countersign/vault/trust/crl"
-	"countersign/vault/trust/der"
 	"countersign/vault/trust/path"
 )
 
@@ -147,14 +146,14 @@ func (q Question) signed(l *CRL, p []*x509.Certificate, i int) bool {
 		return true
 	}
 	anchor := p[len(p)-1]
-	for _, o := range append(q.pool(), anchor) {
-		if !der.SameName(o.RawSubject, l.Issuer()) || !l.SignedBy(o) {
+	for _, o := range append(slices.Clip(q.pool), anchor) {
+		if !q.Memory.SameName(o.RawSubject, l.Issuer()) || !l.SignedBy(o) {
 			continue
 		}
 		if o.Equal(anchor) {
 			return true
 		}
-		for _, up := range path.Find(o, q.pool(), []*x509.Certificate{anchor}, q.Memory) {
+		for _, up := range path.Find(o, q.pool, []*x509.Certificate{anchor}, q.Memory) {
 			if path.Validate(up, q.options(q.Now, x509.ExtKeyUsageAny)) == nil && len(up) > 1 && !q.pulled(o, up[1]) {
 				return true
 			}

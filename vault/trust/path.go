@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"countersign/vault/trust/der"
 	"countersign/vault/trust/path"
 )
 
@@ -18,12 +17,13 @@ const (
 	maxURLLen = 1024
 )
 
-// pool is every certificate at hand that may be an authority.
-func (q Question) pool() []*x509.Certificate {
+// gather makes a pool of every certificate at hand that may be an authority.
+func (q Question) gather() []*x509.Certificate {
 	var pool []*x509.Certificate
+	seen := make(map[string]bool)
 	for _, c := range slices.Concat(q.Evidence.Certificates, q.Enclosed) {
-		if c != nil && len(pool) < maxPool && strong(c) && !slices.ContainsFunc(pool, c.Equal) {
-			pool = append(pool, c)
+		if c != nil && len(pool) < maxPool && !seen[string(c.Raw)] && strong(c) {
+			pool, seen[string(c.Raw)] = append(pool, c), true
 		}
 	}
 	return pool
@@ -56,8 +56,8 @@ func (q Question) confirmedPath() []*x509.Certificate {
 
 // issuer finds the authority at hand that really signed a certificate.
 func (q Question) issuer(c *x509.Certificate) *x509.Certificate {
-	for _, o := range append(q.pool(), q.anchors()...) {
-		if der.SameName(o.RawSubject, c.RawIssuer) && q.Memory.SignedBy(c, o) {
+	for _, o := range slices.Concat(q.pool, q.anchors()) {
+		if q.Memory.SameName(o.RawSubject, c.RawIssuer) && q.Memory.SignedBy(c, o) {
 			return o
 		}
 	}

@@ -110,6 +110,7 @@ func askPKITS(t *testing.T, c pkitsCase, certs map[string]*x509.Certificate, unr
 			}
 		}
 	}
+	q.pool = q.gather()
 	o := path.Options{At: q.At, Use: x509.ExtKeyUsageAny, ExplicitPolicy: c.InitialExplicitPolicy,
 		InhibitMapping: c.InitialPolicyMappingInhibit, InhibitAny: c.InitialAnyPolicyInhibit, Memory: q.Memory}
 	for _, name := range c.InitialPolicySet {

@@ -163,21 +163,21 @@ func (q Question) responder(r *OCSP, path []*x509.Certificate, i int) (signed bo
 	if r.SignedBy(issuer) {
 		return true, nil
 	}
-	for _, d := range slices.Concat(r.Certificates, q.pool()) {
+	for _, d := range slices.Concat(r.Certificates, q.pool) {
 		if !r.Names(d) || !q.appointed(d, issuer) || !r.SignedBy(d) {
 			continue
 		}
 		if _, ok := der.Extension(d, noCheck); ok {
 			return true, nil
 		}
-		if q.pulled(d, issuer) {
-			continue
-		}
-		if f := q.askLists(append([]*x509.Certificate{d}, path[i+1:]...), 0); f.Status == Unknown && len(d.CRLDistributionPoints) > 0 {
+		f := q.askLists(append([]*x509.Certificate{d}, path[i+1:]...), 0)
+		switch {
+		case f.Status == Revoked:
+		case f.Status == Unknown && len(d.CRLDistributionPoints) > 0:
 			need = append(need, needs(d.CRLDistributionPoints, NeedCRL, q.anchored(path))...)
-			continue
+		default:
+			return true, nil
 		}
-		return true, nil
 	}
 	return false, need
 }

@@ -170,6 +170,8 @@ type Question struct {
 	// then needs no anchor; its dates, its usage and what its issuer, if at
 	// hand, says about revocation are still checked (SECURITY.md, V6).
 	Confirmed bool
+
+	pool []*x509.Certificate // of authorities, by gather
 }
 
 // Status is the outcome for one certificate. The zero value is not trusted.

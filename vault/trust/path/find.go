@@ -72,8 +72,8 @@ func (m *Memory) keep(key [32]byte, good bool) {
 	m.sigs[key] = good
 }
 
-// sameName is der.SameName, remembered.
-func (m *Memory) sameName(a, b []byte) bool {
+// SameName is [der.SameName], remembered.
+func (m *Memory) SameName(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
 	}
@@ -148,7 +148,7 @@ func (s *search) issuers(from []*x509.Certificate, path []*x509.Certificate) []*
 	c := path[len(path)-1]
 	var fits, others []*x509.Certificate
 	for _, o := range from {
-		if !s.memory.sameName(o.RawSubject, c.RawIssuer) || slices.ContainsFunc(path, func(p *x509.Certificate) bool { return sameParty(p, o) }) {
+		if !s.memory.SameName(o.RawSubject, c.RawIssuer) || slices.ContainsFunc(path, func(p *x509.Certificate) bool { return sameParty(p, o) }) {
 			continue
 		}
 		if len(c.AuthorityKeyId) > 0 && bytes.Equal(c.AuthorityKeyId, o.SubjectKeyId) {

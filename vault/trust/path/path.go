@@ -123,10 +123,10 @@ func Validate(path []*x509.Certificate, o Options) *Error {
 
 // step is sections 6.1.3 and, but for the last certificate, 6.1.4.
 func (s *state) step(c, issuer *x509.Certificate, last bool, m *Memory) Problem {
-	if !m.sameName(issuer.RawSubject, c.RawIssuer) || !m.SignedBy(c, issuer) {
+	if !m.SameName(issuer.RawSubject, c.RawIssuer) || !m.SignedBy(c, issuer) {
 		return Chaining
 	}
-	selfIssued := m.sameName(c.RawSubject, c.RawIssuer)
+	selfIssued := m.SameName(c.RawSubject, c.RawIssuer)
 	if (last || !selfIssued) && !s.names.allow(c) {
 		return Names
 	}
