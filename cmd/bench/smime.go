@@ -38,13 +38,27 @@ const (
 )
 
 var bouts = []bout{
-	{"cms/seal-cbc-25MiB", rounds, []string{"seal-cbc"}, fmt.Sprintf(opensslSeal, "cbc"), 25 * miB},
-	{"cms/seal-gcm-25MiB", rounds, []string{"seal-gcm"}, fmt.Sprintf(opensslSeal, "gcm"), 25 * miB},
-	{"cms/open-cbc-25MiB", rounds, []string{"open-cbc"}, fmt.Sprintf(opensslOpen, "cbc"), 25 * miB},
-	{"cms/open-gcm-25MiB", rounds, []string{"open-gcm"}, fmt.Sprintf(opensslOpen, "gcm"), 25 * miB},
-	{"cms/seal-1KiB", rounds, []string{"seal-cbc"}, fmt.Sprintf(opensslSeal, "cbc"), kiB},
-	{"cms/seal-1GiB", 1, []string{"seal-cbc"}, fmt.Sprintf(opensslSeal, "cbc"), giB},
-	{"cms/open-1GiB", 1, []string{"open-cbc"}, fmt.Sprintf(opensslOpen, "cbc"), giB},
+	sealing("cms/seal-cbc-25MiB", "cbc", 25*miB),
+	sealing("cms/seal-gcm-25MiB", "gcm", 25*miB),
+	opening("cms/open-cbc-25MiB", "open", "cbc", 25*miB),
+	opening("cms/open-gcm-25MiB", "open", "gcm", 25*miB),
+	opening("cms/arrive-cbc-25MiB", "arrive", "cbc", 25*miB),
+	sealing("cms/seal-1KiB", "cbc", kiB),
+	opening("cms/open-1KiB", "open", "cbc", kiB),
+	sealing("cms/seal-200MiB", "cbc", 200*miB),
+	opening("cms/open-200MiB", "open", "cbc", 200*miB),
+	sealing("cms/seal-1GiB", "cbc", giB),
+	opening("cms/open-1GiB", "open", "cbc", giB),
+}
+
+func sealing(name, mode string, size int64) bout {
+	return bout{name: name, work: "seal", mode: mode, peer: fmt.Sprintf(opensslSeal, mode), size: size,
+		makes: []string{"ours-" + mode + ".eml", "theirs.eml"}}
+}
+
+func opening(name, work, mode string, size int64) bout {
+	return bout{name: name, work: work, mode: mode, peer: fmt.Sprintf(opensslOpen, mode), size: size,
+		makes: []string{"saved", "theirs.signed", "theirs.part"}}
 }
 
 // file is a message or an attachment on disk.
@@ -52,79 +66,91 @@ type file string
 
 func (f file) Open() (io.ReadCloser, error) { return os.Open(string(f)) }
 
-// work is one piece of work, done in a process of its own.
-func work(what, dir string) error {
-	key, cert, err := load(dir)
+// sealed is where a message of ours is.
+func sealed(dir, mode string) string { return filepath.Join(dir, "ours-"+mode+".eml") }
+
+// work is one piece of work, done in a process of its own. To arrive is to open and
+// to compute the digest by which duplicates are known, for which the peer has no like.
+func work(what, mode, dir string) error {
+	me, err := load(dir)
 	if err != nil {
 		return err
 	}
 	switch what {
-	case "seal-cbc":
-		return seal(dir, "ours-cbc.eml", smime.Envelope{Cipher: cms.AES256CBC}, key, cert)
-	case "seal-gcm":
-		return seal(dir, "ours-gcm.eml", smime.Envelope{Cipher: cms.AES256GCM}, key, cert)
-	case "open-cbc":
-		return open(dir, "ours-cbc.eml", key, cert)
-	case "open-gcm":
-		return open(dir, "ours-gcm.eml", key, cert)
+	case "seal":
+		return create(sealed(dir, mode), func(w io.Writer) error {
+			return me.seal(w, mode, file(filepath.Join(dir, "attachment")))
+		})
+	case "key":
+		return me.small(mode)
+	case "open", "arrive":
+		return me.open(file(sealed(dir, mode)), smime.Options{Identify: what == "arrive"}, func(r io.Reader) error {
+			return create(filepath.Join(dir, "saved"), func(w io.Writer) error {
+				_, err := io.Copy(w, r)
+				return err
+			})
+		})
 	}
 	return fmt.Errorf("no work is named %q", what)
 }
 
-func seal(dir, name string, e smime.Envelope, key *rsa.PrivateKey, cert *x509.Certificate) error {
-	out, err := os.Create(filepath.Join(dir, name))
-	if err != nil {
-		return err
-	}
-	me := message.Address{Addr: cert.EmailAddresses[0]}
-	w := bufio.NewWriterSize(out, 64*kiB)
-	e.To = []*x509.Certificate{cert}
-	err = e.Seal(w, smime.Letter{
-		From: me, To: []message.Address{me}, Subject: "bench", Date: time.Now().UTC(), MessageID: "<bench@example.org>",
-		Text: "One attachment.\n", Attachments: []smime.Attachment{{
-			Name: "scan.bin", Type: "application/octet-stream", Content: file(filepath.Join(dir, "attachment")),
-		}},
-	}, smime.Keys{Signer: cms.Signer{Key: key, Certificate: cert}, Encryption: cert})
-	return errors.Join(err, w.Flush(), out.Close())
+// owner is who writes to themselves.
+type owner struct {
+	key  *rsa.PrivateKey
+	cert *x509.Certificate
 }
 
-// open reads a message as its reader's program must: both passes, and every byte
-// of the attachment. It is one that came some time ago, so its digest, by which
-// duplicates are known and for which the peer has no like, is on record.
-func open(dir, name string, key *rsa.PrivateKey, cert *x509.Certificate) error {
-	o, err := smime.Open(file(filepath.Join(dir, name)), []cms.Key{{Certificate: cert, Decrypter: key}}, smime.Options{Digest: [32]byte{1}})
+func (me owner) seal(w io.Writer, mode string, attachment message.Source) error {
+	e := smime.Envelope{Cipher: cms.AES256CBC, To: []*x509.Certificate{me.cert}}
+	if mode == "gcm" {
+		e.Cipher = cms.AES256GCM
+	}
+	address := message.Address{Addr: me.cert.EmailAddresses[0]}
+	return e.Seal(w, smime.Letter{
+		From: address, To: []message.Address{address}, Subject: "bench", Date: time.Now().UTC(), MessageID: "<bench@example.org>",
+		Text: "One attachment.\n", Attachments: []smime.Attachment{{Name: "scan.bin", Type: "application/octet-stream", Content: attachment}},
+	}, smime.Keys{Signer: cms.Signer{Key: me.key, Certificate: me.cert}, Encryption: me.cert})
+}
+
+// open reads a message as its reader's program must: both passes, the first to
+// decrypt and verify all of it, the second to give out the attachment.
+func (me owner) open(src message.Source, o smime.Options, take func(io.Reader) error) error {
+	opened, err := smime.Open(src, []cms.Key{{Certificate: me.cert, Decrypter: me.key}}, o)
 	if err != nil {
 		return err
 	}
-	if o.Problem != nil {
-		return o.Problem
+	if opened.Problem != nil {
+		return opened.Problem
 	}
-	return o.Payload.Walk(func(p *message.Part) error {
+	if n := len(opened.Layers); n != 2 || opened.Layers[1].Signed == nil || opened.Layers[1].Signed.Signers[0].Err != nil {
+		return errors.New("the signature does not hold")
+	}
+	return opened.Payload.Walk(func(p *message.Part) error {
 		if p.Filename == "" {
 			return nil
 		}
-		return save(p, filepath.Join(dir, "saved"))
+		body, err := p.Open()
+		if err != nil {
+			return err
+		}
+		return errors.Join(take(body), body.Close())
 	})
 }
 
-func save(p *message.Part, path string) error {
-	body, err := p.Open()
-	if err != nil {
-		return err
-	}
-	defer body.Close()
+func create(path string, write func(io.Writer) error) error {
 	out, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	_, err = io.CopyBuffer(struct{ io.Writer }{out}, body, make([]byte, 64*kiB))
-	return errors.Join(err, out.Close())
+	w := bufio.NewWriterSize(struct{ io.Writer }{out}, 256*kiB)
+	err = write(struct{ io.Writer }{w})
+	return errors.Join(err, w.Flush(), out.Close())
 }
 
-// fixture makes, once a size, the keys, the attachment, the MIME part that the
-// peer is given, and a sealed message for both to open.
+// fixture makes, once a size, the keys, the attachment, and the MIME part that the
+// peer is given.
 func fixture(dir string, size int64) error {
-	if _, err := os.Stat(filepath.Join(dir, "ours-gcm.eml")); err == nil {
+	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -148,15 +174,11 @@ func fixture(dir string, size int64) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(
+	return errors.Join(
 		os.WriteFile(filepath.Join(dir, "me.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
 		os.WriteFile(filepath.Join(dir, "me.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600),
 		attachment(dir, size),
 	)
-	if err != nil {
-		return err
-	}
-	return errors.Join(work("seal-cbc", dir), work("seal-gcm", dir))
 }
 
 // attachment writes random bytes, and the same as a MIME part.
@@ -183,20 +205,21 @@ func attachment(dir string, size int64) error {
 	return errors.Join(r.Flush(), w.Flush(), raw.Close(), part.Close())
 }
 
-func load(dir string) (*rsa.PrivateKey, *x509.Certificate, error) {
+func load(dir string) (me owner, err error) {
 	der, err := block(dir, "me.key")
 	if err != nil {
-		return nil, nil, err
+		return me, err
 	}
 	key, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
-		return nil, nil, err
+		return me, err
 	}
 	if der, err = block(dir, "me.pem"); err != nil {
-		return nil, nil, err
+		return me, err
 	}
-	cert, err := x509.ParseCertificate(der)
-	return key.(*rsa.PrivateKey), cert, err
+	me.key = key.(*rsa.PrivateKey)
+	me.cert, err = x509.ParseCertificate(der)
+	return me, err
 }
 
 func block(dir, name string) ([]byte, error) {
