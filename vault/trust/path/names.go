@@ -168,6 +168,10 @@ func namesOf(c *x509.Certificate) (names []named, ok bool) {
 	return names, true
 }
 
+// longestDomain is in bytes of UTF-8: to find A-labels takes the square of a length,
+// and a certificate may hold a domain as long as itself.
+const longestDomain = 4 * 255
+
 // UTF8Mailbox reads an otherName of type SmtpUTF8Mailbox (RFC 9598, section 3).
 // The domain is given as A-labels, in whatever form it came: RFC 8398 had it as
 // U-labels.
@@ -181,7 +185,7 @@ func UTF8Mailbox(g der.GeneralName) (address string, ok bool) {
 		return "", false
 	}
 	at := bytes.LastIndexByte(text, '@')
-	if at < 1 {
+	if at < 1 || len(text)-at > longestDomain {
 		return "", false
 	}
 	domain, err := idna.Lookup.ToASCII(string(text[at+1:]))

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -187,6 +188,27 @@ func utf8Mailbox(address string) []byte {
 		})
 	})
 	return b.BytesOrPanic()
+}
+
+// TestLongDomain: what a domain's A-label costs is the square of its length, so that one
+// longer than any is not converted.
+func TestLongDomain(t *testing.T) {
+	for domain, want := range map[string]bool{
+		"münchen.example": true, strings.Repeat("ü", 20) + ".example": true, strings.Repeat("一丁七万", 500) + ".example": false,
+	} {
+		value := cryptobyte.String(utf8Mailbox("ada@" + domain))
+		var inner cryptobyte.String
+		if !value.ReadASN1(&inner, cbasn1.SEQUENCE) {
+			t.Fatal("the name cannot be read")
+		}
+		names, _ := der.ReadGeneralNames(inner)
+		if len(names) != 1 {
+			t.Fatal(names)
+		}
+		if _, ok := UTF8Mailbox(names[0]); ok != want {
+			t.Errorf("%.30s of %d bytes: %v", domain, len(domain), ok)
+		}
+	}
 }
 
 // TestNames is RFC 5280, section 4.2.1.10, and RFC 9598, section 6.
