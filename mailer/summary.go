@@ -148,6 +148,19 @@ func (m *Mailer) MarkRead(ctx context.Context, id string, read bool) error {
 	return m.mail.MarkRead(ctx, id, read)
 }
 
+// TellSeen gives tell the messages of an account that were read since its server was
+// told last, if there are any.
+func (m *Mailer) TellSeen(ctx context.Context, account string, tell func(context.Context, ...transport.Position) error) error {
+	list, err := m.mail.Untold(ctx, account)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	if err := tell(ctx, list...); err != nil {
+		return err
+	}
+	return m.mail.Told(ctx, account, list)
+}
+
 // Unread counts the messages of the inbox that the user has not seen.
 func (m *Mailer) Unread(ctx context.Context) (int, error) { return m.mail.Unread(ctx, Inbox) }
 

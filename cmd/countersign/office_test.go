@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/smtp"
 	"regexp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -89,6 +90,21 @@ func (o *embedded) close()                      { o.srv.Close() }
 
 func (o *embedded) deliver(from string, to []string, raw []byte) error {
 	return o.store.Deliver(from, to, bytes.NewReader(raw))
+}
+
+// seen is how many messages of an inbox the server knows as read.
+func (o *embedded) seen(address string) (n int, err error) {
+	box, err := o.store.SignIn(address, mailPassword)
+	if err != nil {
+		return 0, err
+	}
+	v, err := box.View("INBOX")
+	for _, m := range v.Messages {
+		if slices.Contains(m.Flags, `\Seen`) {
+			n++
+		}
+	}
+	return n, err
 }
 
 func (o *embedded) taken(n int) ([]byte, error) {

@@ -104,7 +104,7 @@ func stories(open func(*authority.Authority) (office, error)) testscript.Params 
 		RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ends": ends, "await": await, "pick": pick, "post": post, "wire": wire, "revoke": revoke,
-			"ready": ready, "verified": verified, "newcode": newCode, "absent": absent, "gone": gone, "words": recoveryWords, "full": full,
+			"ready": ready, "verified": verified, "newcode": newCode, "absent": absent, "gone": gone, "words": recoveryWords, "full": full, "seen": seen,
 		},
 	}
 }
@@ -341,6 +341,25 @@ func newCode(ts *testscript.TestScript, neg bool, args []string) {
 // full makes the mail server take nothing; ! full makes it take mail again.
 func full(ts *testscript.TestScript, neg bool, _ []string) {
 	ts.Check(theWorld(ts).mail.full(!neg))
+}
+
+// seen NAME N waits until the embedded mail server knows N messages of a person as read.
+func seen(ts *testscript.TestScript, neg bool, args []string) {
+	w := theWorld(ts)
+	server, ok := w.mail.(*embedded)
+	if neg || !ok || len(args) != 2 {
+		ts.Fatalf("usage, in stories with our own server: seen NAME N")
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		n, err := server.seen(w.people[args[0]].Address)
+		ts.Check(err)
+		if strconv.Itoa(n) == args[1] {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("the server knows %d messages as read", n)
+		}
+	}
 }
 
 // gone NAME waits until a person's agent has ended.

@@ -76,7 +76,7 @@ type Mail struct {
 }
 
 // Migrate makes the tables that are missing.
-func (m Mail) Migrate() error { return m.DB.Migrate("mail", schema) }
+func (m Mail) Migrate() error { return m.DB.Migrate("mail", schema, places) }
 
 // Message is one stored message.
 type Message struct {
@@ -159,6 +159,9 @@ func (m Mail) Arrive(ctx context.Context, a Arrival) error {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO mail_form VALUES (?, ?) ON CONFLICT DO NOTHING`, a.Form, a.Digest[:]); err != nil {
 				return err
 			}
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO mail_place (id, account, validity, uid) VALUES (?, ?, ?, ?)`, a.ID, a.Account, a.At.Validity, a.At.UID); err != nil {
+			return err
 		}
 		return reach(ctx, tx, a.Account, a.At)
 	})
@@ -256,7 +259,8 @@ func (m Mail) exec(ctx context.Context, query string, args ...any) error {
 	})
 }
 
-// MarkRead records that the user has seen a message, or has not.
+// MarkRead records that the user has seen a message, or has not. Its server is to be
+// told of the first.
 func (m Mail) MarkRead(ctx context.Context, id string, read bool) error {
 	return m.DB.Update(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, `UPDATE mail SET read = ? WHERE id = ?`, read, id)
@@ -266,7 +270,8 @@ func (m Mail) MarkRead(ctx context.Context, id string, read bool) error {
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(ErrNoMessage, err)
 		}
-		return nil
+		_, err = tx.ExecContext(ctx, `UPDATE mail_place SET untold = ? WHERE id = ?`, read, id)
+		return err
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -245,4 +246,44 @@ func TestPosition(t *testing.T) {
 	if got, err := m.Position(ctx, "b"); err != nil || got != (transport.Position{}) {
 		t.Errorf("%+v, %v", got, err)
 	}
+}
+
+// TestSeen: a server is told once of what was read, however long it takes to be reached.
+func TestSeen(t *testing.T) {
+	m, ctx := open(t), t.Context()
+	const account = "a@x.example"
+	untold := func(want ...uint32) []transport.Position {
+		t.Helper()
+		list, err := m.Untold(ctx, account)
+		var got []uint32
+		for _, at := range list {
+			got = append(got, at.UID)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%v, %v; want %v", got, err, want)
+		}
+		return list
+	}
+	for i, id := range []string{"a", "b", "c"} {
+		if err := arrive(t, m, id, func(a *store.Arrival) { a.At.UID = uint32(10 + i) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	untold()
+	for _, mark := range []struct {
+		id   string
+		read bool
+	}{{"a", true}, {"b", true}, {"b", false}} { // b was unread again before anybody was told
+		if err := m.MarkRead(ctx, mark.id, mark.read); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := untold(10)
+	if other, err := m.Untold(ctx, "b@x.example"); err != nil || len(other) != 0 {
+		t.Errorf("another account: %v, %v", other, err)
+	}
+	if err := m.Told(ctx, account, list); err != nil {
+		t.Fatal(err)
+	}
+	untold()
 }

@@ -76,6 +76,7 @@ type Agent struct {
 	held     int64      // envelopes up to here were accepted before a restore
 	fetching sync.Mutex // one fetch at a time, so that nothing is brought twice
 	fetched  fetched
+	seen     seen
 	poke     chan struct{} // wakes the fetching
 	stop     context.CancelFunc
 	stopped  context.Context

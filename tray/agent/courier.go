@@ -151,13 +151,60 @@ func (a *Agent) stay(ctx context.Context, address string, connected func()) erro
 		if err != nil {
 			prefs.FetchMinutes = 5 // fetching goes on; it is sending that stops
 		}
-		if err := box.Wait(ctx, time.Duration(prefs.FetchMinutes)*time.Minute); err != nil {
+		if err := a.pause(ctx, address, box, time.Duration(prefs.FetchMinutes)*time.Minute); err != nil {
 			return err
 		}
 	}
 }
 
-// fetch brings what is new in one mailbox.
+// pause waits until there is something to fetch, or to tell the server.
+func (a *Agent) pause(ctx context.Context, address string, box *transport.Mailbox, limit time.Duration) error {
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	defer a.seen.waits(stop)()
+	if err := a.mailer.TellSeen(ctx, address, box.MarkSeen); err != nil { // what was read just before
+		return err
+	}
+	err := box.Wait(waiting, limit)
+	if waiting.Err() != nil && ctx.Err() == nil {
+		return nil
+	}
+	return err
+}
+
+// seen ends the waiting of every mailbox when a message was read here: its server is to
+// know.
+type seen struct {
+	mu    sync.Mutex
+	n     int
+	stops map[int]func()
+}
+
+func (s *seen) waits(stop func()) (gone func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stops == nil {
+		s.stops = map[int]func(){}
+	}
+	s.n++
+	n := s.n
+	s.stops[n] = stop
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.stops, n)
+	}
+}
+
+func (s *seen) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, stop := range s.stops {
+		stop()
+	}
+}
+
+// fetch brings what is new in one mailbox, and tells it what was read here.
 func (a *Agent) fetch(ctx context.Context, address string, box *transport.Mailbox) (int, error) {
 	a.fetching.Lock()
 	defer a.fetching.Unlock()
@@ -178,6 +225,9 @@ func (a *Agent) fetch(ctx context.Context, address string, box *transport.Mailbo
 		return got.New, err
 	}
 	if err := a.mailer.Reached(ctx, address, got.Position); err != nil {
+		return got.New, err
+	}
+	if err := a.mailer.TellSeen(ctx, address, box.MarkSeen); err != nil {
 		return got.New, err
 	}
 	a.fetched.done(address, a.clock())

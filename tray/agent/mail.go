@@ -40,9 +40,14 @@ func (s letters) Raw(ctx context.Context, q control.MessageQuery) (io.ReadCloser
 	return body, words(err)
 }
 
-// MarkRead records that the user has seen a message, or has not.
+// MarkRead records that the user has seen a message, or has not. The first is told to
+// its server as well.
 func (s letters) MarkRead(ctx context.Context, mark control.ReadMark) (control.None, error) {
-	return control.None{}, words(s.mailer.MarkRead(ctx, mark.ID, mark.Read))
+	err := s.mailer.MarkRead(ctx, mark.ID, mark.Read)
+	if err == nil && mark.Read {
+		s.seen.end()
+	}
+	return control.None{}, words(err)
 }
 
 // Check tells, for each address, whether a message could go to it now.
