@@ -187,7 +187,7 @@ func (l *look) message() Message {
 		msg.Text, msg.Sanitised, msg.Files = l.body.Form.Text(), false, nil
 	}
 	if l.opened.Payload == nil {
-		msg.Problem = policy.Problem(l.opened.Problem)
+		msg.Problem = policy.Obstacle(l.opened)
 	}
 	msg.Cc = listed(l.opened.Header, "Cc")
 	return msg
@@ -255,6 +255,9 @@ func (m *Mailer) Inspect(ctx context.Context, r io.Reader, at time.Time) (Inspec
 		mine = append(mine, k.Certificate)
 	}
 	msg := l.message()
+	if len(l.opened.Outer.Fields) == 0 {
+		msg.Problem = "This file is not a message: it does not begin with a header."
+	}
 	return Inspection{
 		Detail: detail.Of(l.opened, l.facts, l.verdict, mine), Verdict: msg.Verdict, Subject: msg.Subject, From: msg.From,
 		To: msg.To, Cc: msg.Cc, Date: msg.Date, MessageID: msg.MessageID, Text: msg.Text, Sanitised: msg.Sanitised,

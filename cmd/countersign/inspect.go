@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -69,6 +68,9 @@ func (c *cli) printInspection(i control.Inspection) {
 	c.printVerdict(i.Verdict)
 	v := i.Verdict
 	c.gap()
+	if v.Signature != "valid" { // there is nobody to speak of
+		v.Chain, v.From = "", ""
+	}
 	c.fields("Protection", v.Protection, "Signature", v.Signature, "Signer", v.Signer, "Chain", v.Chain, "From", v.From, "Contact", v.Contact)
 	for n, l := range i.Layers {
 		c.gap()
@@ -119,7 +121,11 @@ func (c *cli) printLayer(n int, l control.InspectedLayer) {
 		c.para("    ", s.Reason)
 	}
 	if others := slices.DeleteFunc(slices.Clone(l.Recipients), func(r control.InspectedRecipient) bool { return r.Opened }); len(others) > 0 {
-		c.para("  ", fmt.Sprintf("%d of those who can open it:", len(others)))
+		if len(others) < len(l.Recipients) {
+			c.say("  Others who can open it: %d", len(others))
+		} else {
+			c.say("  Who can open it: %d", len(others))
+		}
 		for _, r := range others[:min(len(others), 20)] {
 			c.para("    ", recipientWords(r))
 		}
@@ -137,5 +143,5 @@ func recipientWords(r control.InspectedRecipient) string {
 	case r.KeyID != "":
 		return "key " + r.KeyID
 	}
-	return "somebody with a password, or with a key of another kind"
+	return "by " + r.Method
 }

@@ -51,6 +51,7 @@
 //	part-protected         something inside is protected by itself, which says nothing of the message
 //	openpgp                it is protected by OpenPGP, which is not checked here
 //	compressed             it is compressed
+//	not-a-message          it does not begin with a header
 //	not-a-letter           what is signed is a receipt, or other data for programs
 package detail
 
@@ -133,7 +134,7 @@ func Of(o *smime.Opened, f policy.Facts, v policy.Verdict, mine []*x509.Certific
 		if e := l.Enveloped; e != nil {
 			d.Cipher, d.KeyCipher, d.Authenticated, d.Weak = e.Cipher, e.KeyCipher, e.Authenticated, e.Weak
 			d.Recipients = recipients(e, mine)
-			if d.Code == "no-key" && onlyPassword(d.Recipients) {
+			if policy.ByPassword(l) {
 				d.Code = "password"
 			}
 		}
@@ -238,6 +239,7 @@ func findings(o *smime.Opened, v policy.Verdict, r Report, outside bool) []strin
 		{"part-protected", slices.ContainsFunc(o.Errant, func(k smime.Kind) bool { return k != smime.OpenPGP })},
 		{"openpgp", slices.Contains(o.Errant, smime.OpenPGP)},
 		{"compressed", has(r, smime.Compressed)},
+		{"not-a-message", len(o.Outer.Fields) == 0},
 		{"not-a-letter", slices.ContainsFunc(o.Layers, policy.NotLetter)},
 	} {
 		if f.is {

@@ -44,6 +44,7 @@ func certificate(t *testing.T, name string, addresses ...string) *x509.Certifica
 // opened is a message of the layers given, from bea.
 func opened(layers ...smime.Layer) *smime.Opened {
 	o := &smime.Opened{Payload: &message.Part{}, Layers: layers, Protected: []string{"From", "Subject", "Date"}}
+	o.Outer.Add("From", "bea@northclinic.example")
 	o.Header.Add("From", "bea@northclinic.example")
 	o.Header.Add("Subject", "Mrs K")
 	o.Header.Add("Date", now.Format(time.RFC1123Z))
@@ -141,7 +142,7 @@ func TestPeople(t *testing.T) {
 
 // TestPassword: whoever has no certificate in the list has another secret.
 func TestPassword(t *testing.T) {
-	e := &cms.Enveloped{Cipher: "AES-128-CBC", Recipients: []cms.Recipient{{Algorithm: "unknown"}}}
+	e := &cms.Enveloped{Cipher: "AES-128-CBC", Recipients: []cms.Recipient{{Algorithm: "a password"}, {Algorithm: "a shared key"}}}
 	o := opened(smime.Layer{Kind: smime.Encrypted, Enveloped: e, Err: errors.Join(smime.ErrNoKey)})
 	o.Payload = nil
 	if r := detail.Of(o, policy.Facts{}, policy.Judge(o, policy.Facts{}), nil); r.Code != "password" {

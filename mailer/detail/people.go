@@ -103,12 +103,6 @@ func issuer(der []byte) string {
 	return policy.CleanLine(name.String())
 }
 
-// onlyPassword says that no recipient is named by a certificate.
-func onlyPassword(list []Recipient) bool {
-	named := func(r Recipient) bool { return r.Serial != "" || r.KeyID != "" || r.Method == "unreadable" }
-	return len(list) > 0 && !slices.ContainsFunc(list, named)
-}
-
 // code is the code of a problem; the package comment lists them.
 func code(err error) string {
 	if err == nil {

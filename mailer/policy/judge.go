@@ -400,15 +400,7 @@ func (j *judgement) closed() string {
 	if j.o.Payload != nil || j.Protection == "signed" {
 		return ""
 	}
-	for _, l := range j.o.Layers {
-		if l.Kind == smime.Encrypted && l.Err != nil {
-			return Problem(l.Err)
-		}
-	}
-	if j.o.Problem != nil {
-		return Problem(j.o.Problem)
-	}
-	return ""
+	return Obstacle(j.o)
 }
 
 // fault tells why no signature counts.

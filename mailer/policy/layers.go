@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"countersign/mailer/cms"
@@ -22,7 +23,7 @@ type Layer struct {
 func Layers(o *smime.Opened) []Layer {
 	var list []Layer
 	for _, layer := range o.Layers {
-		v := Layer{Kind: string(layer.Kind), Form: CleanLine(layer.Form), Problem: Problem(layer.Err)}
+		v := Layer{Kind: string(layer.Kind), Form: CleanLine(layer.Form), Problem: obstacle(layer)}
 		if e := layer.Enveloped; e != nil {
 			v.Algorithms = present(e.Cipher, e.KeyCipher)
 			if e.Matched != nil {
@@ -50,6 +51,33 @@ func present(words ...string) (list []string) {
 		}
 	}
 	return list
+}
+
+// Obstacle says in words why a message cannot be opened.
+func Obstacle(o *smime.Opened) string {
+	for _, l := range o.Layers {
+		if l.Kind == smime.Encrypted && l.Err != nil {
+			return obstacle(l)
+		}
+	}
+	return Problem(o.Problem)
+}
+
+func obstacle(l smime.Layer) string {
+	if ByPassword(l) {
+		return "It opens with a password, or with a key agreed on before, and not with a certificate. This program cannot do that."
+	}
+	return Problem(l.Err)
+}
+
+// ByPassword says that an envelope which does not open names no certificate at all
+// (RFC 5652, sections 6.2.3 and 6.2.4).
+func ByPassword(l smime.Layer) bool {
+	if l.Enveloped == nil || !errors.Is(l.Err, smime.ErrNoKey) {
+		return false
+	}
+	other := func(r cms.Recipient) bool { return r.Algorithm != "a password" && r.Algorithm != "a shared key" }
+	return len(l.Enveloped.Recipients) > 0 && !slices.ContainsFunc(l.Enveloped.Recipients, other)
 }
 
 // Problem says in words why a layer could not be read.

@@ -124,3 +124,20 @@ func TestNotLetter(t *testing.T) {
 		}
 	}
 }
+
+// TestByPassword: who has no certificate among the recipients needs another secret.
+func TestByPassword(t *testing.T) {
+	nobody, somebody := cms.Recipient{Algorithm: "a password"}, cms.Recipient{Algorithm: "RSA PKCS#1 v1.5"}
+	somebody.KeyID = []byte{1}
+	for _, c := range []struct {
+		to   []cms.Recipient
+		want bool
+	}{{nil, false}, {[]cms.Recipient{nobody}, true}, {[]cms.Recipient{nobody, somebody}, false}, {[]cms.Recipient{{Algorithm: "unreadable"}}, false}} {
+		o := shape("e")
+		o.Layers[0].Err = smime.ErrNoKey
+		o.Layers[0].Enveloped.Recipients = c.to
+		if got := strings.Contains(Judge(o, Facts{}).Reasons[0], "password"); got != c.want {
+			t.Errorf("%v: %t", c.to, got)
+		}
+	}
+}
