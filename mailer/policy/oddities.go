@@ -46,7 +46,7 @@ func (j *judgement) oddities() (reasons []string) {
 		reasons = append(reasons, "Something in it is protected with OpenPGP, which this program cannot read.")
 	}
 	if outside := only(j.o.Outer); j.o.Outer.Has("From") && j.covers("From") && (j.Signature != "valid" || j.From != "match") && outside != j.from {
-		reasons = append(reasons, "Outside it says that it is from "+orNobody(outside)+", inside from "+orNobody(j.from)+". Forged messages are like that.")
+		reasons = append(reasons, "Outside it says that it is from "+orNobody(outside)+", inside from "+orNobody(j.from)+". Forged messages often look like this.")
 	}
 	return reasons
 }
