@@ -1,14 +1,12 @@
 package discover
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -16,8 +14,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -444,64 +440,4 @@ func TestStopped(t *testing.T) {
 	cancel()
 	v := w.c.Check(ctx, trust.Question{Certificate: w.leaf, Usage: trust.Encrypt, At: w.clock}, Rules{Chosen: true, AllowPrivate: true})
 	w.want(v, trust.Untrusted, map[string]int{"/ca.cer": 0})
-}
-
-// TestCertsOnly: an authority may send its certificates as a CMS message without
-// content or signer (RFC 5280, section 4.2.2.1).
-func TestCertsOnly(t *testing.T) {
-	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("openssl is not installed: make setup installs it")
-	}
-	w := newWorld(t)
-	in := filepath.Join(t.TempDir(), "in.pem")
-	both := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.ca.Raw}),
-		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.root.Raw})...)
-	if err := os.WriteFile(in, both, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, form := range []string{"DER", "PEM"} {
-		out, err := exec.Command("openssl", "crl2pkcs7", "-nocrl", "-certfile", in, "-outform", form).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := parse(trust.NeedIssuer, bytes.NewReader(unwrap(out)), today)
-		if err != nil || len(d.certs) != 2 || !d.certs[0].Equal(w.ca) {
-			t.Fatalf("%s: %v", form, err)
-		}
-	}
-}
-
-// TestDocuments is what servers send for a certificate.
-func TestDocuments(t *testing.T) {
-	w := newWorld(t)
-	asPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.ca.Raw})
-	for name, body := range map[string][]byte{"DER": w.ca.Raw, "PEM": asPEM} {
-		d, err := parse(trust.NeedIssuer, bytes.NewReader(unwrap(body)), today)
-		if err != nil || len(d.certs) != 1 || !d.certs[0].Equal(w.ca) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	for name, body := range map[string][]byte{"nothing": nil, "a page": []byte("<html>"), "a list": w.list(w.ca, w.caKey)} {
-		if _, err := parse(trust.NeedIssuer, bytes.NewReader(unwrap(body)), today); !errors.Is(err, errDocument) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if _, err := parse(trust.NeedCRL, bytes.NewReader(w.ca.Raw), today); !errors.Is(err, errDocument) {
-		t.Errorf("a certificate for a list: %v", err)
-	}
-}
-
-func FuzzParse(f *testing.F) {
-	f.Add([]byte("-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n"), true)
-	f.Add([]byte{0x30, 0x80, 0, 0}, false)
-	f.Fuzz(func(t *testing.T, body []byte, list bool) {
-		kind := trust.NeedIssuer
-		if list {
-			kind = trust.NeedCRL
-		}
-		d, err := parse(kind, bytes.NewReader(unwrap(body)), today)
-		if err == nil && (d.list == nil) == list {
-			t.Fatal("parsed as something else")
-		}
-	})
 }
