@@ -168,8 +168,8 @@ func association(usage, selector, matching uint8, text string) Record {
 }
 
 // CertificateName is where the CERT record of a mail address lies: the address
-// with a dot for the @ (Direct, Applicability Statement, section 5.4). The domain
-// is in A-labels.
+// with a dot for the @, its own dots left as they are, as the Direct Project has it
+// (not as RFC 4398, section 3.1, which would escape them). The domain is in A-labels.
 func CertificateName(local, domain string) (string, error) {
 	return name(escape(local) + "." + domain)
 }

@@ -53,7 +53,7 @@
 //
 // Proved links and zones are kept in memory for their TTLs, 24 hours at most,
 // denials one hour, in 4 MiB together. Look-ups of one question at one time are one.
-// One look-up asks at most 64 questions of a server.
+// One look-up asks at most 64 questions of a server, and for 20 seconds.
 //
 // Validation itself, its bounds and its decisions: platform/resolver/dnssec.
 //
@@ -80,7 +80,8 @@ import (
 
 const (
 	maxAliases   = 8
-	maxQuestions = 64 // to one server in one look-up
+	maxQuestions = 64               // to one server in one look-up
+	serverTime   = 20 * time.Second // for one look-up, chain and all
 	maxTTL       = 24 * time.Hour
 	maxNegative  = time.Hour
 )
@@ -183,8 +184,7 @@ func (r *Resolver) Lookup(ctx context.Context, domain string, t Type) (Answer, e
 	var last *Answer
 	var failed []error
 	for _, server := range servers {
-		s := &search{r: r, server: server, at: r.now(), believe: r.believed()}
-		a, err := s.follow(ctx, canonical, t)
+		a, err := r.search(ctx, server, canonical, t)
 		switch {
 		case err == nil && a.Status >= Insecure:
 			r.prefer(server)
@@ -202,6 +202,14 @@ func (r *Resolver) Lookup(ctx context.Context, domain string, t Type) (Answer, e
 		return *last, nil
 	}
 	return Answer{}, fmt.Errorf("looking up %s: %w", canonical, errors.Join(failed...))
+}
+
+// search asks one server.
+func (r *Resolver) search(ctx context.Context, server netip.AddrPort, canonical string, t Type) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, serverTime)
+	defer cancel()
+	s := &search{r: r, server: server, at: r.now(), believe: r.believed()}
+	return s.follow(ctx, canonical, t)
 }
 
 // Host looks up the IPv6 and IPv4 addresses of a host; the lesser Status counts.

@@ -3,6 +3,8 @@ package resolvertest
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"sync"
@@ -77,13 +79,15 @@ func (w *World) Serve() string {
 	return packets.LocalAddr().String()
 }
 
-// listen finds a port that is free for both; another program may have one of them.
+// listen finds a port that is free for both. It is under those that systems hand
+// out by themselves, which would be taken again the moment they are let go.
 func listen() (packets net.PacketConn, streams net.Listener, err error) {
-	for range 20 {
-		if streams, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return nil, nil, err
+	for range 50 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
+		if streams, err = net.Listen("tcp", address); err != nil {
+			continue
 		}
-		if packets, err = net.ListenPacket("udp", streams.Addr().String()); err == nil {
+		if packets, err = net.ListenPacket("udp", address); err == nil {
 			return packets, streams, nil
 		}
 		streams.Close()
@@ -99,8 +103,8 @@ func FreePort(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packets.Close()
-	streams.Close()
+	defer packets.Close()
+	defer streams.Close()
 	_, port, err := net.SplitHostPort(streams.Addr().String())
 	if err != nil {
 		t.Fatal(err)
