@@ -132,8 +132,8 @@ func (e *Enveloped) choose(ways []recipient.Way, rand io.Reader) error {
 			problem = err
 		}
 	}
-	if !e.Authenticated && doubtful != nil && errors.Is(problem, ErrIntegrity) {
-		doubtful() // nothing fits, and nothing else is wrong: Open will say so, at the end
+	if !e.Authenticated && doubtful != nil && weight(problem) < weight(ErrMalformed) {
+		doubtful() // nothing fits, and nothing worse is wrong: Open will say so, at the end
 		return nil
 	}
 	return problem
@@ -175,7 +175,7 @@ func (e *Enveloped) take(w recipient.Way, key ContentKey) {
 // try reads the whole content with a key: ErrIntegrity if it does not fit. What
 // stands behind the content is learnt on the way.
 func (e *Enveloped) try(key ContentKey) error {
-	if e.cipher.AttributesFirst {
+	if e.cipher.AttributesFirst && e.tag == nil {
 		if err := e.readAhead(); err != nil {
 			return err
 		}

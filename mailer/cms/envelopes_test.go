@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -115,7 +116,7 @@ func TestEveryRecipientIsTried(t *testing.T) {
 	a, ec, content := people()["rsa"], unidentified(), text(1000)
 	gone := errors.New("the card was removed")
 	garbage := transport(a, nil, alg(oidRSA), fixedBytes(256))
-	broken := transport(a, nil, ber.Nest(ber.Sequence, oid(oidOAEP), []byte{0x30, 2, 5, 0}), v15(a, contentKey))
+	malformed := transport(a, nil, ber.Nest(ber.Sequence, oid(oidOAEP), []byte{0x30, 2, 5, 0}), v15(a, contentKey))
 	unknown := transport(a, nil, alg(oidOther), fixedBytes(256))
 	kem := ber.Nest(ber.Context+4, oid(oidKEM), ber.Nest(ber.Sequence, []byte{2, 1, 0}, transportID(a), alg(oidMLKEM768), octets(nil)))
 	password := ber.Nest(ber.Context+3, []byte{2, 1, 0})
@@ -136,15 +137,16 @@ func TestEveryRecipientIsTried(t *testing.T) {
 		{"one", [][]byte{to(a)}, working, nil, ""},
 		{"garbage, then good", [][]byte{garbage, to(a)}, working, nil, ""},
 		{"good, then garbage", [][]byte{to(a), garbage}, working, nil, ""},
-		{"every kind, then good", [][]byte{password, shared, kem, broken, unknown, garbage, {5, 0}, to(a)}, working, nil, ""},
-		{"refused 20 times, then good", append(slices.Repeat([][]byte{broken}, 20), to(a)), working, nil, ""},
+		{"every kind, then good", [][]byte{password, shared, kem, malformed, unknown, garbage, {5, 0}, to(a)}, working, nil, ""},
+		{"refused 20 times, then good", append(slices.Repeat([][]byte{malformed}, 20), to(a)), working, nil, ""},
 		{"by key identifier", [][]byte{byKey}, working, nil, ""},
 		{"by the usual key identifier, expired", [][]byte{bySubject}, working, nil, ""},
 		{"a key that fails, then another", [][]byte{to(a), to(ec)}, removed, nil, ""},
+		{"a key that cannot agree", [][]byte{to(ec)}, []cms.Key{{Certificate: ec.cert, Exchanger: failing{ec.opener().Exchanger, gone}}}, cms.ErrKey, "removed"},
 		{"a key that fails", [][]byte{to(a)}, removed, cms.ErrKey, "removed"},
 		{"a key that fails, and one that is not ours", [][]byte{to(a), to(people()["rsa2"])}, removed, gone, "removed"},
-		{"a key that fails beside what is refused", [][]byte{broken, to(a), kem}, removed, cms.ErrKey, "removed"},
-		{"malformed OAEP is not the older way", [][]byte{broken}, working, cms.ErrMalformed, "OAEP"},
+		{"a key that fails beside what is refused", [][]byte{malformed, to(a), kem}, removed, cms.ErrKey, "removed"},
+		{"malformed OAEP is not the older way", [][]byte{malformed}, working, cms.ErrMalformed, "OAEP"},
 		{"an unknown way", [][]byte{unknown}, working, cms.ErrUnsupported, oidOther.String()},
 		{"a key encapsulated for us", [][]byte{kem}, working, cms.ErrUnsupported, "ML-KEM-768"},
 		{"a key encapsulated for another", [][]byte{kem}, working[1:], cms.ErrNoKey, ""},
@@ -169,6 +171,14 @@ func TestEveryRecipientIsTried(t *testing.T) {
 		}
 	}
 }
+
+// failing is a key on a token that was removed.
+type failing struct {
+	ecdh.KeyExchanger
+	err error
+}
+
+func (f failing) ECDH(*ecdh.PublicKey) ([]byte, error) { return nil, f.err }
 
 func fixedBytes(n int) []byte {
 	b := make([]byte, n)
@@ -318,6 +328,20 @@ func TestNamedCiphers(t *testing.T) {
 		e, err := cms.ReadEnveloped(source(der), cms.ReadOptions{Keys: []cms.Key{p.opener()}})
 		if !errors.Is(err, cms.ErrUnsupported) || e == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Where content is damaged, what else is refused does not hide it.
+func TestDamagedBesideRefused(t *testing.T) {
+	a := people()["rsa"]
+	for _, recipients := range [][][]byte{
+		{to(a)}, {to(a), transport(a, nil, alg(oidOther), nil)}, {transport(a, nil, alg(oidOther), nil), to(a)},
+	} {
+		der := parcel{recipients: recipients, content: text(1000), change: func(c, _ []byte) { c[len(c)-17] ^= 0x55 }}.der()
+		e, err := cms.ReadEnveloped(der, cms.ReadOptions{Keys: []cms.Key{a.opener()}})
+		if err != nil || !errors.Is(second(read(e)), cms.ErrIntegrity) {
+			t.Errorf("%d recipients: %v", len(recipients), err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,5 +94,14 @@ func TestNSSPeerApart(t *testing.T) {
 		if len(s.Signers) != 1 || s.Signers[0].Err != nil || s.Signers[0].Time.IsZero() || !p.cert.Equal(s.Signers[0].EncryptionCertificate) {
 			t.Errorf("we verify %s apart: %+v", who, s.Signers)
 		}
+	}
+}
+
+// TestNSSPeerCertificates has NSS send certificates alone.
+func TestNSSPeerCertificates(t *testing.T) {
+	n := newNSS(t, "authority", "rsa")
+	s := readSigned(t, n.run("cmsutil", "-O", "-r", "rsa@clinic.example"), nil)
+	if len(s.Signers) != 0 || !slices.ContainsFunc(s.Certificates, people()["rsa"].cert.Equal) {
+		t.Errorf("%+v", s)
 	}
 }

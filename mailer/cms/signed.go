@@ -27,6 +27,7 @@ type Signed struct {
 	sums       sums   // of the content, as pass 1 found it
 	unreadable int    // certificates
 	whole      []byte // the content, where a signature needs it in one piece
+	passes     int64  // octets that such signatures were checked over
 }
 
 // SignerInfo is what one signer said and whether that holds.
@@ -243,11 +244,11 @@ func (s *Signed) Open() (io.ReadCloser, error) {
 // held is the content in one piece, for signatures over itself and not its digest (RFC
 // 8419, section 3.1). It must be what was digested.
 func (s *Signed) held() ([]byte, error) {
+	if s.passes += s.sums.octets; s.sums.octets > maxWhole || s.passes > 4*maxWhole {
+		return nil, ErrTooLongWhole
+	}
 	if s.whole != nil {
 		return s.whole, nil
-	}
-	if s.sums.octets > maxWhole {
-		return nil, ErrTooLongWhole
 	}
 	f, err := s.Open()
 	if err != nil {

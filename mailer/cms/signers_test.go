@@ -83,6 +83,19 @@ func TestWholeContent(t *testing.T) {
 	}
 }
 
+// So many that sign the content itself take too long to check.
+func TestManyWhole(t *testing.T) {
+	p, content := people()["ed25519"], make([]byte, 16<<20)
+	info := crafted{who: p, digestAlg: alg(oidSHA512), signatureAlg: alg(oidEd25519), signature: make([]byte, 64)}.info(nil)
+	l := letter{announced: [][]byte{alg(oidSHA512)}, certs: certificates(p), infos: slices.Repeat([][]byte{info}, 32)}
+	s := readSigned(t, l.der(), source(content))
+	for i, want := range map[int]error{0: cms.ErrSignature, 3: cms.ErrSignature, 4: cms.ErrTooLongWhole, 31: cms.ErrTooLongWhole} {
+		if !errors.Is(s.Signers[i].Err, want) {
+			t.Errorf("signer %d: %v, want %v", i, s.Signers[i].Err, want)
+		}
+	}
+}
+
 // What is refused is named, and by whom it says it is.
 func TestNamedSignatures(t *testing.T) {
 	rsa, content := people()["rsa"], text(500)
