@@ -119,7 +119,8 @@ func parseDate(value string) (time.Time, error) {
 		"2 Jan 2006 15:04:05 -0700", "2 Jan 2006 15:04 -0700",
 		"2 Jan 06 15:04:05 -0700", "2 Jan 06 15:04 -0700",
 	} {
-		if t, err := time.Parse(layout, value); err == nil {
+		// In UTC the year may be another one, and beyond what RFC 3339 can write.
+		if t, err := time.Parse(layout, value); err == nil && t.UTC().Year() > 0 && t.UTC().Year() < 10_000 {
 			return t, nil
 		}
 	}

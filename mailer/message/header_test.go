@@ -48,7 +48,8 @@ func TestDate(t *testing.T) {
 			t.Errorf("%q is %v, %v", s, got, err)
 		}
 	}
-	for _, s := range []string{"", "yesterday", "26 Jan 2026", "32 Jan 2026 14:38:03 +0000", "26 Jan 2026 14:38:03 XYZ"} {
+	for _, s := range []string{"", "yesterday", "26 Jan 2026", "32 Jan 2026 14:38:03 +0000", "26 Jan 2026 14:38:03 XYZ",
+		"31 Dec 9999 23:59:59 -1200", "1 Jan 0000 00:00:00 +0100", "1 Jan 0000 12:00:00 +0000"} {
 		h := message.Header{Fields: []message.Field{{Name: "Date", Value: s}}}
 		if _, err := h.Date(); !errors.Is(err, message.ErrHeader) {
 			t.Errorf("%q was taken for a date", s)

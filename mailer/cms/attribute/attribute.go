@@ -208,7 +208,8 @@ func (all List) SigningTime() (t time.Time) {
 	} else {
 		ok = v.ReadASN1GeneralizedTime(&t)
 	}
-	if !ok || !v.Empty() {
+	// With an offset, the year may be another one in UTC, and one that nobody can write.
+	if year := t.UTC().Year(); !ok || !v.Empty() || year < 1 || year > 9999 {
 		return time.Time{}
 	}
 	return t

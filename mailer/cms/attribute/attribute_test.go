@@ -92,6 +92,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(ber.Contents(written(f)))
 	f.Add([]byte("\x30\x0f\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x05\x31\x02\x17\x00"))
 	f.Add([]byte("\x30\x17\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0f\x31\x0a\x30\x08\x30\x06\x06\x04\x55\x1d\x0e\x00"))
+	f.Add([]byte("\x30\x22\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x05\x31\x15\x18\x1399991231235959-1200"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		all, err := attribute.Parse(cryptobyte.String(body))
 		if err != nil {
@@ -104,7 +105,9 @@ func FuzzParse(f *testing.F) {
 		if all.Check(message()) == nil && !all.FitsType(oidData) {
 			t.Error("fits without a type")
 		}
-		all.SigningTime()
+		if year := all.SigningTime().UTC().Year(); year < 1 || year > 9999 {
+			t.Errorf("signed in the year %d", year)
+		}
 		if can := all.Capabilities(); len(can.Ciphers) > 64 {
 			t.Errorf("%d ciphers", len(can.Ciphers))
 		}
