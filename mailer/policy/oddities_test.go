@@ -141,3 +141,18 @@ func TestByPassword(t *testing.T) {
 		}
 	}
 }
+
+// Test9788_2_1_1_CipherWithoutEncryption: what a letter says of its encryption is not
+// taken for one.
+func Test9788_2_1_1_CipherWithoutEncryption(t *testing.T) {
+	pinned := verified(t, bea, "Dr Bea Brandt")
+	for layers, told := range map[string]bool{"S": true, "ES": false, "SE": false} {
+		o := shape(layers, pinned.Pin.Keys.Sign)
+		o.Payload.Params = map[string]string{"hp": "cipher"}
+		v := Judge(o, Facts{Contact: pinned, Signers: status("trusted"), Mine: []string{ada}})
+		says := slices.ContainsFunc(v.Reasons, func(r string) bool { return strings.Contains(r, "it came without") })
+		if says != told || told && (v.Protection != "signed" || v.Level == Good) {
+			t.Errorf("%s: %s %s %q", layers, v.Protection, v.Level, v.Reasons)
+		}
+	}
+}
