@@ -73,7 +73,7 @@ tray/demo                tray/agent tray/control tray/demo/authority mailer/serv
 tray/demo/authority      - ; go-pkcs12
 cmd/countersign          tray/control platform platform/localsock ; cobra x/term
 cmd/countersign-agent    tray/agent tray/demo ; -
-cmd/bench                mailer/cms mailer/message mailer/smime ; -
+cmd/bench                mailer/cms mailer/message mailer/smime vault/trust ; -
 `
 
 // testPlan is what test files may import beyond their room's own row.
