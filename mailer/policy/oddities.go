@@ -46,7 +46,8 @@ func (j *judgement) oddities() (reasons []string) {
 	if has(smime.OpenPGP) && !(bare && j.openPGP()) {
 		reasons = append(reasons, "Something in it is protected with OpenPGP, which this program cannot read.")
 	}
-	if p := j.o.Payload; p != nil && j.Protection == "signed" && strings.EqualFold(p.Params["hp"], "cipher") {
+	enclosed := slices.ContainsFunc(j.o.Layers, func(l smime.Layer) bool { return l.Kind == smime.Encrypted })
+	if p := j.o.Payload; p != nil && !bare && !enclosed && strings.EqualFold(p.Params["hp"], "cipher") {
 		reasons = append(reasons, "It says that it was encrypted when it was written, and it came without: somebody may have opened it and passed it on.") // RFC 9788, section 2.1.1
 	}
 	if outside := only(j.o.Outer); j.o.Outer.Has("From") && j.covers("From") && (j.Signature != "valid" || j.From != "match") && outside != j.from {
