@@ -171,8 +171,8 @@ func TestBouncyPeerSigners(t *testing.T) {
 		{"p384", "SHA224withECDSA-direct", "ECDSA P-384", "SHA-224", nil},
 		{"rsa2", "SHA1withRSA", "RSA", "SHA-1", cms.ErrSHA1},
 		{"rsa1024", "SHA256withRSA-direct", "RSA", "SHA-256", cms.ErrShortKey},
-		{"rsa", "MD5withRSA", "", "", cms.ErrUnsupported},
-		{"p256", "SHA3-256withECDSA", "", "", cms.ErrUnsupported},
+		{"rsa", "MD5withRSA", "RSA", "MD5", cms.ErrUnsupported},
+		{"p256", "SHA3-256withECDSA", "ECDSA with SHA3-256", "SHA3-256", cms.ErrUnsupported},
 	}
 	job := []string{"sign"}
 	for _, w := range wants {

@@ -52,6 +52,8 @@ type SignerInfo struct {
 	Derives, OAEP, Announces bool
 	// Digest is that of the content by Hash.
 	Digest []byte
+	// Attributes are the types of those that were signed.
+	Attributes []asn1.ObjectIdentifier
 }
 
 // ReadSigned makes the first pass over a signed message: it reads all of it, digests the

@@ -109,7 +109,7 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 		return out
 	}
 	if si.attributed { // nothing in them is to be believed before this point
-		out.Time = si.attributes.SigningTime()
+		out.Time, out.Attributes = si.attributes.SigningTime(), si.attributes.Types()
 		can := si.attributes.Capabilities()
 		out.Announces, out.Capabilities, out.Derives, out.OAEP = can.Announced, can.Ciphers, can.Derives, can.OAEP
 		out.EncryptionCertificate = si.attributes.EncryptionCertificate(s.Certificates)

@@ -116,6 +116,7 @@ type Signer struct {
 	Method      string // "RSA", "ECDSA P-256"
 	Digest      string
 	Time        time.Time // as the signer says
+	Attributes  []string  // what was signed beside the content: "signing-time", "receipt-request" ...
 	Chain       string    // trusted | untrusted | expired | revoked | unknown; empty: not looked up
 	Reason      string
 	Path        []string // names from the certificate to the authority trusted
@@ -177,7 +178,7 @@ func signer(info *cms.SignerInfo, counts bool, v trust.Verdict) Signer {
 	s := Signer{
 		Valid: info.Err == nil && info.Certificate != nil, Counts: counts, Code: code(info.Err), Problem: policy.Problem(info.Err),
 		Issuer: issuer(info.Identifier.Issuer), Serial: number(info.Identifier.Serial), KeyID: hex.EncodeToString(info.Identifier.KeyID),
-		Method: info.Algorithm, Digest: info.Hash, Time: info.Time,
+		Method: info.Algorithm, Digest: info.Hash, Time: info.Time, Attributes: attributes(info.Attributes),
 		Chain: string(v.Status), Reason: v.Reason, RevokedAt: v.RevokedAt, Names: string(v.Bound),
 	}
 	if info.Certificate != nil {

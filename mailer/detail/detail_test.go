@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"math/big"
@@ -123,7 +124,7 @@ func TestPeople(t *testing.T) {
 	other.KeyID = []byte{1, 2}
 	nameless := cms.SignerInfo{Err: cms.ErrNoCertificate, Identifier: id.Identifier}
 	e := &cms.Enveloped{Cipher: "AES-128-CBC", KeyCipher: "ECDH SHA-256", Recipients: []cms.Recipient{id, other}, Matched: ada}
-	o := opened(smime.Layer{Kind: smime.Encrypted, Enveloped: e}, signed(cms.SignerInfo{Certificate: bea, Hash: "SHA-256", Time: now}, nameless))
+	o := opened(smime.Layer{Kind: smime.Encrypted, Enveloped: e}, signed(cms.SignerInfo{Certificate: bea, Hash: "SHA-256", Time: now, Attributes: []asn1.ObjectIdentifier{{1, 2, 840, 113549, 1, 9, 16, 2, 1}, {1, 2, 3}}}, nameless))
 	f := policy.Facts{Signers: []trust.Verdict{{Status: trust.Trusted, Bound: trust.BoundAddress, Path: []*x509.Certificate{bea}}, {}}}
 	r := detail.Of(o, f, policy.Judge(o, f), []*x509.Certificate{ada})
 	to := r.Layers[0].Recipients
@@ -133,6 +134,9 @@ func TestPeople(t *testing.T) {
 	by := r.Layers[1].Signers
 	if len(by) != 2 || !by[0].Valid || !by[0].Counts || by[0].Chain != "trusted" || len(by[0].Path) != 1 || by[1].Valid || by[1].Code != "no-certificate" || by[1].Serial != "abc" || by[1].Issuer != "CN=Ada" {
 		t.Fatalf("%+v", by)
+	}
+	if got := strings.Join(by[0].Attributes, " "); got != "receipt-request 1.2.3" {
+		t.Error(got)
 	}
 	c := by[0].Certificate
 	if c.Key != "EC P-256" || len(c.SHA256) != 64 || c.Addresses[0] != "bea@northclinic.example" || strings.ContainsAny(c.Subject+c.Name, "\r\n\u202e") {

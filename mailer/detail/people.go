@@ -103,6 +103,39 @@ func issuer(der []byte) string {
 	return policy.CleanLine(name.String())
 }
 
+// attributes names what was signed beside the content: the words of the standards, and
+// numbers for the rest.
+func attributes(types []asn1.ObjectIdentifier) (names []string) {
+	known := map[string]string{
+		"1.2.840.113549.1.9.3":       "content-type",
+		"1.2.840.113549.1.9.4":       "message-digest",
+		"1.2.840.113549.1.9.5":       "signing-time",
+		"1.2.840.113549.1.9.15":      "smime-capabilities",
+		"1.2.840.113549.1.9.52":      "algorithm-protection",
+		"1.2.840.113549.1.9.16.2.1":  "receipt-request",
+		"1.2.840.113549.1.9.16.2.2":  "security-label",
+		"1.2.840.113549.1.9.16.2.3":  "mailing-list-history",
+		"1.2.840.113549.1.9.16.2.4":  "content-hints",
+		"1.2.840.113549.1.9.16.2.5":  "message-signature-digest",
+		"1.2.840.113549.1.9.16.2.7":  "content-identifier",
+		"1.2.840.113549.1.9.16.2.10": "content-reference",
+		"1.2.840.113549.1.9.16.2.11": "encryption-key-preference",
+		"1.2.840.113549.1.9.16.2.12": "signing-certificate",
+		"1.2.840.113549.1.9.16.2.15": "signature-policy",
+		"1.2.840.113549.1.9.16.2.47": "signing-certificate-v2",
+		"1.3.6.1.4.1.311.16.4":       "microsoft-encryption-key-preference",
+		"1.2.840.113549.1.9.16.2.17": "signer-location",
+	}
+	for _, t := range types {
+		name, ok := known[t.String()]
+		if !ok {
+			name = t.String()
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
 // code is the code of a problem; the package comment lists them.
 func code(err error) string {
 	if err == nil {

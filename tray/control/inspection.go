@@ -66,12 +66,13 @@ type InspectedSigner struct {
 	Counts      bool                  `json:"counts"`         // it speaks for the content, and not only for who sent it on
 	Code        string                `json:"code,omitempty"` // why it is not valid
 	Problem     string                `json:"problem,omitempty"`
-	Method      string                `json:"method,omitempty"` // "RSA", "RSA-PSS", "ECDSA P-256"
-	Digest      string                `json:"digest,omitempty"` // "SHA-256"
-	Time        time.Time             `json:"time,omitzero"`    // as the signer says
-	Chain       string                `json:"chain,omitempty"`  // trusted | untrusted | expired | revoked | unknown; absent: not looked up
-	Reason      string                `json:"reason,omitempty"` // why it is not trusted
-	Path        []string              `json:"path,omitempty"`   // from the certificate to the authority trusted
+	Method      string                `json:"method,omitempty"`     // "RSA", "RSA-PSS", "ECDSA P-256"
+	Digest      string                `json:"digest,omitempty"`     // "SHA-256"
+	Time        time.Time             `json:"time,omitzero"`        // as the signer says
+	Attributes  []string              `json:"attributes,omitempty"` // what was signed beside the content: "signing-time", "receipt-request" ...
+	Chain       string                `json:"chain,omitempty"`      // trusted | untrusted | expired | revoked | unknown; absent: not looked up
+	Reason      string                `json:"reason,omitempty"`     // why it is not trusted
+	Path        []string              `json:"path,omitempty"`       // from the certificate to the authority trusted
 	RevokedAt   time.Time             `json:"revoked_at,omitzero"`
 	Names       string                `json:"names,omitempty"` // how the certificate names From: address | domain | legacy | none
 }

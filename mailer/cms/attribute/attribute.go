@@ -103,6 +103,14 @@ func (all List) get(oid asn1.ObjectIdentifier) (value cryptobyte.String, ok bool
 	return nil, false
 }
 
+// Types are what they are, in their order.
+func (all List) Types() (types []asn1.ObjectIdentifier) {
+	for _, a := range all {
+		types = append(types, a.oid)
+	}
+	return types
+}
+
 // Encodings returns what may have been signed: the DER of the SET (RFC 5652, section
 // 5.4) and, where it came in another order, that order, which many programs sign as it is.
 func (all List) Encodings() [][]byte {
