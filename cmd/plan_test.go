@@ -67,8 +67,9 @@ tray/control             platform/localsock ; -
 tray/web                 tray/control tray/web/door ; -
 tray/web/door            - ; -
 tray/web/webtest         mailer/server/servertest ; chromedp
-tray/agent               platform platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/events tray/control tray/web ; -
+tray/agent               platform platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/events tray/agent/watch tray/control tray/web ; -
 tray/agent/events        tray/control vault/sealed ; -
+tray/agent/watch         - ; -
 tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform ; -
 tray/demo/authority      - ; go-pkcs12
 cmd/countersign          tray/control platform platform/localsock ; cobra x/term

@@ -14,7 +14,7 @@ type mailboxes struct{ *Agent }
 
 func (a *Agent) mailbox(acc account.Account) control.Account {
 	v := control.Account{Address: acc.Address, IMAP: server(acc.IMAP), SMTP: server(acc.SMTP)}
-	v.LastFetch, v.Problem = a.fetched.of(acc.Address)
+	v.LastFetch, v.Problem = a.fetched.Of(acc.Address)
 	return v
 }
 

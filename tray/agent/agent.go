@@ -31,6 +31,7 @@ import (
 	"countersign/platform/keychain"
 	"countersign/platform/localsock"
 	"countersign/tray/agent/events"
+	"countersign/tray/agent/watch"
 	"countersign/tray/control"
 	"countersign/tray/web"
 	"countersign/vault"
@@ -75,8 +76,8 @@ type Agent struct {
 
 	held     int64      // envelopes up to here were accepted before a restore
 	fetching sync.Mutex // one fetch at a time, so that nothing is brought twice
-	fetched  fetched
-	seen     seen
+	fetched  watch.Fetched
+	seen     watch.Waits   // ended when something was read here
 	poke     chan struct{} // wakes the fetching
 	stop     context.CancelFunc
 	stopped  context.Context

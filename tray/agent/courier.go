@@ -14,61 +14,6 @@ import (
 	"countersign/vault/sealed"
 )
 
-// fetched remembers, for the edge of every face, how the fetching went.
-type fetched struct {
-	mu       sync.Mutex
-	at       map[string]time.Time
-	problems map[string]string // by address; "" for what concerns no mailbox
-}
-
-func (f *fetched) done(address string, at time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.at == nil {
-		f.at = map[string]time.Time{}
-	}
-	f.at[address] = at
-	delete(f.problems, address)
-}
-
-func (f *fetched) fail(address, says string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.problems == nil {
-		f.problems = map[string]string{}
-	}
-	f.problems[address] = says
-}
-
-func (f *fetched) of(address string) (time.Time, string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.at[address], f.problems[address]
-}
-
-func (f *fetched) last() (t time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, at := range f.at {
-		if at.After(t) {
-			t = at
-		}
-	}
-	return t
-}
-
-func (f *fetched) problem() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if p := f.problems[""]; p != "" {
-		return p
-	}
-	for address, p := range f.problems {
-		return address + ": " + p
-	}
-	return ""
-}
-
 // submit hands one envelope to the server of its sender's account, past the last door.
 func (a *Agent) submit(ctx context.Context, e outbox.Envelope, bytes sealed.Source) (transport.Result, error) {
 	server, as, err := a.accounts.Submission(ctx, e.From)
@@ -126,7 +71,7 @@ func (a *Agent) watch(ctx context.Context, address string) {
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
-		a.fetched.fail(address, says(err))
+		a.fetched.Fail(address, says(err))
 		select {
 		case <-time.After(pause):
 			pause = min(2*pause, lastPause)
@@ -161,7 +106,7 @@ func (a *Agent) stay(ctx context.Context, address string, connected func()) erro
 func (a *Agent) pause(ctx context.Context, address string, box *transport.Mailbox, limit time.Duration) error {
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
-	defer a.seen.waits(stop)()
+	defer a.seen.Add(stop)()
 	if err := a.mailer.TellSeen(ctx, address, box.MarkSeen); err != nil { // what was read just before
 		return err
 	}
@@ -170,38 +115,6 @@ func (a *Agent) pause(ctx context.Context, address string, box *transport.Mailbo
 		return nil
 	}
 	return err
-}
-
-// seen ends the waiting of every mailbox when a message was read here: its server is to
-// know.
-type seen struct {
-	mu    sync.Mutex
-	n     int
-	stops map[int]func()
-}
-
-func (s *seen) waits(stop func()) (gone func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stops == nil {
-		s.stops = map[int]func(){}
-	}
-	s.n++
-	n := s.n
-	s.stops[n] = stop
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.stops, n)
-	}
-}
-
-func (s *seen) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, stop := range s.stops {
-		stop()
-	}
 }
 
 // fetch brings what is new in one mailbox, and tells it what was read here.
@@ -230,9 +143,9 @@ func (a *Agent) fetch(ctx context.Context, address string, box *transport.Mailbo
 	if err := a.mailer.TellSeen(ctx, address, box.MarkSeen); err != nil {
 		return got.New, err
 	}
-	a.fetched.done(address, a.clock())
+	a.fetched.Done(address, a.clock())
 	for _, left := range got.Left {
-		a.fetched.fail(address, left.Says)
+		a.fetched.Fail(address, left.Says)
 	}
 	return got.New, nil
 }
@@ -262,7 +175,7 @@ func (s letters) Fetch(ctx context.Context, _ control.None) (control.Fetched, er
 		}
 		result.New += n
 		if err != nil {
-			s.fetched.fail(acc.Address, says(err))
+			s.fetched.Fail(acc.Address, says(err))
 			result.Problems = append(result.Problems, acc.Address+": "+says(err))
 		}
 	}

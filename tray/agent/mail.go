@@ -45,7 +45,7 @@ func (s letters) Raw(ctx context.Context, q control.MessageQuery) (io.ReadCloser
 func (s letters) MarkRead(ctx context.Context, mark control.ReadMark) (control.None, error) {
 	err := s.mailer.MarkRead(ctx, mark.ID, mark.Read)
 	if err == nil && mark.Read {
-		s.seen.end()
+		s.seen.End()
 	}
 	return control.None{}, words(err)
 }

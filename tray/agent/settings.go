@@ -88,7 +88,7 @@ func (s preferences) Set(ctx context.Context, p control.Preferences) (control.Pr
 
 // Status is what stands at the edge of every face.
 func (s preferences) Status(ctx context.Context, _ control.None) (control.Status, error) {
-	st := control.Status{Version: version(), Demo: s.demo, LastFetch: s.fetched.last(), Problem: s.fetched.problem()}
+	st := control.Status{Version: version(), Demo: s.demo, LastFetch: s.fetched.Last(), Problem: s.fetched.Problem()}
 	own, err := s.vault.Identities(ctx)
 	if err != nil {
 		st.Problem = words(err).Error()
