@@ -95,10 +95,20 @@ func AppendHeader(dst []byte, t Tag, constructed bool, length int64) []byte {
 	return dst
 }
 
+// maxHeader is that of any value which is held in memory.
+const maxHeader = 16
+
 // Nest returns a constructed value of the parts.
 func Nest(t Tag, parts ...[]byte) []byte {
-	body := slices.Concat(parts...)
-	return append(AppendHeader(nil, t, true, int64(len(body))), body...)
+	n := 0
+	for _, part := range parts {
+		n += len(part)
+	}
+	der := AppendHeader(make([]byte, 0, n+maxHeader), t, true, int64(n))
+	for _, part := range parts {
+		der = append(der, part...)
+	}
+	return der
 }
 
 // SortedSet returns the DER of a SET OF (X.690, section 11.6).

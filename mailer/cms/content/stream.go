@@ -264,7 +264,7 @@ func (w *Writer) WriteBeside(p []byte, digest io.Writer) (n int, err error) {
 func (w *Writer) crypt(blocks []byte, digest io.Writer) {
 	at := len(w.out)
 	if w.out == nil {
-		w.out = make([]byte, 0, firstSegment)
+		w.out = make([]byte, 0, firstSegment/2)
 	}
 	w.out = slices.Grow(w.out, len(blocks))[:at+len(blocks)]
 	out, rest := w.out[at:], blocks

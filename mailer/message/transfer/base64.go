@@ -23,6 +23,9 @@ func DecodeBase64(text string) []byte {
 // blocks of every cipher, so that who decrypts them has nothing left over.
 const lines = (columns + 2) * 832
 
+// roomy is what a reader must have to have its content decoded right into it.
+const roomy = 1 << 10
+
 type base64Reader struct {
 	in   io.Reader
 	dec  base64Decoder
@@ -36,7 +39,7 @@ type base64Reader struct {
 func (r *base64Reader) Read(p []byte) (int, error) {
 	for len(r.out) == 0 && r.err == nil && len(p) > 0 {
 		r.grow()
-		if len(p) >= min(len(r.raw), lines/2) {
+		if len(p) >= roomy {
 			if n := len(r.next(p)); n > 0 {
 				return n, nil
 			}
