@@ -39,6 +39,26 @@ func TestCircle(t *testing.T) {
 	}
 }
 
+// TestRenewedAuthority: where the authority that came along has run out, its
+// certificate of today is fetched from where the certificate says.
+func TestRenewedAuthority(t *testing.T) {
+	w := newWorld(t)
+	old := *w.ca
+	old.NotBefore, old.NotAfter = today.AddDate(-3, 0, 0), today.AddDate(-1, 0, 0)
+	raw, err := x509.CreateCertificate(rand.Reader, &old, w.root, w.caKey.Public(), w.rootKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expired, err := x509.ParseCertificate(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := trust.Question{Certificate: w.leaf, Usage: trust.Encrypt, Anchors: []trust.Anchor{{Certificate: w.root}}, At: w.clock,
+		Enclosed: []*x509.Certificate{expired}}
+	w.want(w.c.Check(t.Context(), q, Rules{Nothing: true}), trust.Expired, map[string]int{"/ca.cer": 0})
+	w.want(w.c.Check(t.Context(), q, Rules{AllowPrivate: true}), trust.Trusted, map[string]int{"/ca.cer": 1})
+}
+
 // TestDelta: a list that names another which tells what changed since has that one
 // fetched too; and where it is missing, the list stands alone.
 func TestDelta(t *testing.T) {

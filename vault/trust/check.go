@@ -50,6 +50,7 @@ func Check(q Question) Verdict {
 	v = q.best(paths, v)
 	if expired != "" && v.Status != Revoked {
 		v.Status, v.Reason = Expired, expired
+		v.Needs = append(v.Needs, q.renewals(v.Path)...)
 	}
 	return v
 }

@@ -11,7 +11,8 @@ import (
 
 // Bounds on what a stranger's message can make us do.
 const (
-	maxPool   = 128 // certificates considered as authorities
+	maxPool   = 512 // certificates considered as authorities,
+	maxOwn    = 64  // and of these, such as came along with the one asked about
 	maxClimb  = 8   // certificates climbed in search of a missing authority
 	maxURLs   = 4   // URLs taken from one certificate
 	maxURLLen = 1024
@@ -21,7 +22,7 @@ const (
 func (q Question) gather() []*x509.Certificate {
 	var pool []*x509.Certificate
 	seen := make(map[string]bool)
-	for _, c := range slices.Concat(q.Evidence.Certificates, q.Enclosed) {
+	for _, c := range slices.Concat(q.Enclosed[:min(len(q.Enclosed), maxOwn)], q.Evidence.Certificates) {
 		if c != nil && len(pool) < maxPool && !seen[string(c.Raw)] && strong(c) {
 			pool, seen[string(c.Raw)] = append(pool, c), true
 		}
@@ -77,6 +78,16 @@ func (q Question) missing() []Need {
 		top = up
 	}
 	return needs(top.IssuingCertificateURL, NeedIssuer, false)
+}
+
+// renewals says where authorities that have run out may be had anew.
+func (q Question) renewals(p []*x509.Certificate) (out []Need) {
+	for i, c := range p[:len(p)-1] {
+		if up := p[i+1]; q.At.Before(up.NotBefore) || q.At.After(up.NotAfter) {
+			out = append(out, needs(c.IssuingCertificateURL, NeedIssuer, q.anchored(p))...)
+		}
+	}
+	return out
 }
 
 // needs takes the URLs that can be fetched.

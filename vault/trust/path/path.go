@@ -99,7 +99,7 @@ func Validate(path []*x509.Certificate, o Options) *Error {
 			return &Error{problem, last}
 		}
 	}
-	if Unknown(path[last]) && last == 0 {
+	if Unknown(path[last]) {
 		return &Error{Critical, last}
 	}
 	for i := last - 1; i >= 0; i-- {
