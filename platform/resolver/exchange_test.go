@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
@@ -273,22 +274,73 @@ func TestValidatingResolver(t *testing.T) {
 	}
 }
 
-// TestTogether: many who ask the same ask once.
+// slowly is a server that takes its time, of synctest's clock.
+func slowly(w *resolvertest.World, each time.Duration) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		select {
+		case <-time.After(each):
+			return w.Dial(ctx, network, address)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// TestTogether: many who ask the same ask once, and one who gives up is let go.
 func TestTogether(t *testing.T) {
-	w := newWorld(t)
-	r := newResolver(w)
-	var group sync.WaitGroup
-	for range 20 {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := newResolver(w)
+		r.Dial = slowly(w, 100*time.Millisecond)
+		var group sync.WaitGroup
+		for range 20 {
+			group.Go(func() {
+				a, err := r.Lookup(t.Context(), "clinic.test", resolver.TypeMX)
+				if err != nil || a.Status != resolver.Secure || len(resolver.All[resolver.Exchanger](a)) != 2 {
+					t.Errorf("%+v, %v", a, err)
+				}
+			})
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
 		group.Go(func() {
-			a, err := r.Lookup(t.Context(), "clinic.test", resolver.TypeMX)
-			if err != nil || a.Status != resolver.Secure || len(resolver.All[resolver.Exchanger](a)) != 2 {
-				t.Errorf("%+v, %v", a, err)
+			if a, err := r.Lookup(ctx, "clinic.test", resolver.TypeMX); !errors.Is(err, context.Canceled) {
+				t.Errorf("given up: %+v, %v", a, err)
 			}
 		})
-	}
-	group.Wait()
-	if n := w.Asked("clinic.test.", "MX"); n != 1 {
-		t.Errorf("asked %d times", n)
+		synctest.Wait()
+		cancel()
+		group.Wait()
+		if n := w.Asked("clinic.test.", "MX"); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
+// TestDrawnOut: a server that answers each question just in time is left after a while.
+func TestDrawnOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := newResolver(w)
+		r.Dial = slowly(w, 1900*time.Millisecond)
+		long := strings.Repeat("a.", 20) + "empty.clinic.test"
+		w.Zone(long + ".").Add(long + ". A 192.0.2.1")
+		begun := time.Now()
+		a, err := r.Lookup(t.Context(), long, resolver.TypeA)
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) > 21*time.Second {
+			t.Errorf("%+v, %v after %v", a, err, time.Since(begun))
+		}
+	})
+}
+
+// TestManyQuestions: a name so deep that it takes over 64 questions and proofs.
+func TestManyQuestions(t *testing.T) {
+	w := newWorld(t)
+	deep := strings.Repeat("a.", 100) + "clinic.test"
+	w.Zone(deep + ".").Add(deep + ". A 192.0.2.1")
+	a, err := newResolver(w).Lookup(t.Context(), deep, resolver.TypeA)
+	if err != nil || a.Status != resolver.Bogus || !strings.Contains(a.Reason, "too many signature checks") {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 

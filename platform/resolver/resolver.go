@@ -53,7 +53,8 @@
 //
 // Proved links and zones are kept in memory for their TTLs, 24 hours at most,
 // denials one hour, in 4 MiB together. Look-ups of one question at one time are one.
-// One look-up asks at most 64 questions of a server, and for 20 seconds.
+// One look-up asks a server for 20 seconds at most, and about as many questions as it
+// may check signatures (64): a deeper chain is Bogus.
 //
 // Validation itself, its bounds and its decisions: platform/resolver/dnssec.
 //

@@ -18,7 +18,6 @@ type search struct {
 	server  netip.AddrPort
 	at      time.Time
 	believe bool // the server's AD bit
-	asked   int
 	effort  dnssec.Effort
 }
 
@@ -116,7 +115,7 @@ func (r *Resolver) end(q dnssec.Question) {
 }
 
 func (s *search) proveAndKeep(ctx context.Context, q dnssec.Question) (proved, error) {
-	reply, err := s.ask(ctx, q)
+	reply, err := s.r.exchange(ctx, s.server, q, s.believe)
 	if err != nil {
 		return proved{}, err
 	}
@@ -285,17 +284,10 @@ func anySignature(reply *dns.Msg) bool {
 // askChain asks for what the proof needs; not getting it is Indeterminate, unless
 // the caller's time is up.
 func (s *search) askChain(ctx context.Context, q dnssec.Question) (*dns.Msg, error) {
-	reply, err := s.ask(ctx, q)
+	reply, err := s.r.exchange(ctx, s.server, q, s.believe)
 	var v *verdict
 	if err == nil || errors.As(err, &v) || ctx.Err() != nil {
 		return reply, err
 	}
 	return nil, &verdict{Indeterminate, fmt.Sprintf("the %s of %s cannot be had: %s", dns.TypeToString[q.Type], q.Name, err)}
-}
-
-func (s *search) ask(ctx context.Context, q dnssec.Question) (*dns.Msg, error) {
-	if s.asked++; s.asked > maxQuestions {
-		return nil, &verdict{Bogus, fmt.Sprintf("it takes over %d questions", maxQuestions)}
-	}
-	return s.r.exchange(ctx, s.server, q, s.believe)
 }

@@ -151,11 +151,13 @@ func earlier(a, b time.Time) time.Time {
 func (s set) link(q Question, kind Kind, expires time.Time) (Link, error) {
 	l := Link{Kind: kind, Expires: expires}
 	if kind == Found {
-		l.Records = s.records
+		l.Records = dns.Dedup(s.records, nil) // RFC 2181, section 5
 		return l, nil
 	}
-	if len(s.records) != 1 {
-		return Link{}, fmt.Errorf("%s has several aliases", q.Name)
+	for _, rr := range s.records[1:] {
+		if !dns.IsDuplicate(rr, s.records[0]) {
+			return Link{}, fmt.Errorf("%s has several aliases", q.Name)
+		}
 	}
 	switch rr := s.records[0].(type) {
 	case *dns.CNAME:
