@@ -72,6 +72,7 @@ type crafted struct {
 	signatureAlg []byte
 	signature    []byte
 	unsigned     [][]byte // attributes
+	version      []byte   // nil: 1
 }
 
 // usual are the attributes that there must be.
@@ -113,7 +114,10 @@ func (c crafted) info(content []byte) []byte {
 	if c.unsigned != nil {
 		unsigned = ber.Nest(ber.Context+1, c.unsigned...)
 	}
-	return ber.Nest(ber.Sequence, []byte{2, 1, 1}, c.id, c.digestAlg, attrs, c.signatureAlg, octets(c.signature), unsigned)
+	if c.version == nil {
+		c.version = []byte{2, 1, 1}
+	}
+	return ber.Nest(ber.Sequence, c.version, c.id, c.digestAlg, attrs, c.signatureAlg, octets(c.signature), unsigned)
 }
 
 // letter is the whole of a message made by hand.
@@ -182,6 +186,9 @@ func TestOneSigner(t *testing.T) {
 		{"an unknown attribute twice", crafted{attrs: with(attr(oidOther, octets(nil)), attr(oidOther, octets(nil)))}, nil, nil},
 		{"an unknown attribute of nothing", crafted{attrs: with(attr(oidOther))}, nil, nil},
 		{"two signing times in one", crafted{attrs: with(attr(oidSigningTime, utcTime, utcTime))}, nil, nil},
+		{"version 3 with another identifier", crafted{attrs: usual(content), version: []byte{2, 1, 3}}, nil, nil},
+		{"a version of its own", crafted{attrs: usual(content), version: []byte{2, 2, 1, 0}}, nil, nil},
+		{"no version", crafted{attrs: usual(content), version: []byte{5, 0}}, nil, cms.ErrMalformed},
 		{"unsigned attributes", crafted{attrs: usual(content), unsigned: [][]byte{attr(oidOther, octets(content)), octets(nil)}}, nil, nil},
 		{"a countersignature of nonsense", crafted{attrs: usual(content), unsigned: [][]byte{attr(oidCountersignature, octets(nil))}}, nil, nil},
 		{"its certificate named", crafted{attrs: with(attr(oidSigningCertV2, certID(rsa.cert)))}, nil, nil},

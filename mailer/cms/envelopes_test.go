@@ -43,6 +43,8 @@ type parcel struct {
 	attrs      [][]byte // authenticated; nil: none
 	content    []byte
 	change     func(ciphertext, tag []byte) // after all else
+	originator []byte                       // before the recipients
+	unsafe     []byte                       // attributes that nothing protects, at the end
 }
 
 func (p parcel) der() source {
@@ -81,9 +83,9 @@ func (p parcel) der() source {
 		after = append(after, octets(tag)...)
 	}
 	within := append(ber.AppendHeader(nil, ber.Context, false, int64(len(ciphertext))), ciphertext...)
-	return ber.Nest(ber.Sequence, oid(kind), ber.Nest(ber.Context, ber.Nest(ber.Sequence, []byte{2, 1, 0},
+	return ber.Nest(ber.Sequence, oid(kind), ber.Nest(ber.Context, ber.Nest(ber.Sequence, []byte{2, 1, 0}, p.originator,
 		ber.Nest(ber.Set, p.recipients...),
-		ber.Nest(ber.Sequence, oid(oidData), ber.Nest(ber.Sequence, oid(p.cipher), params), within), after)))
+		ber.Nest(ber.Sequence, oid(oidData), ber.Nest(ber.Sequence, oid(p.cipher), params), within), after, p.unsafe)))
 }
 
 // to is a RecipientInfo that honestly gives the content key.
@@ -307,6 +309,29 @@ func TestAuthenticatedForms(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What nothing protects is passed over, and no more.
+func TestUnprotected(t *testing.T) {
+	p, content := people()["p256"], text(1000)
+	originator := ber.Nest(ber.Context, ber.Nest(ber.Context, p.cert.Raw), ber.Nest(ber.Context+1, alg(oidOther)))
+	attributes := [][]byte{attr(oidContentType, oid(oidOther)), attr(oidContentType, oid(oidOther)), octets(nil)}
+	for name, c := range map[string]parcel{
+		"CBC": {unsafe: ber.Nest(ber.Context+1, attributes...)},
+		"GCM": {cipher: oidAES256GCM, nonce: make([]byte, 12), unsafe: ber.Nest(ber.Context+2, attributes...)},
+	} {
+		c.recipients, c.originator, c.content = [][]byte{to(p)}, originator, content
+		if e := readEnveloped(t, c.der(), p); !bytes.Equal(readAll(t, e), content) {
+			t.Errorf("%s: other content", name)
+		}
+		if c.cipher == nil {
+			continue
+		}
+		c.unsafe = ber.Nest(ber.Context+1, attributes...) // as if they had been authenticated
+		if _, err := cms.ReadEnveloped(c.der(), cms.ReadOptions{Keys: []cms.Key{p.opener()}}); err != nil {
+			t.Errorf("%s: attributes behind the tag: %v", name, err)
+		}
 	}
 }
 
