@@ -36,7 +36,8 @@ With --json, programs get the same and more. These stay the same from version to
   verdict.protection  none, signed, encrypted, encrypted-and-signed
   verdict.signature   none; valid: it holds for exactly the content shown; invalid
   verdict.chain       who vouches for the signer: trusted, untrusted, expired, revoked, unknown
-  verdict.from        match: the signer is the one that From names; mismatch
+  verdict.from        match: the signer is the one that From names; mismatch. Both say
+                      something only where verdict.signature is valid
   verdict.contact     unknown, has-certificate, test-sent, answered, verified, mismatch, suspended
   layers              outermost first: kind, form, cipher, recipients, signers, certificates
   findings            not-encrypted, signature-weak, encryption-weak, header-unprotected ...

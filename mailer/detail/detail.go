@@ -37,7 +37,8 @@
 //	signature-outside      the signature was put around the encryption
 //	signature-weak         SHA-1, MD5 or a short key
 //	encryption-weak        3DES, DES or RC2
-//	encryption-malleable   nothing but the signature inside, if there is one, shows a change
+//	encryption-malleable   it may have been changed after it was encrypted: neither the cipher
+//	                       nor a valid signature inside would show it
 //	certificates-only      it brings certificates and no message
 //	from-unclear           From names nobody, or several people
 //	from-mismatch          the signer is not the one that From names
@@ -227,7 +228,7 @@ func findings(o *smime.Opened, v policy.Verdict, r Report, outside bool) []strin
 		{"signature-outside", outside && valid},
 		{"signature-weak", weak},
 		{"encryption-weak", slices.ContainsFunc(r.Layers, func(l Layer) bool { return l.Weak })},
-		{"encryption-malleable", slices.ContainsFunc(r.Layers, func(l Layer) bool { return l.Cipher != "" && !l.Authenticated })},
+		{"encryption-malleable", (!valid || outside) && slices.ContainsFunc(r.Layers, func(l Layer) bool { return l.Cipher != "" && !l.Authenticated })},
 		{"certificates-only", certificatesOnly},
 		{"from-unclear", policy.From(o) == ""},
 		{"from-mismatch", valid && v.From == "mismatch"},

@@ -94,7 +94,8 @@ func TestFindings(t *testing.T) {
 		"nobody signed":    {opened(signed()), trust.Verdict{}, "no-signer", ""},
 		"certificates":     {opened(certs), trust.Verdict{}, "certificates-only", "no-content"},
 		"closed":           {closed, trust.Verdict{}, "not-opened", "no-key"},
-		"old cipher":       {opened(envelope(cms.Enveloped{Cipher: "3DES-CBC", Weak: true}), signed(good)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress}, "encryption-weak encryption-malleable", ""},
+		"old cipher":       {opened(envelope(cms.Enveloped{Cipher: "3DES-CBC", Weak: true}), signed(good)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress}, "encryption-weak", ""},
+		"unsigned":         {opened(envelope(cms.Enveloped{Cipher: "AES-256-CBC"})), trust.Verdict{}, "not-signed encryption-malleable", ""},
 		"signed outside":   {opened(signed(good), gcm), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress}, "signature-outside", ""},
 	} {
 		f := policy.Facts{Contact: verified, Signers: []trust.Verdict{c.trust}}

@@ -18,7 +18,7 @@ type Inspection struct {
 	From         string           `json:"from"` // bare address
 	To           []string         `json:"to"`
 	Cc           []string         `json:"cc,omitempty"`
-	Date         time.Time        `json:"date"` // as the message says
+	Date         time.Time        `json:"date,omitzero"` // as the message says
 	MessageID    string           `json:"message_id,omitempty"`
 	Text         string           `json:"text"`
 	Sanitised    bool             `json:"sanitised"` // the text was taken from HTML
