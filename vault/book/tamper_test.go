@@ -314,3 +314,28 @@ func TestTamperedWithWhileOpen(t *testing.T) {
 		t.Errorf("got %v, want ErrRolledBack", err)
 	}
 }
+
+// TestReadsEdited: whoever writes the database makes nobody read what they do not. The
+// most that comes of it is a letter as everybody reads it, or none.
+func TestReadsEdited(t *testing.T) {
+	p := newProfile(t)
+	p.verify(ada)
+	c, err := p.book.Get(t.Context(), ada)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := contacts.Reads{Said: c.Pin.Call.At, OAEP: true}
+	c.Candidates = []contacts.Candidate{{ID: "c1", Keys: c.Pin.Keys, Reads: said}}
+	if err := p.book.Put(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = p.book.Get(t.Context(), ada); err != nil || c.Reads() != said {
+		t.Fatalf("kept: %+v, %v", c.Reads(), err)
+	}
+	p.sql(`UPDATE book_contact SET data = ? WHERE address = ?`, edit(t, p.blob(row, ada), func(m map[string]any) {
+		m["candidates"].([]any)[0].(map[string]any)["reads"].(map[string]any)["gcm"] = true
+	}), ada)
+	if c, err = p.book.Get(t.Context(), ada); err != nil || c.Reads() != (contacts.Reads{}) || c.State == contacts.Verified {
+		t.Errorf("edited: %+v, %s, %v", c.Reads(), c.State, err)
+	}
+}
