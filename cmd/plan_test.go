@@ -40,7 +40,7 @@ vault/sealed             - ; go-sqlite3
 vault/trust              vault/trust/der vault/trust/crl vault/trust/ocsp vault/trust/path ; x/crypto x/net/idna
 vault/trust/der          - ; x/crypto
 vault/trust/crl          vault/trust/der ; x/crypto
-vault/trust/ocsp         vault/trust/der ; x/crypto
+vault/trust/ocsp         vault/trust/der vault/trust/crl ; x/crypto
 vault/trust/path         vault/trust/der ; x/crypto x/net/idna
 vault/contacts           vault/trust vault/contacts/keyset vault/contacts/form ; -
 vault/contacts/keyset    vault/trust ; x/crypto go-bip39/wordlists

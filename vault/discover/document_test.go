@@ -135,15 +135,14 @@ func TestDocuments(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add([]byte("-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n"), true)
-	f.Add([]byte{0x30, 0x80, 0, 0}, false)
-	f.Fuzz(func(t *testing.T, body []byte, list bool) {
-		kind := trust.NeedIssuer
-		if list {
-			kind = trust.NeedCRL
-		}
+	kinds := []trust.NeedKind{trust.NeedCRL, trust.NeedIssuer, trust.NeedOCSP}
+	f.Add([]byte("-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n"), uint8(0))
+	f.Add([]byte{0x30, 0x80, 0, 0}, uint8(1))
+	f.Add([]byte{0x30, 3, 0x0a, 1, 3}, uint8(2))
+	f.Fuzz(func(t *testing.T, body []byte, n uint8) {
+		kind := kinds[int(n)%len(kinds)]
 		d, err := parse(kind, bytes.NewReader(unwrap(body)), today)
-		if err == nil && (d.list == nil) == list {
+		if err == nil && ((d.list == nil) == (kind == trust.NeedCRL) || (d.answer == nil) == (kind == trust.NeedOCSP) || (len(d.certs) == 0) == (kind == trust.NeedIssuer)) {
 			t.Fatal("parsed as something else")
 		}
 	})

@@ -55,9 +55,9 @@ func (q Question) askLists(path []*x509.Certificate, i int) Finding {
 	f := Finding{Status: Unknown, By: NeedCRL}
 	var ranOut time.Time
 	for _, v := range views {
-		if e, ok := v.find(c); ok && (e.Reason != hold || v.reasons&^seen != 0) && (f.Status != Revoked || f.Reason == hold) {
-			f = Finding{Status: Revoked, By: NeedCRL, ThisUpdate: v.thisUpdate(), NextUpdate: v.until(),
-				RevokedAt: e.Date, Invalidity: e.Invalidity, From: e.From(), Reason: e.Reason}
+		if e, ok := v.find(c); ok && (e.Reason != crl.CertificateHold || v.reasons&^seen != 0) && (f.Status != Revoked || f.Reason == crl.CertificateHold) {
+			f = Finding{By: NeedCRL, ThisUpdate: v.thisUpdate(), NextUpdate: v.until()}
+			f.revoke(e)
 		}
 		if v.reasons&^seen == 0 {
 			continue

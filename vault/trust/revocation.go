@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/vault/trust/crl"
 	"countersign/vault/trust/der"
 	"countersign/vault/trust/ocsp"
 	"countersign/vault/trust/path"
@@ -52,7 +53,7 @@ func (q Question) lookUp(path []*x509.Certificate, i int) Finding {
 // stays so, but for a hold, which newer word may lift.
 func fresher(a, b Finding) Finding {
 	for _, f := range []Finding{a, b} {
-		if f.Status == Revoked && f.Reason != hold {
+		if f.Status == Revoked && f.Reason != crl.CertificateHold {
 			return f
 		}
 	}
@@ -67,8 +68,10 @@ func fresher(a, b Finding) Finding {
 	return a
 }
 
-// hold is the one CRLReason that can be undone.
-const hold = 6
+// revoke takes over what is said of a revoked certificate.
+func (f *Finding) revoke(e crl.Entry) {
+	f.Status, f.RevokedAt, f.Invalidity, f.From, f.Reason = Revoked, e.Date, e.Invalidity, e.From(), e.Reason
+}
 
 // places is where word about a certificate can be had.
 func (q Question) places(path []*x509.Certificate, i int) []Need {
@@ -113,7 +116,7 @@ func (q Question) askResponders(path []*x509.Certificate, i int) Finding {
 		case r.ProducedAt.Before(c.NotBefore) || r.ProducedAt.After(c.NotAfter):
 			f.Why = "the word about it is of a time when the certificate was not valid"
 		case a.Status == ocsp.Revoked:
-			f.Status, f.RevokedAt, f.Invalidity, f.From, f.Reason = Revoked, a.RevokedAt, a.Invalidity, a.From(), a.Reason
+			f.revoke(a.Entry)
 		case a.Status != ocsp.Good:
 			f.Why = "its authority does not know it"
 		case q.Now.After(a.NextUpdate.Add(q.Grace)):
@@ -133,7 +136,7 @@ func (q Question) askResponders(path []*x509.Certificate, i int) Finding {
 // better keeps the fresher of two answers that count; one that settles nothing
 // gives way, and what is withdrawn stays so, but for a hold.
 func better(a, b Finding) Finding {
-	sticks := func(f Finding) bool { return f.Status == Revoked && f.Reason != hold }
+	sticks := func(f Finding) bool { return f.Status == Revoked && f.Reason != crl.CertificateHold }
 	switch {
 	case sticks(a) != sticks(b):
 		if sticks(a) {

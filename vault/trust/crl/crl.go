@@ -43,7 +43,7 @@ const maxCRL = 64 << 20
 const noNextUpdate = 7 * 24 * time.Hour
 
 // ErrCRL is wrapped by every error of [Read].
-var ErrCRL = errors.New("trust: not a revocation list")
+var ErrCRL = errors.New("crl: not a revocation list")
 
 // List is a revocation list. It may be used by several goroutines.
 type List struct {

@@ -19,17 +19,21 @@ import (
 
 // Reasons that an entry may give (CRLReason, RFC 5280, section 5.3.1).
 const (
-	KeyCompromise        = 1
-	CACompromise         = 2
-	CertificateHold      = 6
-	RemoveFromCRL        = 8
-	AACompromise         = 10
-	unlisted             = 15 // a number that the standard does not know
-	maxIssuers           = 1 << 16
-	maxInvalidityEntries = 1 << 20
+	KeyCompromise   = 1
+	CACompromise    = 2
+	CertificateHold = 6
+	RemoveFromCRL   = 8
+	AACompromise    = 10
+	unlisted        = 15 // a number that the standard does not know
 )
 
-// Entry is one revoked certificate.
+// Bounds of one list beside its size.
+const (
+	maxIssuers         = 1 << 16
+	maxInvalidityDates = 1 << 20
+)
+
+// Entry is what is said of one revoked certificate, by a list or a responder.
 type Entry struct {
 	Date       time.Time
 	Reason     int       // CRLReason; 0 if none is given
@@ -81,7 +85,7 @@ func (t *table) add(serial []byte, issuer int, e Entry) bool {
 	key := maphash.Bytes(t.seed, serial)
 	says := uint64(e.Date.Unix()-year1) | uint64(reason)<<reasonAt | uint64(issuer)<<issuerAt
 	if !e.Invalidity.IsZero() {
-		if len(t.invalidity) == maxInvalidityEntries {
+		if len(t.invalidity) == maxInvalidityDates {
 			return false
 		}
 		says |= 1 << invalidAt

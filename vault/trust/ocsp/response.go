@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"countersign/vault/trust/crl"
 	"countersign/vault/trust/der"
 )
 
@@ -52,9 +53,7 @@ const (
 // Answer is what a response says about one certificate.
 type Answer struct {
 	Status     Status
-	RevokedAt  time.Time
-	Reason     int       // CRLReason; 0 if none is given
-	Invalidity time.Time // since when the key may be in other hands; zero if not said
+	crl.Entry  // of Revoked
 	ThisUpdate time.Time
 	NextUpdate time.Time // 24 hours after ThisUpdate where the answer does not say
 
@@ -259,7 +258,7 @@ func (a *Answer) readStatus(in *cryptobyte.String) bool {
 	if !in.ReadASN1(&body, der.Context(1).Constructed()) {
 		return false
 	}
-	a.RevokedAt, ok = der.ReadTime(&body)
+	a.Date, ok = der.ReadTime(&body)
 	return ok && body.ReadOptionalASN1(&reason, &present, der.Context(0).Constructed()) && body.Empty() &&
 		(!present || reason.ReadASN1Enum(&a.Reason) && reason.Empty())
 }
@@ -343,13 +342,4 @@ func (r *Response) SignedBy(c *x509.Certificate) bool {
 		r.checked[key] = good
 	}
 	return good
-}
-
-// From is when signatures stop counting (rule I2), as crl.Entry.From.
-func (a Answer) From() time.Time {
-	compromise := a.Reason == 0 || a.Reason == 1 || a.Reason == 2 || a.Reason == 10
-	if compromise && !a.Invalidity.IsZero() && a.Invalidity.Before(a.RevokedAt) {
-		return a.Invalidity
-	}
-	return a.RevokedAt
 }
