@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 
 	"countersign/platform/resolver"
@@ -344,6 +345,49 @@ func TestManyQuestions(t *testing.T) {
 	}
 }
 
+// TestWrongPeer: who knows number, port and question, but not the server's address.
+func TestWrongPeer(t *testing.T) {
+	w := newWorld(t)
+	inner, err := net.Dial("udp", w.Serve())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close()
+	server, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	forger, err := net.ListenPacket("udp", "127.0.0.2:0")
+	if err != nil {
+		t.Skip("this machine has one loopback address only: ", err)
+	}
+	defer forger.Close()
+	go func() {
+		query, reply := make([]byte, 2000), make([]byte, 2000)
+		for {
+			n, client, err := server.ReadFrom(query)
+			if err != nil {
+				return // closed
+			}
+			if _, err = inner.Write(query[:n]); err != nil {
+				return
+			}
+			if n, err = inner.Read(reply); err != nil {
+				return
+			}
+			forged := append([]byte(nil), reply[:n]...)
+			forged[3] = forged[3]&0xf0 | dns.RcodeRefused
+			_, _ = forger.WriteTo(forged, client) // the system refuses it there
+			_, _ = server.WriteTo(reply[:n], client)
+		}
+	}()
+	r := &resolver.Resolver{Servers: []string{server.LocalAddr().String()}, Anchors: w.Anchors(), Clock: noon}
+	if a, err := r.Lookup(t.Context(), "mail.clinic.test", resolver.TypeA); err != nil || a.Status != resolver.Secure {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
 // TestLarge: an answer that only TCP carries, over real sockets.
 func TestLarge(t *testing.T) {
 	w := newWorld(t)
@@ -376,6 +420,26 @@ func TestOtherAnchors(t *testing.T) {
 		r.Anchors = test.anchors
 		if a, err := r.Lookup(t.Context(), test.name, resolver.TypeA); err != nil || a.Status != test.status {
 			t.Errorf("%s: %+v, %v", test.what, a, err)
+		}
+	}
+}
+
+func TestParseAnchor(t *testing.T) {
+	for i, text := range []string{
+		". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
+		".\t3600\tIN\tDS\t38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16\n",
+	} {
+		a, err := resolver.ParseAnchor(text)
+		if err != nil || cmp.Diff(a, resolver.RootAnchors()[i]) != "" {
+			t.Errorf("%q: %+v, %v", text, a, err)
+		}
+	}
+	if a, err := resolver.ParseAnchor("Clinic.Internal. DS 1 13 2 " + strings.Repeat("ab", 32)); err != nil || a.Zone != "clinic.internal." {
+		t.Errorf("%+v, %v", a, err)
+	}
+	for _, text := range []string{"", "nonsense", ". IN A 192.0.2.1", ". DS 1 13 1 " + strings.Repeat("ab", 20), ". DS 1 5 2 " + strings.Repeat("ab", 32), ". DS 1 13 2 abc"} {
+		if a, err := resolver.ParseAnchor(text); err == nil {
+			t.Errorf("%q: %+v", text, a)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package resolver_test
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"net"
 	"os"
@@ -117,7 +116,11 @@ trust-anchors { . static-ds %s %s %s %q; };
 	run(t, "127.0.0.1:"+authority, "named", "-g", "-c", filepath.Join(dir, "named.conf"))
 	run(t, "127.0.0.1:"+unbound, "unbound", "-d", "-c", filepath.Join(dir, "unbound.conf"))
 	run(t, "127.0.0.1:"+named, "named", "-g", "-c", filepath.Join(dir, "recursive.conf"))
-	return peers{"127.0.0.1:" + unbound, "127.0.0.1:" + named, anchorsOf(t, anchor)}
+	a, err := resolver.ParseAnchor(anchor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return peers{"127.0.0.1:" + unbound, "127.0.0.1:" + named, []resolver.Anchor{a}}
 }
 
 // zoneFile writes a zone with its delegations, signed if it has an algorithm.
@@ -223,22 +226,6 @@ func run(t *testing.T, address, program string, arguments ...string) {
 			return
 		}
 	}
-}
-
-func anchorsOf(t *testing.T, text string) []resolver.Anchor {
-	t.Helper()
-	var anchors []resolver.Anchor
-	parser := dns.NewZoneParser(strings.NewReader(text), ".", "")
-	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
-		if ds, ok := rr.(*dns.DS); ok {
-			digest, err := hex.DecodeString(ds.Digest)
-			if err != nil {
-				t.Fatal(err)
-			}
-			anchors = append(anchors, resolver.Anchor{Zone: ".", KeyTag: ds.KeyTag, Algorithm: ds.Algorithm, DigestType: ds.DigestType, Digest: digest})
-		}
-	}
-	return anchors
 }
 
 // peerSays asks a validating server, and reads its verdict as ours.

@@ -101,13 +101,16 @@ type Anchor = dnssec.Anchor
 // [Resolver.Anchors] is empty.
 func RootAnchors() []Anchor { return dnssec.RootAnchors() }
 
+// ParseAnchor reads an anchor from a DS record as zone files have it.
+func ParseAnchor(text string) (Anchor, error) { return dnssec.ParseAnchor(text) }
+
 // Resolver looks up and keeps. The zero Resolver is ready: the system's servers,
 // the anchors of the root. It may be used from several goroutines; its fields are
 // not to be changed then.
 type Resolver struct {
 	// Servers are IP addresses with or without a port.
 	Servers []string
-	// Anchors replace those of the root. The nearest above a name is used.
+	// Anchors replace those of the root; see [ParseAnchor]. The nearest above a name is used.
 	Anchors []Anchor
 	// Validating says that Servers, all on loopback, validate for us.
 	Validating bool

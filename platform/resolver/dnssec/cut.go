@@ -1,7 +1,6 @@
 package dnssec
 
 import (
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -33,6 +32,9 @@ func (z *Zone) Cut(child string, reply *dns.Msg, at time.Time, effort *Effort) (
 	asked, err := parseName(child)
 	if err != nil {
 		return Delegation{}, err
+	}
+	if len(asked) <= len(z.name) || !asked.under(z.name) {
+		return Delegation{}, fmt.Errorf("%s is not below %s", child, z.Name)
 	}
 	q := Question{child, dns.TypeDS}
 	s, kind := pick(q, reply)
@@ -91,8 +93,10 @@ func (z *Zone) signedCut(s set, child name, at time.Time, effort *Effort) (Deleg
 	}
 	d := Delegation{Cut: Insecure, Expires: p.expires}
 	for _, rr := range s.records {
-		if a, ok := vouched(rr); ok && a.supported() {
-			d.Anchors = append(d.Anchors, a)
+		if ds, ok := rr.(*dns.DS); ok {
+			if a, err := anchorOf(ds); err == nil && a.supported() {
+				d.Anchors = append(d.Anchors, a)
+			}
 		}
 	}
 	if len(d.Anchors) > 0 {
@@ -101,13 +105,4 @@ func (z *Zone) signedCut(s set, child name, at time.Time, effort *Effort) (Deleg
 		d.Reason = fmt.Sprintf("%s is signed by methods that count for nothing today", child)
 	}
 	return d, nil
-}
-
-func vouched(rr dns.RR) (Anchor, bool) {
-	ds, ok := rr.(*dns.DS)
-	if !ok {
-		return Anchor{}, false
-	}
-	digest, err := hex.DecodeString(ds.Digest)
-	return Anchor{ds.Hdr.Name, ds.KeyTag, ds.Algorithm, ds.DigestType, digest}, err == nil
 }

@@ -54,6 +54,8 @@ func TestCut(t *testing.T) {
 		{what: "signed", name: "a.test.", answer: []string{"a.test. 60 IN DS 1 13 2 " + digest}, cut: dnssec.Secure, anchors: 1},
 		{what: "signed in two ways, one of them old", name: "a.test.", answer: []string{"a.test. 60 IN DS 1 13 2 " + digest, "a.test. 60 IN DS 1 5 1 " + digest[:40]}, cut: dnssec.Secure, anchors: 1},
 		{what: "signed in unknown ways only", name: "a.test.", answer: []string{"a.test. 60 IN DS 1 13 99 " + digest, "a.test. 60 IN DS 1 99 2 " + digest}, cut: dnssec.Insecure},
+		{what: "another zone's", name: "a.hashed.", denial: []string{"a.test. 60 IN NSEC b.test. NS RRSIG NSEC"}, reason: "not below"},
+		{what: "the zone itself", name: "test.", denial: []string{"a.test. 60 IN NSEC test. NS RRSIG NSEC"}, reason: "not below"},
 		{what: "no word of it", name: "a.test.", reason: "nothing signed says"},
 	} {
 		m := new(dns.Msg)

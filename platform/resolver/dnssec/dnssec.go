@@ -76,7 +76,7 @@ func (e *Effort) spend() error {
 // Anchor is the digest of a zone's key (RFC 4034, section 5), from the parent zone
 // or believed from the start.
 type Anchor struct {
-	Zone       string
+	Zone       string // canonical
 	KeyTag     uint16
 	Algorithm  uint8
 	DigestType uint8
@@ -90,6 +90,37 @@ func RootAnchors() []Anchor {
 		{".", 20326, dns.RSASHA256, dns.SHA256, []byte("\xe0\x6d\x44\xb8\x0b\x8f\x1d\x39\xa9\x5c\x0b\x0d\x7c\x65\xd0\x84\x58\xe8\x80\x40\x9b\xbc\x68\x34\x57\x10\x42\x37\xc7\xf8\xec\x8d")},
 		{".", 38696, dns.RSASHA256, dns.SHA256, []byte("\x68\x3d\x2d\x0a\xcb\x8c\x9b\x71\x2a\x19\x48\xb2\x7f\x74\x12\x19\x29\x8d\x0a\x45\x0d\x61\x2c\x48\x3a\xf4\x44\xa4\xc0\xfb\x2b\x16")},
 	}
+}
+
+// ParseAnchor reads an anchor from a DS record in presentation form, as zone files
+// and root-anchors have them: ". IN DS 20326 8 2 E06D...". It fails for what would
+// not be followed.
+func ParseAnchor(text string) (Anchor, error) {
+	rr, err := dns.NewRR(text)
+	if err != nil {
+		return Anchor{}, fmt.Errorf("reading a trust anchor: %w", err)
+	}
+	ds, ok := rr.(*dns.DS)
+	if !ok {
+		return Anchor{}, errors.New("reading a trust anchor: it is no DS record")
+	}
+	a, err := anchorOf(ds)
+	if err == nil && !a.supported() {
+		err = fmt.Errorf("algorithm %d with digest %d is not followed", a.Algorithm, a.DigestType)
+	}
+	if err != nil {
+		return Anchor{}, fmt.Errorf("reading a trust anchor: %w", err)
+	}
+	return a, nil
+}
+
+func anchorOf(ds *dns.DS) (Anchor, error) {
+	zone, err := Canonical(ds.Hdr.Name)
+	if err != nil {
+		return Anchor{}, err
+	}
+	digest, err := hex.DecodeString(ds.Digest)
+	return Anchor{zone, ds.KeyTag, ds.Algorithm, ds.DigestType, digest}, err
 }
 
 // supported reports whether the anchor's algorithm and digest are ones that we follow.

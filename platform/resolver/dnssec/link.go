@@ -93,6 +93,9 @@ func (z *Zone) Judge(q Question, reply *dns.Msg, at time.Time, effort *Effort) (
 	if err != nil {
 		return Link{}, err
 	}
+	if !asked.under(z.name) {
+		return Link{}, fmt.Errorf("%s is not within %s", q.Name, z.Name)
+	}
 	s, kind := pick(q, reply)
 	if kind == NoName {
 		return z.judgeNothing(q, asked, reply, at, effort)

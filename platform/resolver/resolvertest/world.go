@@ -15,7 +15,6 @@ package resolvertest
 import (
 	"crypto"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -152,12 +151,11 @@ func (z *Zone) Add(records ...string) *Zone {
 func (z *Zone) Anchors() []resolver.Anchor {
 	var anchors []resolver.Anchor
 	for _, rr := range z.ds() {
-		ds := rr.(*dns.DS)
-		digest, err := hex.DecodeString(ds.Digest)
+		a, err := resolver.ParseAnchor(rr.String())
 		if err != nil {
 			z.t.Fatal(err)
 		}
-		anchors = append(anchors, resolver.Anchor{Zone: z.Name, KeyTag: ds.KeyTag, Algorithm: ds.Algorithm, DigestType: ds.DigestType, Digest: digest})
+		anchors = append(anchors, a)
 	}
 	return anchors
 }
