@@ -18,6 +18,7 @@ import (
 	"countersign/mailer"
 	"countersign/mailer/cms"
 	"countersign/mailer/message"
+	"countersign/mailer/outbox"
 	"countersign/mailer/policy"
 	"countersign/mailer/smime"
 )
@@ -269,3 +270,35 @@ func (w *world) signatureOf(p *person, raw []byte) []byte {
 }
 
 type decoded struct{ *message.Part }
+
+// TestFormHeldWhenRevoked: the certificate that a test went to is asked about again, too (O1).
+func TestFormHeldWhenRevoked(t *testing.T) {
+	w, ctx := newWorldOfItsOwn(t), t.Context()
+	ada, bea, carl := w.join("Ada", adaAddress), w.join("Bea", beaAddress), w.join("Carl", "carl@northclinic.example")
+	ada.down = io.ErrUnexpectedEOF
+	for _, other := range []*person{bea, carl} {
+		ada.knows(other)
+		if _, err := ada.StartTest(ctx, other.address, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.post()
+	if err := w.ca.Revoke(bea.who.Certificate, w.now, 1); err != nil {
+		t.Fatal(err)
+	}
+	ada.down = nil
+	w.now = w.now.Add(time.Hour)
+	w.post()
+	if n := len(w.wire); n != 1 || w.wire[0].to[0] != carl.address {
+		t.Errorf("%d messages went out", n)
+	}
+	list, err := ada.Outbox.List(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list {
+		if held := m.State == outbox.Held; held != (m.Deliveries[0].Address == beaAddress) || held && !bytes.Contains(m.Refusals, []byte(`"revoked"`)) {
+			t.Errorf("to %s: %s, %s", m.Deliveries[0].Address, m.State, m.Refusals)
+		}
+	}
+}
