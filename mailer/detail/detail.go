@@ -178,7 +178,7 @@ func verdictOf(f policy.Facts, at int) trust.Verdict {
 func signer(info *cms.SignerInfo, counts bool, v trust.Verdict) Signer {
 	s := Signer{
 		Valid: info.Err == nil && info.Certificate != nil, Counts: counts, Code: code(info.Err), Problem: policy.Problem(info.Err),
-		Issuer: issuer(info.Identifier.Issuer), Serial: number(info.Identifier.Serial), KeyID: hex.EncodeToString(info.Identifier.KeyID),
+		Issuer: distinguished(info.Identifier.Issuer), Serial: number(info.Identifier.Serial), KeyID: digits(hex.EncodeToString(info.Identifier.KeyID)),
 		Method: info.Algorithm, Digest: info.Hash, Time: info.Time, Attributes: attributes(info.Attributes),
 		Chain: string(v.Status), Reason: v.Reason, RevokedAt: v.RevokedAt, Names: string(v.Bound),
 	}
@@ -187,7 +187,7 @@ func signer(info *cms.SignerInfo, counts bool, v trust.Verdict) Signer {
 		s.Certificate = &c
 	}
 	for _, c := range v.Path {
-		s.Path = append(s.Path, distinguished(c.Subject))
+		s.Path = append(s.Path, distinguished(c.RawSubject))
 	}
 	return s
 }

@@ -39,10 +39,11 @@ type Certificate struct {
 func certificate(c *x509.Certificate) Certificate {
 	sum := sha256.Sum256(c.Raw)
 	d := Certificate{
-		Name: policy.Named(c), Subject: distinguished(c.Subject), Issuer: distinguished(c.Issuer), Serial: number(c.SerialNumber),
+		Name: policy.Named(c), Subject: distinguished(c.RawSubject), Issuer: distinguished(c.RawIssuer), Serial: number(c.SerialNumber),
 		SHA256: hex.EncodeToString(sum[:]), Key: key(c), From: c.NotBefore, Until: c.NotAfter, Addresses: []string{},
 	}
-	for _, name := range trust.Names(c) {
+	names := trust.Names(c)
+	for _, name := range names[:min(len(names), maxAddresses)] {
 		d.Addresses = append(d.Addresses, policy.CleanLine(name))
 	}
 	return d
@@ -55,14 +56,38 @@ func certificates(list []*x509.Certificate) (described []Certificate) {
 	return described
 }
 
-// distinguished is a name as its owner chose it, in one line.
-func distinguished(n pkix.Name) string { return policy.CleanLine(n.String()) }
+// Bounds of what is said, above which nothing honest lies.
+const (
+	maxName      = 4 << 10 // octets of a distinguished name: writing one takes their square
+	maxDigits    = 128     // of a number or key identifier
+	maxAddresses = 100     // of one certificate
+)
+
+// distinguished is a name as its owner chose it, in one line, from its DER; empty
+// where it cannot be read or is too long.
+func distinguished(der []byte) string {
+	var name pkix.RDNSequence
+	if len(der) > maxName {
+		return ""
+	}
+	if rest, err := asn1.Unmarshal(der, &name); err != nil || len(rest) > 0 {
+		return ""
+	}
+	return policy.CleanLine(name.String())
+}
 
 func number(n *big.Int) string {
 	if n == nil {
 		return ""
 	}
-	return n.Text(16)
+	return digits(n.Text(16))
+}
+
+func digits(s string) string {
+	if len(s) > maxDigits {
+		return s[:maxDigits] + "..."
+	}
+	return s
 }
 
 func key(c *x509.Certificate) string {
@@ -85,7 +110,7 @@ func key(c *x509.Certificate) string {
 
 func recipients(e *cms.Enveloped, mine []*x509.Certificate) (list []Recipient) {
 	for _, r := range e.Recipients {
-		d := Recipient{Serial: number(r.Serial), KeyID: hex.EncodeToString(r.KeyID), Method: r.Algorithm, Issuer: issuer(r.Issuer)}
+		d := Recipient{Serial: number(r.Serial), KeyID: digits(hex.EncodeToString(r.KeyID)), Method: r.Algorithm, Issuer: distinguished(r.Issuer)}
 		if i := slices.IndexFunc(mine, r.Matches); i >= 0 {
 			d.Name, d.Mine = policy.Named(mine[i]), true
 			d.Opened = e.Matched != nil && e.Matched.Equal(mine[i])
@@ -93,14 +118,6 @@ func recipients(e *cms.Enveloped, mine []*x509.Certificate) (list []Recipient) {
 		list = append(list, d)
 	}
 	return list
-}
-
-func issuer(der []byte) string {
-	var name pkix.RDNSequence
-	if rest, err := asn1.Unmarshal(der, &name); err != nil || len(rest) > 0 {
-		return ""
-	}
-	return policy.CleanLine(name.String())
 }
 
 // attributes names what was signed beside the content: the words of the standards, and
