@@ -117,14 +117,24 @@ func (o offer) agree(k ecdh.KeyExchanger) ([]byte, error) {
 	if err != nil || !o.on(k.Curve()) {
 		return nil, fmt.Errorf("%w: the sender's key is not on the recipient's curve", algorithm.ErrMalformed)
 	}
-	secret, err := k.ECDH(peer)
-	if _, here := k.(*ecdh.PrivateKey); err != nil && here { // only a point of low order does that
-		return nil, fmt.Errorf("%w: %w", algorithm.ErrMalformed, err)
+	if k.Curve() == ecdh.X25519() && isLow(peer) {
+		return nil, fmt.Errorf("%w: the sender's key is of low order", algorithm.ErrMalformed)
 	}
+	secret, err := k.ECDH(peer)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	return secret, nil
+}
+
+// isLow tells whether a point on Curve25519 is of low order, which leads every key to
+// the same secret, zero: that is refused, and must not look like a fault of the key.
+func isLow(peer *ecdh.PublicKey) bool {
+	anyKey, err := ecdh.X25519().NewPrivateKey(make([]byte, 32))
+	if err == nil {
+		_, err = anyKey.ECDH(peer)
+	}
+	return err != nil
 }
 
 // on tells whether the sender's key says that it is one of the curve (RFC 5753, section

@@ -138,8 +138,9 @@ func readKeyTransport(s cryptobyte.String, keys []Key) ([]Recipient, []Way) {
 	name, transport, err := a.Transport()
 	r := Recipient{id, name}
 	return []Recipient{r}, r.ways(keys, func(k Key) (Way, bool) {
+		rsaKey := k.Decrypter != nil && k.Exchanger == nil
 		if err != nil {
-			return closed(err), k.Decrypter != nil
+			return closed(err), rsaKey
 		}
 		return Way{Unwrap: func(size int, rand io.Reader) ([]byte, error) {
 			key, err := transport(k.Decrypter, encrypted, size, rand)
@@ -147,7 +148,7 @@ func readKeyTransport(s cryptobyte.String, keys []Key) ([]Recipient, []Way) {
 				err = fmt.Errorf("%w: %w", ErrKey, err)
 			}
 			return key, err
-		}}, k.Decrypter != nil
+		}}, rsaKey
 	})
 }
 

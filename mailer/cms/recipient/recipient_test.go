@@ -1,15 +1,21 @@
 package recipient_test
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
+	"errors"
 	"math/big"
 	"testing"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"countersign/mailer/cms/algorithm"
+	"countersign/mailer/cms/ber"
 	"countersign/mailer/cms/recipient"
 )
 
@@ -51,6 +57,48 @@ func TestIdentifier(t *testing.T) {
 		s := cryptobyte.String(der)
 		if id, ok := recipient.ReadIdentifier(&s); ok {
 			t.Errorf("%x: %+v", der, id)
+		}
+	}
+}
+
+// lent is a key that is not in memory.
+type lent struct{ ecdh.KeyExchanger }
+
+// TestLowOrder: a point that leads every key to the same secret is the message's fault,
+// wherever the key is, and is not tried again.
+func TestLowOrder(t *testing.T) {
+	key, err := ecdh.X25519().NewPrivateKey(bytes.Repeat([]byte{7}, 32))
+	must(t, err)
+	scheme := algorithm.Identifier{OID: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 3, 19}, Params: ber.Nest(ber.Sequence, oid(wrapOID(16)))}
+	for _, point := range []string{
+		"0000000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	} {
+		spki := unhex(t, "300506032b656e032100"+point)
+		_, ways := recipient.Read(agreed(nobody(), ber.Nest(ber.Context+1, spki), scheme, nil, make([]byte, 24)), []recipient.Key{{Certificate: nobody(), Exchanger: lent{key}}})
+		if len(ways) != 1 {
+			t.Fatalf("%d ways", len(ways))
+		}
+		if _, err := ways[0].Unwrap(16, rand.Reader); !errors.Is(err, algorithm.ErrMalformed) || errors.Is(err, recipient.ErrKey) {
+			t.Errorf("%s: %v", point, err)
+		}
+	}
+}
+
+// TestTransportToACurve: what is encrypted as to an RSA key, but named for another kind,
+// is no way, and asks no token for anything.
+func TestTransportToACurve(t *testing.T) {
+	key, err := ecdh.X25519().NewPrivateKey(bytes.Repeat([]byte{7}, 32))
+	must(t, err)
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(t, err)
+	named := ber.Nest(ber.Sequence, []byte{0x30, 0, 2, 1, 5})
+	der := ber.Nest(ber.Sequence, []byte{2, 1, 0}, named, ber.Nest(ber.Sequence, oid(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}), []byte{5, 0}), octets(make([]byte, 256)))
+	for want, k := range []recipient.Key{{Certificate: nobody(), Exchanger: key, Decrypter: rsaKey}, {Certificate: nobody(), Decrypter: rsaKey}} {
+		if _, ways := recipient.Read(der, []recipient.Key{k}); len(ways) != want {
+			t.Errorf("%d ways, want %d", len(ways), want)
 		}
 	}
 }
