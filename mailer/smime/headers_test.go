@@ -357,3 +357,49 @@ func Test9788_5_2_LegacyDisplay(t *testing.T) {
 		t.Error("the Direct profile has one")
 	}
 }
+
+// Test9787_6_2_1_ErrantSigning: what an errant signature encloses is read like any other
+// part, and is nobody's; an envelope stays closed; the message as it came is left alone.
+func Test9787_6_2_1_ErrantSigning(t *testing.T) {
+	alice, bob, eve := people()["alice"], people()["bob"], people()["eve"]
+	footer := textPart("list\n")
+	texts := func(o *smime.Opened) string {
+		var all []string
+		_ = o.Payload.Walk(func(p *message.Part) error {
+			if p.Type == "text/plain" {
+				s, _ := p.Text(1 << 10)
+				all = append(all, strings.TrimSpace(s))
+			}
+			return nil
+		})
+		return strings.Join(all, " | ")
+	}
+	for _, c := range []struct{ name, entity, layers, texts string }{
+		{"a list's footer", multipart("mixed", "m", opaque(alice, textPart("hello")), footer), "", "hello | list"},
+		{"without smime-type", multipart("mixed", "m", entity("application/pkcs7-mime", cmsOf(opaque(alice, textPart("hello")))), footer), "", "hello | list"},
+		{"signed around", clearSigned(eve, multipart("mixed", "m", opaque(alice, textPart("hello")), footer)), "signed(valid)", "hello | list"},
+		{"changed on the way", multipart("mixed", "m", opaqueOf(strings.Replace(cmsOf(opaque(alice, textPart("hello"))), "hello", "hallo", 1)), footer), "", "hallo | list"},
+		{"a signature within", multipart("mixed", "m", opaque(alice, opaque(alice, textPart("hello"))), footer), "", "list"},
+		{"an envelope within", multipart("mixed", "m", opaque(alice, encrypted(textPart(secret), bob)), footer), "", "list"},
+		{"an envelope", multipart("mixed", "m", encrypted(textPart(secret), bob), footer), "", "list"},
+		{"in a message inside", multipart("mixed", "m", footer, crlf("Content-Type: message/rfc822\n\n")+opaque(alice, textPart("hello"))), "", "list"},
+		{"no content", multipart("mixed", "m", opaqueOf(signature(alice, "x")), footer), "", "list"},
+		{"six of them", multipart("mixed", "m", slices.Repeat([]string{opaque(alice, textPart("a"))}, 6)...), "", "a | a | a | a"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := open(t, message.Bytes(outer("alice@clinic.example", c.entity)), bob.opens())
+			if got := texts(o); got != c.texts || layers(o) != c.layers || o.Problem != nil {
+				t.Errorf("%s, %q; want %q; %v", layers(o), got, c.texts, o.Problem)
+			}
+			if len(o.Layers) == 0 && len(o.Protected) > 0 || everything(t, o, secret) {
+				t.Error("what is errant counts")
+			}
+			_ = o.Root.Walk(func(p *message.Part) error {
+				if s, _ := p.Text(1 << 10); p.Type == "text/plain" && strings.Contains(s, "hello") && len(o.Layers) == 0 {
+					t.Error("the message as it came is another one")
+				}
+				return nil
+			})
+		})
+	}
+}

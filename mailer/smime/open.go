@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"countersign/mailer/cms"
@@ -19,6 +20,8 @@ const (
 	heldBytes = 256 << 10 // an opened content up to this size is kept, not opened again for each part
 
 	maxInflated = 128 << 20 // of a compressed content
+
+	maxUnwrapped = 4 // parts of a payload that are looked into for the sake of what they enclose
 )
 
 // Open describes the message in src; keys are those that may open it. The error
@@ -123,7 +126,39 @@ func (d *description) follow(src message.Source) {
 	}
 	if !misformed {
 		d.Errant = errant(d.Payload)
+		if left := maxUnwrapped; slices.Contains(d.Errant, Signed) || slices.Contains(d.Errant, Encrypted) {
+			d.Payload = d.unwrap(d.Payload, &left)
+		}
 	}
+}
+
+// unwrap puts in place of each errant signature what it encloses (RFC 9787, section
+// 6.2.1), so that it can be read: nobody has said that it is from them. What an envelope
+// encloses stays there.
+func (d *description) unwrap(p *message.Part, left *int) *message.Part {
+	if isCMSType(p.Type) && *left > 0 {
+		*left--
+		src, kind, err := cmsBody(p)
+		if err != nil || kind != cms.KindSigned {
+			return p
+		}
+		signed, err := cms.ReadSigned(src, nil)
+		if err != nil || signed.Detached {
+			return p
+		}
+		if inside, err := d.parse(signed); err == nil {
+			return inside.part
+		}
+	}
+	if !strings.HasPrefix(p.Type, "multipart/") {
+		return p
+	}
+	again := *p
+	again.Parts = slices.Clone(p.Parts)
+	for i, child := range again.Parts {
+		again.Parts[i] = d.unwrap(child, left)
+	}
+	return &again
 }
 
 // flat is a part with those in it one level deep.

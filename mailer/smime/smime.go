@@ -23,8 +23,8 @@
 // Open follows the cryptographic layers from the root inwards for as long as each
 // layer is the whole of what is inside the one before it; that is the
 // Cryptographic Envelope of RFC 9787. A signature or an envelope anywhere else,
-// in a part beside others or in a forwarded message, is errant: it is not opened
-// and not verified, so it can neither lend its authority to its surroundings nor
+// in a part beside others or in a forwarded message, is errant: it is not
+// verified, and not decrypted, so it can neither lend its authority to its surroundings nor
 // lend them its text. Opened.Errant says that there is one, for whoever wonders where
 // the signature went. What is inside the last layer is the payload, and only the
 // payload is ever shown.
@@ -178,7 +178,8 @@ type Opened struct {
 
 	// Errant are the kinds of what looks like a layer in the payload and is none of the
 	// envelope's: in an attachment, beside a mailing list's footer, of OpenPGP. It was
-	// neither opened nor verified, and protects nothing (RFC 9787, section 4.5).
+	// neither decrypted nor verified, and protects nothing (RFC 9787, section 4.5). What
+	// a signature encloses stands in its place.
 	Errant []Kind
 
 	// Header is the one to show: the payload's where it protects its header, else
