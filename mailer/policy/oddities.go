@@ -38,7 +38,7 @@ func (j *judgement) oddities() (reasons []string) {
 	case bare && has(smime.Signed):
 		reasons = append(reasons, "A part of it is signed, but not the whole, as when a mailing list adds some lines. A signature over a part counts for nothing.")
 	case !bare && (has(smime.Signed) || has(smime.Encrypted)):
-		reasons = append(reasons, "A part of it has a protection of its own, which was neither opened nor checked.")
+		reasons = append(reasons, "A part of it has a protection of its own, which was not checked and counts for nothing.")
 	}
 	if bare && has(smime.Encrypted) {
 		reasons = append(reasons, "A part of it is encrypted. That part is not opened, because what stands around it could give it away.")

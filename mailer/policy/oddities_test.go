@@ -23,10 +23,10 @@ func Test9787_6_2_Errant(t *testing.T) {
 		{"", []smime.Kind{smime.Signed}, "A part of it is signed, but not the whole"},
 		{"", []smime.Kind{smime.Encrypted}, "A part of it is encrypted. That part is not opened"},
 		{"", []smime.Kind{smime.OpenPGP}, "OpenPGP"},
-		{"ES", []smime.Kind{smime.Signed}, "neither opened nor checked"},
-		{"ES", []smime.Kind{smime.Encrypted}, "neither opened nor checked"},
+		{"ES", []smime.Kind{smime.Signed}, "was not checked"},
+		{"ES", []smime.Kind{smime.Encrypted}, "was not checked"},
 		{"ES", []smime.Kind{smime.OpenPGP}, "OpenPGP"},
-		{"E", []smime.Kind{smime.Encrypted}, "neither opened nor checked"},
+		{"E", []smime.Kind{smime.Encrypted}, "was not checked"},
 	} {
 		o := shape(c.layers, key)
 		without := Judge(o, Facts{Contact: pinned, Signers: status("trusted"), Mine: []string{ada}})
