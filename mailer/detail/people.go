@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"time"
 
 	"countersign/mailer/cms"
@@ -44,6 +45,9 @@ func certificate(c *x509.Certificate) Certificate {
 	}
 	names := trust.Names(c)
 	for _, name := range names[:min(len(names), maxAddresses)] {
+		if len(name) > maxAddress {
+			name = strings.ToValidUTF8(name[:maxAddress], "") + "..."
+		}
 		d.Addresses = append(d.Addresses, policy.CleanLine(name))
 	}
 	return d
@@ -60,7 +64,8 @@ func certificates(list []*x509.Certificate) (described []Certificate) {
 const (
 	maxName      = 4 << 10 // octets of a distinguished name: writing one takes their square
 	maxDigits    = 128     // of a number or key identifier
-	maxAddresses = 100     // of one certificate
+	maxAddresses = 50      // of one certificate, which may be that of each of 32 signers
+	maxAddress   = 320     // octets
 )
 
 // distinguished is a name as its owner chose it, in one line, from its DER; empty
