@@ -95,6 +95,8 @@ var (
 	ErrMalformed = ber.ErrMalformed
 	// ErrUnsupported names an algorithm or form that is not read, or is refused outright.
 	ErrUnsupported = algorithm.ErrUnsupported
+	// ErrObsolete is ErrUnsupported: a method that was read once and is no longer safe (MD5, RC2).
+	ErrObsolete = algorithm.ErrObsolete
 	// ErrWeak says of a signature that it is mathematically valid, but made
 	// with a hash or key that no longer proves anything by itself (SHA-1, RSA
 	// under 2,048 bits); of a recipient's key that nothing is encrypted to it.
@@ -143,6 +145,7 @@ const (
 	maxSigners      = 32
 	maxRecipients   = 1000
 	maxAlgorithms   = 16
+	maxRevocation   = 1 << 20  // octets of enclosed lists; more are passed over
 	maxWhole        = 16 << 20 // octets of a content that is needed in one piece
 )
 

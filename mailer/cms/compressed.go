@@ -66,7 +66,7 @@ func compressedHeader(r *ber.Reader) error {
 		return err
 	}
 	if !a.OID.Equal(oidZlib) {
-		return fmt.Errorf("%w: the compression %s", ErrUnsupported, a.Name())
+		return algorithm.Refuse("compression", a.Name())
 	}
 	if err := r.Enter(ber.Sequence, "content info"); err != nil {
 		return err

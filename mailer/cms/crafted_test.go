@@ -127,6 +127,7 @@ type letter struct {
 	content   []byte // nil: not enclosed
 	certs     []*x509.Certificate
 	infos     [][]byte
+	lists     []byte // revocation information
 }
 
 func (l letter) der() []byte {
@@ -146,7 +147,7 @@ func (l letter) der() []byte {
 	}
 	return ber.Nest(ber.Sequence, oid(oidSigned), ber.Nest(ber.Context, ber.Nest(ber.Sequence,
 		[]byte{2, 1, 1}, ber.Nest(ber.Set, l.announced...), ber.Nest(ber.Sequence, info...),
-		ber.Nest(ber.Context, certs...), ber.Nest(ber.Set, l.infos...))))
+		ber.Nest(ber.Context, certs...), l.lists, ber.Nest(ber.Set, l.infos...))))
 }
 
 func TestOneSigner(t *testing.T) {
@@ -221,6 +222,7 @@ func TestOneSigner(t *testing.T) {
 		{"an unknown digest", crafted{attrs: usual(content), digestAlg: alg(oidOther)}, nil, cms.ErrUnsupported},
 		{"no certificate", crafted{attrs: usual(content)}, func(l *letter) { l.certs = nil }, cms.ErrNoCertificate},
 		{"a certificate that cannot be read", crafted{attrs: usual(content)}, func(l *letter) { l.certs = []*x509.Certificate{{Raw: alg(oidOther)}} }, cms.ErrNoCertificate},
+		{"a certificate that cannot be read, so that nobody knows", crafted{attrs: usual(content)}, func(l *letter) { l.certs = []*x509.Certificate{{Raw: alg(oidOther)}} }, cms.ErrUnsupported},
 		{"a signer that is none", crafted{attrs: usual(content)}, func(l *letter) { l.infos = [][]byte{octets(nil)} }, cms.ErrMalformed},
 		{"no content", crafted{attrs: usual(content)}, func(l *letter) { l.content = nil }, cms.ErrNoContent},
 	} {
@@ -294,6 +296,29 @@ func TestNobodySigned(t *testing.T) {
 	}
 	if _, err := s.Open(); !errors.Is(err, cms.ErrNoContent) {
 		t.Errorf("opened: %v", err)
+	}
+}
+
+// Enclosed revocation information is handed on as it came, unless there is too much of it.
+func TestRevocation(t *testing.T) {
+	p, content := people()["rsa"], text(500)
+	info := crafted{who: p, attrs: usual(content)}.info(content)
+	list := ber.Nest(ber.Sequence, octets(make([]byte, 500_000)))
+	for name, c := range map[string]struct{ lists, want []byte }{
+		"none":       {nil, nil},
+		"nothing":    {ber.Nest(ber.Context + 1), []byte{}},
+		"two":        {ber.Nest(ber.Context+1, list, list), slices.Concat(list, list)},
+		"three":      {ber.Nest(ber.Context+1, list, list, list), nil},
+		"indefinite": {slices.Concat([]byte{0xa1, 0x80}, list, []byte{0, 0}), nil},
+	} {
+		s := readSigned(t, letter{content: content, certs: certificates(p), infos: [][]byte{info}, lists: c.lists}.der(), nil)
+		if !bytes.Equal(s.Revocation, c.want) || (s.Revocation == nil) != (c.want == nil) || s.Signers[0].Err != nil {
+			t.Errorf("%s: %d octets, want %d; %v", name, len(s.Revocation), len(c.want), s.Signers[0].Err)
+		}
+	}
+	whole := letter{content: content, lists: ber.Nest(ber.Context+1, list)}.der()
+	if _, err := cms.ReadSigned(source(whole[:len(whole)-1000]), nil); !errors.Is(err, cms.ErrMalformed) {
+		t.Errorf("cut off: %v", err)
 	}
 }
 

@@ -21,6 +21,10 @@ type Signed struct {
 	Certificates []*x509.Certificate // enclosed, in their order, less those that cannot be read
 	Detached     bool                // no content is enclosed
 	Type         asn1.ObjectIdentifier
+	// Revocation is what the set of enclosed RevocationInfoChoices holds (RFC 5652, section
+	// 10.2.1), as it came: lists and the like, to be parsed elsewhere. It is nil where there
+	// is none, or more than a megabyte of it.
+	Revocation []byte
 
 	src        Source
 	content    Source // of a detached signature
@@ -199,8 +203,12 @@ func (s *Signed) parse() (infos []signerInfo, enclosed sums, err error) {
 	if crls, err := r.At(ber.Context + 1); err != nil {
 		return nil, enclosed, err
 	} else if crls {
-		if err := r.Skip(); err != nil {
+		set, err := r.Small(maxRevocation, "revocation information")
+		if err != nil {
 			return nil, enclosed, err
+		}
+		if set != nil {
+			s.Revocation = ber.Contents(set)
 		}
 	}
 	err = r.Each(ber.Set, "signers", maxSigners, ErrTooManySigners, func(der []byte) error {

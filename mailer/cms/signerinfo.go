@@ -83,7 +83,7 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 		return out
 	case out.Certificate == nil:
 		if out.Err = ErrNoCertificate; s.unreadable > 0 {
-			out.Err = fmt.Errorf("%w, or is one of the %d that cannot be read", ErrNoCertificate, s.unreadable)
+			out.Err = fmt.Errorf("%w, or is one of the %d that cannot be read (%w)", ErrNoCertificate, s.unreadable, ErrUnsupported)
 		}
 		return out
 	case out.Digest == nil:

@@ -80,9 +80,9 @@ func (a Identifier) Agreement() (*Agreement, error) {
 			g.Weak, g.unwrap = true, unwrapTripleDES
 			return g, nil
 		}
-		return nil, fmt.Errorf("%w: the key wrap %s", ErrUnsupported, wrap.Name())
+		return nil, Refuse("key wrap", wrap.Name())
 	}
-	return nil, fmt.Errorf("%w: the key agreement %s", ErrUnsupported, a.Name())
+	return nil, Refuse("key agreement", a.Name())
 }
 
 // AgreementFor chooses the scheme for a recipient's curve and a content key of size octets.

@@ -22,6 +22,8 @@ var (
 	ErrMalformed = ber.ErrMalformed
 	// ErrUnsupported names an algorithm that is not known, or is refused outright.
 	ErrUnsupported = errors.New("cms: not supported")
+	// ErrObsolete is ErrUnsupported: the method is refused because it is no longer safe.
+	ErrObsolete = fmt.Errorf("%w, because it is no longer safe", ErrUnsupported)
 	// ErrWeak says of a signature that it is valid as far as mathematics goes,
 	// and of a key that it should not be used.
 	ErrWeak = errors.New("cms: too weak")

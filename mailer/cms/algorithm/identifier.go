@@ -98,7 +98,7 @@ func (a Identifier) Hash() crypto.Hash {
 
 // UnknownDigest is the error for a digest algorithm whose Hash is 0.
 func (a Identifier) UnknownDigest() error {
-	return fmt.Errorf("%w: the digest %s", ErrUnsupported, a.Name())
+	return Refuse("digest", a.Name())
 }
 
 // Digest names h with absent parameters (RFC 5754, section 2).

@@ -1,5 +1,10 @@
 package algorithm
 
+import (
+	"fmt"
+	"slices"
+)
+
 // names are what people call algorithms, for the reason why a message can't be read.
 // Most are of those that never are.
 var names = map[string]string{
@@ -92,4 +97,15 @@ func (a Identifier) Name() string {
 		return name
 	}
 	return a.OID.String()
+}
+
+// obsolete are those that keep nothing safe any more.
+var obsolete = []string{"MD2", "MD4", "MD5", "RSA with MD2", "RSA with MD5", "RC2", "RC4", "RC5", "RC2 key wrap"}
+
+// Refuse is the error for an algorithm of a kind, by its name: ErrObsolete, or ErrUnsupported.
+func Refuse(kind, name string) error {
+	if slices.Contains(obsolete, name) {
+		return fmt.Errorf("%w: the %s %s", ErrObsolete, kind, name)
+	}
+	return fmt.Errorf("%w: the %s %s", ErrUnsupported, kind, name)
 }

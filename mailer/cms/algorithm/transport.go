@@ -31,7 +31,7 @@ func (a Identifier) Transport() (name string, t Transport, err error) {
 			return orRandom(k, encrypted, size, rand, o)
 		}, nil
 	}
-	return a.Name(), nil, fmt.Errorf("%w: the key encryption %s", ErrUnsupported, a.Name())
+	return a.Name(), nil, Refuse("key encryption", a.Name())
 }
 
 func transportRSA(k crypto.Decrypter, encrypted []byte, size int, rand io.Reader) ([]byte, error) {

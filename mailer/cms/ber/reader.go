@@ -226,6 +226,27 @@ func (r *Reader) Skip() error {
 	}
 }
 
+// Small returns the next value whole and as it is, if it says that it has at most so many
+// octets, which do not count as held. Any other is passed over, and nil is returned.
+func (r *Reader) Small(octets int64, what string) ([]byte, error) {
+	h, err := r.peek()
+	if err == nil && (h.end || h.indefinite || h.length > octets) {
+		return nil, r.Skip()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", what, err)
+	}
+	der := AppendHeader(nil, h.tag, h.constructed, h.length)
+	n := len(der)
+	der = append(der, make([]byte, h.length)...)
+	if _, err := io.ReadFull(r.in, der[n:]); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", what, damaged(err))
+	}
+	r.pos += h.length
+	r.peeked = false
+	return der, nil
+}
+
 // Finish passes over what is left of all values entered. The value that the
 // Reader was made for is complete, then.
 func (r *Reader) Finish() error {

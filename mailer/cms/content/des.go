@@ -35,6 +35,6 @@ func startDES(key, params []byte, encrypt bool) (mode, error) {
 // or x/crypto, and what others offer is not looked after well enough for mail.
 func unread(name string) func(key, params []byte, encrypt bool) (mode, error) {
 	return func([]byte, []byte, bool) (mode, error) {
-		return nil, fmt.Errorf("%w: the content cipher %s, which cannot be read here", algorithm.ErrUnsupported, name)
+		return nil, fmt.Errorf("%w, and cannot be read here", algorithm.Refuse("content cipher", name))
 	}
 }
