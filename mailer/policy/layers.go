@@ -93,7 +93,7 @@ func Problem(err error) string {
 		return "It is signed with SHA-1, a method that is no longer safe."
 	case errors.Is(err, cms.ErrShortKey):
 		return "It is signed with a key that is too short to be safe: under 2,048 bits."
-	case errors.Is(err, cms.ErrWeak):
+	case errors.Is(err, cms.ErrWeak), errors.Is(err, cms.ErrObsolete):
 		return "It was made by a method that is no longer safe."
 	case errors.Is(err, smime.ErrForm):
 		return "What is signed does not stand by itself: there is something beside it, or something is missing. So the signature does not count."

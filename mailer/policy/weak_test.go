@@ -34,6 +34,7 @@ func TestSHA1(t *testing.T) {
 		"received before it":  {fmt.Errorf("signer: %w", cms.ErrSHA1), day.Add(-time.Second), day, true, ""},
 		"a short key":         {cms.ErrShortKey, day.Add(-time.Second), day, false, "2,048 bits"},
 		"weak in another way": {cms.ErrWeak, day.Add(-time.Second), day, false, "no longer safe"},
+		"refused as obsolete": {cms.ErrObsolete, day.Add(-time.Second), day, false, "no longer safe"},
 		"another content":     {cms.ErrDigest, day.Add(-time.Second), day, false, "changed on the way"},
 	} {
 		o := shape("ES", pinned.Pin.Keys.Sign)
