@@ -3,6 +3,7 @@ package mailer_test
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
@@ -59,6 +60,39 @@ func TestCurves(t *testing.T) {
 				t.Errorf("her own copy: %q", m.Problem)
 			}
 		})
+	}
+}
+
+// TestEd25519: a key that signs so, and one apart that opens mail.
+func TestEd25519(t *testing.T) {
+	w := newWorld(t)
+	_, signing, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signs, err := w.ca.Certify("Ada", adaAddress, signing, x509.KeyUsageDigitalSignature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opening, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opens, err := w.ca.Certify("Ada", adaAddress, opening, x509.KeyUsageKeyAgreement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada, bea := w.enter(signs, opens), w.join("Bea", beaAddress)
+	ada.verifies(bea)
+	bea.verifies(ada)
+	for _, way := range [][2]*person{{ada, bea}, {bea, ada}} {
+		if _, err := way[0].write(mailer.Draft{To: []string{way[1].address}, Subject: "Mrs K", Text: "the words"}); err != nil {
+			t.Fatal(err)
+		}
+		w.post()
+		if m := way[1].last(); m.Verdict.Level != policy.Good || !strings.Contains(m.Text, "the words") {
+			t.Errorf("from %s: %q, %+v", way[0].address, m.Text, m.Verdict)
+		}
 	}
 }
 
