@@ -17,6 +17,8 @@ const (
 	maxPlain  = 1 << 20 // bytes of text returned
 	maxToken  = 1 << 20 // bytes of one tag, comment or text: a tag costs many times its size
 	maxTokens = 1 << 19
+
+	longestWord = 1000 // bytes: what is longer, and could be base64, is no word
 	maxLine   = 2000 // bytes of [CleanLine]
 )
 
@@ -294,7 +296,10 @@ func withoutData(body string) string {
 	for ; found; before, rest, found = strings.Cut(rest, mark) {
 		b.WriteString(before)
 		b.WriteString(mark)
-		rest = strings.TrimLeft(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+		after := strings.TrimLeft(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+		if len(rest)-len(after) > longestWord {
+			rest = after
+		}
 	}
 	b.WriteString(before)
 	return b.String()

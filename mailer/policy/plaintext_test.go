@@ -31,6 +31,7 @@ func TestPlainText(t *testing.T) {
 		"hidden cells":      {"<table><tr><td hidden>a<td>b</tr><tr hidden><td>c<tr><td>d</table>", "b\nd"},
 		"hidden item":       {"<ul><li hidden>a</ul>b", "b"},
 		"head, not ended":   {"<head><title>T</title><meta name=a><body>b", "b"},
+		"base64 in words":   {"it says base64,aGVsbG8= there", "it says base64,aGVsbG8= there"},
 		"filler letters":    {"a\u3164\u115f\u034fb", "ab"},
 		"link":              {`see <a href="https://evil.example/x">www.clinic.example</a> now`, "see www.clinic.example <https://evil.example/x> now"},
 		"link is itself":    {`<a href="https://a.example/">https://a.example</a>`, "https://a.example"},
