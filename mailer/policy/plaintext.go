@@ -19,7 +19,7 @@ const (
 	maxTokens = 1 << 19
 
 	longestWord = 1000 // bytes: what is longer, and could be base64, is no word
-	maxLine   = 2000 // bytes of [CleanLine]
+	maxLine     = 2000 // bytes of [CleanLine]
 )
 
 // PlainText returns the text that an HTML body shows, as plain text: no markup,
