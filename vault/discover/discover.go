@@ -127,8 +127,8 @@ func (c *Checker) Check(ctx context.Context, q trust.Question, r Rules) trust.Ve
 	if q.Memory == nil {
 		q.Memory = c.seen
 	}
-	given := make(map[key]bool) // what the cache had, or nothing
-	asked := make(map[key]bool) // what the network was asked for
+	given := make(map[key]*document) // what the cache had, or nothing
+	asked := make(map[key]bool)      // what the network was asked for
 	budget := maxFetches
 	for range maxRounds {
 		v := trust.Check(q)
@@ -136,9 +136,9 @@ func (c *Checker) Check(ctx context.Context, q trust.Question, r Rules) trust.Ve
 		var wanted []trust.Need
 		for _, n := range v.Needs {
 			k := keyOf(n)
-			if !given[k] {
-				given[k] = true
+			if _, looked := given[k]; !looked {
 				d := c.recall(ctx, k)
+				given[k] = d
 				if d != nil {
 					found = append(found, d)
 				}
@@ -160,7 +160,7 @@ func (c *Checker) Check(ctx context.Context, q trust.Question, r Rules) trust.Ve
 			if len(wanted) == 0 {
 				return v
 			}
-			found = c.getAll(ctx, wanted, r)
+			found = c.getAll(ctx, wanted, given, r)
 		}
 		for _, d := range found {
 			q.Evidence.Certificates = slices.Concat(q.Evidence.Certificates, d.certs)
@@ -190,12 +190,12 @@ func (r Rules) first(wanted []trust.Need) []trust.Need {
 }
 
 // getAll fetches several documents at once.
-func (c *Checker) getAll(ctx context.Context, wanted []trust.Need, r Rules) (found []*document) {
+func (c *Checker) getAll(ctx context.Context, wanted []trust.Need, given map[key]*document, r Rules) (found []*document) {
 	var fetching sync.WaitGroup
 	var mu sync.Mutex
 	for _, n := range wanted {
 		fetching.Go(func() {
-			if d, _ := c.get(ctx, n, r); d != nil { // kept or not, it can be used
+			if d, _ := c.get(ctx, n, given[keyOf(n)], r); d != nil { // kept or not, it can be used
 				mu.Lock()
 				defer mu.Unlock()
 				found = append(found, d)
@@ -235,10 +235,15 @@ func (c *Checker) Retry() {
 }
 
 // get fetches one document and stores it. Who asks for one that is on its way
-// waits for that.
-func (c *Checker) get(ctx context.Context, n trust.Need, r Rules) (d *document, err error) {
+// waits for that, and who asks when it has just come, in place of the one that
+// they had, gets it.
+func (c *Checker) get(ctx context.Context, n trust.Need, had *document, r Rules) (d *document, err error) {
 	k := keyOf(n)
 	c.mu.Lock()
+	if now := c.memory[k]; now != had && now.fresh(c.clock()) {
+		c.mu.Unlock()
+		return now, nil
+	}
 	if running, ok := c.flying[k]; ok {
 		c.mu.Unlock()
 		select {
@@ -314,7 +319,7 @@ func (c *Checker) Prefetch(ctx context.Context, r Rules) error {
 	var problems []error
 	for _, n := range due {
 		once, cancel := context.WithTimeout(ctx, checkTime)
-		if _, err := c.get(once, n, r); err != nil {
+		if _, err := c.get(once, n, c.recall(once, keyOf(n)), r); err != nil {
 			problems = append(problems, err)
 		}
 		cancel()
