@@ -17,7 +17,7 @@
 //	attributes       what was signed beside the content contradicts it
 //	no-certificate   the signer's certificate is not enclosed
 //	weak             made by a method or key that no longer proves anything
-//	unsupported      made by a method that is not known or is refused here
+//	unsupported      made by a method that is not known here
 //	no-content       there are certificates or a signature, but no message
 //	form             multipart/signed without exactly a part and its signature
 //	limit            it is built beyond all measure
@@ -60,7 +60,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"slices"
-	"strings"
 	"time"
 
 	"countersign/mailer/cms"
@@ -204,7 +203,7 @@ func findings(o *smime.Opened, v policy.Verdict, r Report, outside bool) []strin
 		noSigner = noSigner || l.Kind == string(smime.Signed) && l.Code == "" && len(l.Signers) == 0
 		for n := range l.Signers {
 			s := &l.Signers[n]
-			weak = weak || s.Code == "weak" || strings.HasPrefix(s.Digest, "MD")
+			weak = weak || s.Code == "weak"
 			if s.Valid && s.Certificate.Name == v.Signer {
 				signer = s
 			}

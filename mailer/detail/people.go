@@ -169,7 +169,7 @@ func code(err error) string {
 	}{
 		{"key-unavailable", []error{smime.ErrKey}},
 		{"no-key", []error{cms.ErrNoKey, smime.ErrNoKey}},
-		{"weak", []error{cms.ErrWeak}},
+		{"weak", []error{cms.ErrWeak, cms.ErrObsolete}},
 		{"no-certificate", []error{cms.ErrNoCertificate}},
 		{"changed", []error{cms.ErrDigest, cms.ErrIntegrity}},
 		{"forged", []error{cms.ErrSignature}},

@@ -106,7 +106,7 @@ func Problem(err error) string {
 	case errors.Is(err, cms.ErrIntegrity):
 		return "It was changed on the way, or damaged."
 	case errors.Is(err, cms.ErrUnsupported), errors.Is(err, smime.ErrUnsupported):
-		return "It is protected in a way that this program does not read: one that it does not know, or that is not safe."
+		return "It is protected in a way that this program does not read."
 	case errors.Is(err, cms.ErrLimit), errors.Is(err, message.ErrLimit), errors.Is(err, smime.ErrLimit):
 		return "It is built in a way that no honest program uses, so it is not opened."
 	}
