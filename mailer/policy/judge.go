@@ -247,6 +247,9 @@ func (j *judgement) confirmed() {
 		}
 		j.say(Good, label, short(c))
 		j.Reasons = append(j.Reasons, "It is signed with the key that you confirmed"+j.on(c.Pin.Call.At)+".")
+		if j.trust.Bound == trust.BoundNone || j.trust.Bound == "" { // anybody may be given a certificate for a key that is not theirs
+			j.Reasons = append(j.Reasons, "The certificate that came with it names somebody else: "+j.Signer+".")
+		}
 		j.validity()
 	}
 	if organisation(c) {

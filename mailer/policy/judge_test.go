@@ -188,6 +188,10 @@ func TestJudgeFields(t *testing.T) {
 	if v.Protection != "none" || v.Signature != "none" || v.Chain != "untrusted" || v.From != "mismatch" || v.Contact != "unknown" || v.Signer != "" {
 		t.Errorf("%+v", v)
 	}
+	v = Judge(shape("ES", key), Facts{Contact: pinned, Signers: []trust.Verdict{{Status: trust.Trusted, Bound: trust.BoundNone}}, Mine: []string{ada}})
+	if v.Level != Good || !strings.Contains(strings.Join(v.Reasons, " "), "names somebody else: "+v.Signer) {
+		t.Errorf("her key in a certificate of another name: %+v", v)
+	}
 	if v := Judge(shape("c"), Facts{}); v.Protection != "none" {
 		t.Errorf("what is called encrypted is %s", v.Protection)
 	}
