@@ -36,10 +36,13 @@ func TestUsable(t *testing.T) {
 	}
 }
 
-// TestOutside: a record that does not lie in the zone is not the zone's.
+// TestOutside: a record that does not lie in the zone is not the zone's, and a set has an end.
 func TestOutside(t *testing.T) {
 	z := &Zone{Name: "ample.", name: named(t, "ample.")}
 	if _, err := z.verify(set{}, named(t, "www.example."), time.Unix(0, 0), new(Effort)); err == nil || !strings.Contains(err.Error(), "not within") {
+		t.Error(err)
+	}
+	if _, err := z.verify(set{records: make([]dns.RR, maxRecords+1)}, named(t, "www.ample."), time.Unix(0, 0), new(Effort)); err == nil || !strings.Contains(err.Error(), "records") {
 		t.Error(err)
 	}
 	d := nsec3Denial{zone: named(t, "example."), hashes: map[string]string{}}

@@ -45,7 +45,7 @@ func (z *Zone) denials(reply *dns.Msg, at time.Time, effort *Effort) (denial, ti
 	nsec3s := nsec3Denial{zone: z.name, hashes: map[string]string{}}
 	var until time.Time
 	var weak error
-	seen, sets := map[string]bool{}, 0
+	seen := map[string]bool{}
 	for _, rr := range reply.Ns {
 		h := rr.Header()
 		if h.Rrtype != dns.TypeNSEC && h.Rrtype != dns.TypeNSEC3 || seen[h.Name] {
@@ -55,9 +55,6 @@ func (z *Zone) denials(reply *dns.Msg, at time.Time, effort *Effort) (denial, ti
 		s := gather(reply.Ns, h.Name, h.Rrtype)
 		if !slices.ContainsFunc(s.sigs, func(sig *dns.RRSIG) bool { return sig.SignerName == z.Name }) {
 			continue
-		}
-		if sets++; sets > maxDenials {
-			return nil, until, errEffort
 		}
 		owner, err := parseName(h.Name)
 		if err != nil {

@@ -5,13 +5,13 @@
 // # The chain
 //
 // [Open] makes a [Zone] of a zone's DNSKEY reply and of the digests that its
-// parent signed, or that are [Anchor]s. A Zone judges three things with its keys:
+// parent signed, or that are [Anchor]s. A Zone judges two things with its keys:
 //
 //   - [Zone.Cut]: whether a name below is delegated, signed or not (the DS reply);
-//   - [Zone.Judge]: one link of an answer: data, an alias, or a denial;
-//   - nothing else: the bits of the header, AD above all, count for nothing.
+//   - [Zone.Judge]: one link of an answer: data, an alias, or a denial.
 //
-// An error from any of them is the verdict "bogus" with its reason.
+// An error from any of them is the verdict "bogus" with its reason. Of a reply's
+// header only the response code is read, as a claim to be proved: AD counts for nothing.
 //
 // # What counts
 //
@@ -37,7 +37,7 @@
 // # Bounds
 //
 // Against KeyTrap: 4 keys of one tag, 16 signature checks a set, 64 checks of
-// signatures and digests an [Effort], 64 keys a zone, 32 sets of denial a reply.
+// signatures and digests an [Effort], 64 keys a zone, 500 records a set.
 package dnssec
 
 import (
@@ -52,12 +52,12 @@ import (
 )
 
 const (
-	maxSameTag    = 4  // keys of one tag and algorithm in a zone
-	maxSetChecks  = 16 // signature checks for one set
-	maxChecks     = 64 // signature and digest checks for one answer
-	maxKeys       = 64 // DNSKEY records of a zone
-	maxDenials    = 32 // NSEC or NSEC3 sets in a reply
-	maxIterations = 50 // of NSEC3 (RFC 9276)
+	maxSameTag    = 4   // keys of one tag and algorithm in a zone
+	maxSetChecks  = 16  // signature checks for one set
+	maxChecks     = 64  // signature and digest checks for one answer
+	maxKeys       = 64  // DNSKEY records of a zone
+	maxRecords    = 500 // of a set, which are sorted for each check
+	maxIterations = 50  // of NSEC3 (RFC 9276)
 )
 
 var errEffort = errors.New("it takes too many signature checks")

@@ -53,6 +53,9 @@ func (z *Zone) verify(s set, owner name, at time.Time, effort *Effort) (proof, e
 	if !owner.under(z.name) {
 		return proof{}, fmt.Errorf("it is not within %s", z.Name)
 	}
+	if len(s.records) > maxRecords {
+		return proof{}, fmt.Errorf("it has over %d records", maxRecords)
+	}
 	labels := len(owner)
 	if labels > 0 && owner[labels-1] == "*" {
 		labels-- // RFC 4034, section 3.1.3
