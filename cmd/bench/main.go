@@ -47,6 +47,8 @@ func (b bout) rounds() int {
 		return 25
 	case b.size <= 25*miB:
 		return 7
+	case b.size <= 200*miB:
+		return 3
 	}
 	return 1
 }
