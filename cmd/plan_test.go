@@ -37,10 +37,10 @@ mailer/cms/content       mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/cms/recipient     mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/smime             mailer/message mailer/message/transfer mailer/cms vault/contacts/form ; -
 vault/sealed             - ; go-sqlite3
-vault/trust              vault/trust/der vault/trust/crl vault/trust/ocsp vault/trust/path ; x/crypto x/net/idna
+vault/trust              mailer/cms/algorithm vault/trust/der vault/trust/crl vault/trust/ocsp vault/trust/path ; x/crypto x/net/idna
 vault/trust/der          - ; x/crypto
 vault/trust/crl          vault/trust/der ; x/crypto
-vault/trust/ocsp         vault/trust/der vault/trust/crl ; x/crypto
+vault/trust/ocsp         mailer/cms/algorithm vault/trust/der vault/trust/crl ; x/crypto
 vault/trust/path         vault/trust/der ; x/crypto x/net/idna
 vault/contacts           vault/trust vault/contacts/keyset vault/contacts/form ; -
 vault/contacts/keyset    vault/trust ; x/crypto go-bip39/wordlists

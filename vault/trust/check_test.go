@@ -1,11 +1,16 @@
 package trust
 
 import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +158,43 @@ func TestUsage(t *testing.T) {
 		q := Question{Certificate: cert, Usage: Encrypt, Anchors: anchors(top.cert), At: today}
 		if v := Check(q); (v.Status == Trusted) != c.encrypt || !c.encrypt && !strings.Contains(v.Reason, "not made for encryption") {
 			t.Errorf("%s: %s, %s", c.name, v.Status, v.Reason)
+		}
+	}
+}
+
+// TestOnePadding: an RSA key that is certified for PSS alone signs and does no
+// more, one for OAEP alone takes mail and no more (RFC 4055, section 1.2).
+func TestOnePadding(t *testing.T) {
+	top := root(t, "Root")
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := top.issueKey(template(), key.Public())
+	for last, want := range map[byte][2]bool{1: {true, true}, 10: {true, false}, 7: {false, true}, 99: {false, false}} {
+		tbs := slices.Clone(plain.RawTBSCertificate)
+		rsaKey := []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01")
+		tbs[bytes.Index(tbs, rsaKey)+len(rsaKey)-1] = last
+		sum := sha256.Sum256(tbs)
+		signature, err := top.key.Sign(rand.Reader, sum[:], crypto.SHA256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := asn1.Marshal(struct {
+			TBS asn1.RawValue
+			A   pkix.AlgorithmIdentifier
+			S   asn1.BitString
+		}{asn1.RawValue{FullBytes: tbs}, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}},
+			asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert := parse(t, raw)
+		for i, u := range []Usage{Sign, Encrypt} {
+			v := Check(Question{Certificate: cert, Address: "ada@harbour.example", Usage: u, Anchors: anchors(top.cert), At: today})
+			if v.Good() != want[i] || Allows(cert, u) != want[i] {
+				t.Errorf("RSA key of kind %d to %s: %s, %s", last, u, v.Status, v.Reason)
+			}
 		}
 	}
 }

@@ -10,8 +10,11 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 	"golang.org/x/net/idna"
 
+	"countersign/mailer/cms/algorithm"
 	"countersign/vault/trust/der"
 	"countersign/vault/trust/path"
 )
@@ -31,32 +34,35 @@ func Allows(c *x509.Certificate, u Usage) bool {
 
 func (u Usage) keyUsage(c *x509.Certificate) bool {
 	has := func(bits x509.KeyUsage) bool { return c.KeyUsage == 0 || c.KeyUsage&bits != 0 }
-	switch publicKey(c).(type) {
+	signs := u == Sign && has(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment)
+	switch algorithm.PublicKey(c).(type) {
 	case *rsa.PublicKey:
-		return u == Sign && has(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) ||
-			u == Encrypt && has(x509.KeyUsageKeyEncipherment)
+		only := keyKind(c)
+		return signs && !only.Equal(oidOAEP) || u == Encrypt && has(x509.KeyUsageKeyEncipherment) && !only.Equal(oidPSS)
 	case *ecdsa.PublicKey:
-		return u == Sign && has(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) ||
-			u == Encrypt && has(x509.KeyUsageKeyAgreement)
+		return signs || u == Encrypt && has(x509.KeyUsageKeyAgreement)
 	case ed25519.PublicKey:
-		return u == Sign && has(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment)
+		return signs
 	case *ecdh.PublicKey:
 		return u == Encrypt && has(x509.KeyUsageKeyAgreement)
 	}
 	return false
 }
 
-// publicKey also knows X25519, which crypto/x509 reads but leaves out of a
-// certificate.
-func publicKey(c *x509.Certificate) any {
-	if c.PublicKey != nil {
-		return c.PublicKey
+var (
+	oidOAEP = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 7}
+	oidPSS  = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
+)
+
+// keyKind is the algorithm that a certificate names for its key: an RSA key may be
+// certified for one padding alone (RFC 4055, section 1.2).
+func keyKind(c *x509.Certificate) (id asn1.ObjectIdentifier) {
+	in := cryptobyte.String(c.RawSubjectPublicKeyInfo)
+	var info, kind cryptobyte.String
+	if in.ReadASN1(&info, cbasn1.SEQUENCE) && info.ReadASN1(&kind, cbasn1.SEQUENCE) {
+		kind.ReadASN1ObjectIdentifier(&id)
 	}
-	key, err := x509.ParsePKIXPublicKey(c.RawSubjectPublicKeyInfo)
-	if err != nil {
-		return nil
-	}
-	return key
+	return id
 }
 
 // forMail says that the extended key usage, if there is any, includes e-mail.
@@ -68,7 +74,7 @@ func forMail(c *x509.Certificate) bool {
 
 // strong says that a key is of an acceptable kind and size.
 func strong(c *x509.Certificate) bool {
-	switch k := publicKey(c).(type) {
+	switch k := algorithm.PublicKey(c).(type) {
 	case *rsa.PublicKey:
 		return k.N.BitLen() >= minRSA && k.N.BitLen() <= maxRSA
 	case *ecdsa.PublicKey:

@@ -26,6 +26,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"countersign/mailer/cms/algorithm"
 	"countersign/vault/trust/der"
 )
 
@@ -47,18 +48,6 @@ var (
 	oidInvalidity = asn1.ObjectIdentifier{2, 5, 29, 24}
 )
 
-// keyBits is what an issuerKeyHash is made of: the public key without its tag,
-// length and unused bits.
-func keyBits(c *x509.Certificate) []byte {
-	in := cryptobyte.String(c.RawSubjectPublicKeyInfo)
-	var spki, algorithm cryptobyte.String
-	var key []byte
-	if !in.ReadASN1(&spki, cbasn1.SEQUENCE) || !spki.ReadASN1(&algorithm, cbasn1.SEQUENCE) || !spki.ReadASN1BitStringAsBytes(&key) {
-		return nil
-	}
-	return key
-}
-
 func digest(h crypto.Hash, b []byte) []byte {
 	d := h.New()
 	d.Write(b)
@@ -74,7 +63,7 @@ type certID struct {
 
 func (id certID) is(c, issuer *x509.Certificate) bool {
 	return id.hash != 0 && id.serial.Cmp(c.SerialNumber) == 0 &&
-		bytes.Equal(id.name, digest(id.hash, c.RawIssuer)) && bytes.Equal(id.key, digest(id.hash, keyBits(issuer)))
+		bytes.Equal(id.name, digest(id.hash, c.RawIssuer)) && bytes.Equal(id.key, digest(id.hash, algorithm.KeyBits(issuer)))
 }
 
 // NewRequest asks about one certificate, by SHA-1 as every responder knows it
@@ -103,7 +92,7 @@ func addID(b *cryptobyte.Builder, c, issuer *x509.Certificate) {
 		b.AddASN1NULL()
 	})
 	b.AddASN1OctetString(digest(hashes[0].hash, c.RawIssuer))
-	b.AddASN1OctetString(digest(hashes[0].hash, keyBits(issuer)))
+	b.AddASN1OctetString(digest(hashes[0].hash, algorithm.KeyBits(issuer)))
 	b.AddASN1BigInt(c.SerialNumber)
 }
 

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"countersign/mailer/cms/algorithm"
 	"countersign/vault/trust/crl"
 	"countersign/vault/trust/der"
 )
@@ -324,7 +325,7 @@ func (r *Response) Names(c *x509.Certificate) bool {
 	if r.byName != nil {
 		return der.SameName(r.byName, c.RawSubject)
 	}
-	return bytes.Equal(r.byKey, digest(crypto.SHA1, keyBits(c)))
+	return bytes.Equal(r.byKey, digest(crypto.SHA1, algorithm.KeyBits(c)))
 }
 
 // SignedBy checks the signature with the key of whom the response names, once for
