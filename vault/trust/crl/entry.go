@@ -150,11 +150,7 @@ func (l *List) readEntries(s *stream, outer, version int64) error {
 	t.issuers = [][]byte{l.issuer}
 	t.rows = make([]row, 0, min((end-s.at())/32, 1<<19))
 	for s.at() < end {
-		whole, err := s.element(cbasn1.SEQUENCE, end)
-		if err != nil {
-			return err
-		}
-		serial, e, extensions, ok := readEntry(whole)
+		serial, e, extensions, ok := readEntry(s, end)
 		if !ok || len(extensions) > 0 && version != 1 {
 			return fmt.Errorf("%w: entry", ErrCRL)
 		}
@@ -171,14 +167,19 @@ func (l *List) readEntries(s *stream, outer, version int64) error {
 }
 
 // readEntry reads an entry without looking into its extensions.
-func readEntry(in cryptobyte.String) (serial cryptobyte.String, e Entry, extensions cryptobyte.String, ok bool) {
-	var body cryptobyte.String
-	if !in.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1(&serial, cbasn1.INTEGER) || len(serial) == 0 ||
-		len(serial) > 1 && (serial[0] == 0 && serial[1] < 0x80 || serial[0] == 0xff && serial[1] >= 0x80) {
-		return nil, e, nil, false
+func readEntry(s *stream, end int64) (serial cryptobyte.String, e Entry, extensions cryptobyte.String, ok bool) {
+	serial, date, extensions, ok := s.plainEntry(end)
+	if ok {
+		e.Date, ok = der.UTCTime(date)
+	} else {
+		whole, err := s.element(cbasn1.SEQUENCE, end)
+		if err != nil || !whole.ReadASN1(&extensions, cbasn1.SEQUENCE) || !extensions.ReadASN1(&serial, cbasn1.INTEGER) || len(serial) == 0 {
+			return nil, e, nil, false
+		}
+		e.Date, ok = der.ReadTime(&extensions)
 	}
-	e.Date, ok = der.ReadTime(&body)
-	return serial, e, body, ok && e.Date.Unix() >= year1
+	shortest := len(serial) == 1 || len(serial) > 1 && (serial[0] != 0 || serial[1] >= 0x80) && (serial[0] != 0xff || serial[1] < 0x80)
+	return serial, e, extensions, ok && shortest && e.Date.Unix() >= year1
 }
 
 // reasonAlone is what comes before the reason where that is the only extension,

@@ -72,29 +72,45 @@ func Extension(c *x509.Certificate, id asn1.ObjectIdentifier) (value cryptobyte.
 // 4.1.2.5, allows: whole seconds, Z.
 func ReadTime(in *cryptobyte.String) (time.Time, bool) {
 	var text cryptobyte.String
-	year := 0
 	switch {
 	case in.PeekASN1Tag(cbasn1.UTCTime):
-		if !in.ReadASN1(&text, cbasn1.UTCTime) || len(text) != 13 || !decimal(text[:12]) {
+		if !in.ReadASN1(&text, cbasn1.UTCTime) {
 			return time.Time{}, false
 		}
-		if year = 1900 + two(text); year < 1950 {
-			year += 100
-		}
-		text = text[2:]
+		return UTCTime(text)
 	case in.PeekASN1Tag(cbasn1.GeneralizedTime):
 		if !in.ReadASN1(&text, cbasn1.GeneralizedTime) || len(text) != 15 || !decimal(text[:14]) {
 			return time.Time{}, false
 		}
-		year = two(text)*100 + two(text[2:])
-		text = text[4:]
-	default:
+		return within(two(text)*100+two(text[2:]), text[4:])
+	}
+	return time.Time{}, false
+}
+
+// UTCTime reads the inside of one, in the same form.
+func UTCTime(text []byte) (time.Time, bool) {
+	if len(text) != 13 || !decimal(text[:12]) {
 		return time.Time{}, false
 	}
+	year := 1900 + two(text)
+	if year < 1950 {
+		year += 100
+	}
+	return within(year, text[2:])
+}
+
+// daysOf are the days of each month in a leap year.
+var daysOf = [13]int{0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
+
+// within reads a time from the month on, whose digits are digits.
+func within(year int, text []byte) (time.Time, bool) {
 	month, day, hour, minute, second := two(text), two(text[2:]), two(text[4:]), two(text[6:]), two(text[8:])
-	t := time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC)
-	ok := text[10] == 'Z' && month >= 1 && month <= 12 && day >= 1 && t.Month() == time.Month(month) && hour < 24 && minute < 60 && second < 60
-	return t, ok
+	leap := year%4 == 0 && (year%100 != 0 || year%400 == 0)
+	if text[10] != 'Z' || month < 1 || month > 12 || day < 1 || day > daysOf[month] || month == 2 && day == 29 && !leap ||
+		hour > 23 || minute > 59 || second > 59 {
+		return time.Time{}, false
+	}
+	return time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC), true
 }
 
 func decimal(b []byte) bool {
