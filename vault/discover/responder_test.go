@@ -94,11 +94,11 @@ func TestListBeforeResponder(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 
-	w, r := askedWorld(t)
+	w, _ = askedWorld(t)
 	w.want(w.ask(Rules{Chosen: true, OCSPFirst: true}), trust.Trusted, map[string]int{"/ca.crl": 0, "/ocsp GET": 1})
 
 	// The list is fetched where the responder fails.
-	w, r = askedWorld(t)
+	w, r := askedWorld(t)
 	r.down = true
 	w.want(w.ask(Rules{Chosen: true, OCSPFirst: true}), trust.Trusted, map[string]int{"/ca.crl": 1, "/ocsp GET": 1})
 }
