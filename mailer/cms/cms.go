@@ -33,7 +33,9 @@
 // (Enveloped.Authenticated is false). Its padding is checked at the very end and
 // answered by ErrIntegrity like every other damage to the content, and a wrong
 // RSA key transport block yields a random content key instead of an error (RFC
-// 3218, section 2.3.2), so that there is no padding oracle in either place. An
+// 3218, section 2.3.2), so that there is no padding oracle in either place. Where several
+// keys are named, one under which the content begins as text or CMS does goes before one
+// whose padding fits by chance. An
 // authenticated cipher counts in AuthEnvelopedData only and the others outside of
 // it only; derived keys (RFC 9709) are read and written.
 //
@@ -46,7 +48,7 @@
 // v1.5, RSA-OAEP, ECDH on the same curves and X25519; AES-128, -192, -256 in CBC
 // and GCM, and ChaCha20-Poly1305. Read: SHA-224, and the digests, masks, labels, salts, key
 // derivations and nonces that others choose. Read and called weak: signatures with SHA-1
-// (ErrSHA1) or an RSA key under 2,048 bits (ErrShortKey), 3DES, DES. Refused by name
+// (ErrSHA1), an RSA key under 2,048 bits (ErrShortKey) or an Ed25519 key of low order, 3DES, DES. Refused by name
 // (ErrUnsupported): MD5, SHA-3, Ed448, RC2, AES-CCM, keys encapsulated, and the
 // rest. The rooms algorithm, attribute, content and recipient beside this one say more,
 // and ber how encodings are read.
@@ -118,7 +120,7 @@ var (
 	ErrDigest = attribute.ErrDigest
 	// ErrAttributes says that the signed attributes contradict the message.
 	ErrAttributes = attribute.ErrMismatch
-	// ErrNoCertificate says that the signer's certificate is not enclosed.
+	// ErrNoCertificate says that the signer's certificate is neither enclosed nor known.
 	ErrNoCertificate = errors.New("cms: the signer's certificate is not enclosed")
 	// ErrNoContent says that the content of a signature is neither enclosed nor given.
 	ErrNoContent = errors.New("cms: the signed content is missing")
@@ -150,6 +152,9 @@ const (
 )
 
 var oidData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}
+
+// pkcs is how the encodings of the object identifiers under 1.2.840.113549.1 begin.
+var pkcs = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01}
 
 // Kind is what a message is, in the words of RFC 8551, section 3.2.2.
 type Kind string

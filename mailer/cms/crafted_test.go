@@ -285,6 +285,42 @@ func TestTwoCertificatesOfOneName(t *testing.T) {
 	}
 }
 
+// A signer whose certificate did not come along is looked for among those that are
+// known. One of the same name and another key proves nothing either way.
+func TestKnownCertificates(t *testing.T) {
+	rsa, other, content := people()["rsa"], people()["rsa2"], text(500)
+	template, authority := *rsa.cert, people()["authority"]
+	der, err := x509.CreateCertificate(rand.Reader, &template, authority.cert, other.key.Public(), authority.key)
+	must(err)
+	double, err := x509.ParseCertificate(der)
+	must(err)
+	certs := func(list ...*x509.Certificate) []*x509.Certificate { return list }
+	good, changed := usual(content), usual(nil)
+	for _, c := range []struct {
+		name            string
+		attrs           [][]byte
+		enclosed, known []*x509.Certificate
+		want            error
+		by              *x509.Certificate
+		out             bool // of the message: known
+	}{
+		{"known", good, nil, certs(other.cert, rsa.cert), nil, rsa.cert, true},
+		{"known beside a double", good, nil, certs(double, rsa.cert), nil, rsa.cert, true},
+		{"known, other content", changed, nil, certs(rsa.cert), cms.ErrDigest, rsa.cert, true},
+		{"a double alone", good, nil, certs(double), cms.ErrNoCertificate, nil, false},
+		{"others", good, certs(other.cert), certs(other.cert), cms.ErrNoCertificate, nil, false},
+		{"enclosed and known", good, certs(rsa.cert), certs(rsa.cert), nil, rsa.cert, false},
+		{"what is enclosed goes first", good, certs(double), certs(rsa.cert), cms.ErrSignature, double, false},
+	} {
+		l := letter{content: content, certs: c.enclosed, infos: [][]byte{crafted{who: rsa, attrs: c.attrs}.info(content)}}
+		s, err := cms.ReadSigned(source(l.der()), nil, c.known...)
+		must(err)
+		if si := s.Signers[0]; !isError(si.Err, c.want) || si.Certificate != c.by && !si.Certificate.Equal(c.by) || si.Known != c.out {
+			t.Errorf("%s: %+v", c.name, si)
+		}
+	}
+}
+
 func TestNobodySigned(t *testing.T) {
 	s := readSigned(t, letter{content: text(10)}.der(), nil)
 	if len(s.Signers) != 0 || !bytes.Equal(readAll(t, s), text(10)) {

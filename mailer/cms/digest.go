@@ -2,6 +2,7 @@ package cms
 
 import (
 	"crypto"
+	"crypto/x509"
 	"hash"
 	"io"
 
@@ -18,8 +19,8 @@ func NewDigest(hashes ...crypto.Hash) Digest { return Digest{newSumming(hashes)}
 
 // ReadSigned is ReadSigned for a content that has been written to d whole. It is
 // read again only if the signature turns out to use another hash.
-func (d Digest) ReadSigned(src, content Source) (*Signed, error) {
-	return readSigned(&Signed{src: src, content: content, sums: d.sums()})
+func (d Digest) ReadSigned(src, content Source, known ...*x509.Certificate) (*Signed, error) {
+	return readSigned(&Signed{src: src, content: content, known: known, sums: d.sums()})
 }
 
 // sums are digests of one content, its first octets, and its marks.

@@ -1,6 +1,7 @@
 package cms
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/asn1"
@@ -106,13 +107,15 @@ func ReadEnveloped(src Source, o ReadOptions) (*Enveloped, error) {
 	return e, nil
 }
 
-// choose takes the way whose key fits. Where only one is left and no tag can tell, it is taken.
+// choose takes the way whose key fits. Where only one is left and no tag can tell, it is
+// taken. The padding of one content in 256 fits a random key: among several, one with a
+// likely beginning goes first.
 func (e *Enveloped) choose(ways []recipient.Way, rand io.Reader) error {
 	problem := e.noKey()
 	if len(ways) > 0 {
 		problem = ErrIntegrity
 	}
-	var doubtful func()
+	var doubtful, unlikely func()
 	for tried := 0; tried < maxTries && len(ways) > 0; ways = ways[1:] {
 		w := ways[0]
 		key, err := w.Unwrap(e.cipher.KeySize, rand)
@@ -125,12 +128,22 @@ func (e *Enveloped) choose(ways []recipient.Way, rand io.Reader) error {
 			}
 		}
 		if err == nil {
-			e.take(w, key)
-			return nil
+			if e.Authenticated || len(ways) == 1 && unlikely == nil || e.likely(key) {
+				e.take(w, key)
+				return nil
+			}
+			if unlikely == nil {
+				unlikely = func() { e.take(w, key) }
+			}
+			continue
 		}
 		if weight(err) > weight(problem) {
 			problem = err
 		}
+	}
+	if unlikely != nil {
+		unlikely()
+		return nil
 	}
 	if !e.Authenticated && doubtful != nil && weight(problem) < weight(ErrMalformed) {
 		doubtful() // nothing fits, and nothing worse is wrong: Open will say so, at the end
@@ -189,6 +202,23 @@ func (e *Enveloped) try(key ContentKey) error {
 		err := e.readTag(r)
 		return content.End{Attributes: e.attributes, Tag: e.tag}, err
 	})
+}
+
+// likely tells whether the content, under a key, begins with text or as CMS does.
+func (e *Enveloped) likely(key ContentKey) bool {
+	_, ciphertext, f, err := e.ciphertext()
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	plain, err := e.cipher.Open(ciphertext, key, e.params, content.End{})
+	if err != nil {
+		return false
+	}
+	start := make([]byte, 16)
+	n, _ := io.ReadFull(plain, start)
+	text := !bytes.ContainsFunc(start[:n], func(r rune) bool { return r != '\t' && r != '\r' && r != '\n' && (r < ' ' || r > '~') })
+	return text || start[0] == byte(ber.Sequence)|ber.Constructed && bytes.Contains(start, pkcs)
 }
 
 // readAhead learns what stands behind the content.
@@ -318,8 +348,8 @@ func (e *Enveloped) readTag(r *ber.Reader) error {
 		if err != nil {
 			return err
 		}
-		if all.HasType() && !all.FitsType(e.typ) { // RFC 5083, section 2.1
-			return fmt.Errorf("%w: content type", ErrAttributes)
+		if all.Repeats() || all.HasType() && !all.FitsType(e.typ) { // RFC 5083, section 2.1
+			return fmt.Errorf("%w: content type, or one of them twice", ErrAttributes)
 		}
 		e.attributes = all.Encodings()[0] // section 2.2
 	}

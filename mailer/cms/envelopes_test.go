@@ -174,6 +174,49 @@ func TestEveryRecipientIsTried(t *testing.T) {
 	}
 }
 
+// TestPaddingByChance: a key under which the padding fits is not yet the right one.
+func TestPaddingByChance(t *testing.T) {
+	a := people()["rsa"]
+	for name, content := range map[string][]byte{
+		"text": []byte("Content-Type: text/plain\r\n\r\nThe right one."),
+		"CMS":  ber.Nest(ber.Sequence, oid(oidEnveloped), make([]byte, 100)),
+		"none": {},
+	} {
+		p := parcel{content: content}
+		var last []byte
+		p.change = func(ciphertext, _ []byte) { last = bytes.Clone(ciphertext[max(0, len(ciphertext)-32):]) }
+		p.der()
+		chance := bytes.Clone(contentKey)
+		for end := make([]byte, 16); end[15] != 1; chance[0]++ {
+			if chance[0] == 255 {
+				chance[1]++
+			}
+			block, err := aes.NewCipher(chance)
+			must(err)
+			block.Decrypt(end, last[len(last)-16:])
+			if len(last) == 32 {
+				end[15] ^= last[15]
+			}
+		}
+		chance[0]--
+		wrong, right := transport(a, nil, alg(oidRSA), v15(a, chance)), to(a)
+		for _, c := range []struct {
+			recipients [][]byte
+			want       []byte
+		}{{[][]byte{wrong, right}, content}, {[][]byte{right, wrong}, content}, {[][]byte{wrong, wrong, right, wrong}, content}} {
+			p.recipients = c.recipients
+			e, err := cms.ReadEnveloped(p.der(), cms.ReadOptions{Keys: []cms.Key{a.opener()}})
+			if err != nil || !bytes.Equal(readAll(t, e), c.want) {
+				t.Errorf("%s, %d recipients: %v", name, len(c.recipients), err)
+			}
+		}
+		p.recipients = [][]byte{wrong, wrong} // where nothing is likely, what fits is taken
+		if e, err := cms.ReadEnveloped(p.der(), cms.ReadOptions{Keys: []cms.Key{a.opener()}}); err != nil || !bytes.Equal(e.ContentKey, chance) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // failing is a key on a token that was removed.
 type failing struct {
 	ecdh.KeyExchanger
@@ -284,6 +327,7 @@ func TestAuthenticatedForms(t *testing.T) {
 		{"attributes with ChaCha20", parcel{cipher: oidChaCha, nonce: make([]byte, 12), attrs: [][]byte{typ, more}, content: long}, nil},
 		{"attributes of nothing with ChaCha20", parcel{cipher: oidChaCha, nonce: make([]byte, 12), attrs: [][]byte{}}, nil},
 		{"another content type", parcel{cipher: oidChaCha, nonce: make([]byte, 12), attrs: [][]byte{other}, content: long}, cms.ErrAttributes},
+		{"two of another kind", parcel{cipher: oidAES256GCM, nonce: make([]byte, 12), attrs: [][]byte{more, more}, content: long}, cms.ErrAttributes},
 		{"two content types", parcel{cipher: oidAES256GCM, nonce: make([]byte, 12), attrs: [][]byte{typ, typ}, content: long}, cms.ErrAttributes},
 		{"a damaged tag", parcel{cipher: oidChaCha, nonce: make([]byte, 12), attrs: [][]byte{typ}, content: long, change: func(_, tag []byte) { tag[3] ^= 1 }}, cms.ErrIntegrity},
 		{"damaged content", parcel{cipher: oidChaCha, nonce: make([]byte, 12), attrs: [][]byte{typ}, content: long, change: func(c, _ []byte) { c[70_000] ^= 1 }}, cms.ErrIntegrity},

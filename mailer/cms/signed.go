@@ -28,6 +28,7 @@ type Signed struct {
 
 	src        Source
 	content    Source // of a detached signature
+	known      []*x509.Certificate
 	sums       sums   // of the content, as pass 1 found it
 	unreadable int    // certificates
 	whole      []byte // the content, where a signature needs it in one piece
@@ -41,8 +42,10 @@ type SignerInfo struct {
 	Err error
 	// Identifier is how the message names the signer's certificate; empty if it cannot be read.
 	Identifier recipient.Identifier
-	// Certificate is the signer's; nil if it is not enclosed.
+	// Certificate is the signer's; nil if it is neither enclosed nor known. Known says
+	// that it did not come with the message.
 	Certificate *x509.Certificate
+	Known       bool
 	// Time is when the signer claims to have signed; zero if they don't say.
 	Time time.Time
 	// Algorithm and Hash are for people: "RSA", "ECDSA P-256"; "SHA-256".
@@ -62,12 +65,13 @@ type SignerInfo struct {
 
 // ReadSigned makes the first pass over a signed message: it reads all of it, digests the
 // content and checks each signature. Content is nil for a message that encloses
-// its content; for multipart/signed it is exactly the octets that were signed.
+// its content; for multipart/signed it is exactly the octets that were signed. A signer
+// whose certificate is not enclosed is looked for in those that are known.
 //
 // The error is about the message as such. A signature that is invalid or cannot be
 // checked is no error here: SignerInfo.Err tells.
-func ReadSigned(src Source, content Source) (*Signed, error) {
-	return readSigned(&Signed{src: src, content: content})
+func ReadSigned(src Source, content Source, known ...*x509.Certificate) (*Signed, error) {
+	return readSigned(&Signed{src: src, content: content, known: known})
 }
 
 // readSigned takes the sums for those of the content, if there are any.

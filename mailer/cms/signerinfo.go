@@ -78,10 +78,14 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 	if si.method.OID != nil {
 		out.Algorithm = si.method.Name()
 	}
+	among := s.Certificates
+	if out.Certificate == nil {
+		among, out.Known = s.known, si.id.Find(s.known) != nil
+	}
 	switch {
 	case out.Err != nil:
 		return out
-	case out.Certificate == nil:
+	case out.Certificate == nil && !out.Known:
 		if out.Err = ErrNoCertificate; s.unreadable > 0 {
 			out.Err = fmt.Errorf("%w, or is one of the %d that cannot be read (%w)", ErrNoCertificate, s.unreadable, ErrUnsupported)
 		}
@@ -90,10 +94,10 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 		out.Err = ErrNoContent
 		return out
 	}
-	// Several enclosed certificates may bear the same name and number: a renewed
+	// Several certificates may bear the same name and number: a renewed
 	// one, or one slipped in. The signer's is the one whose key fits.
 	tried := 0
-	for _, c := range s.Certificates {
+	for _, c := range among {
 		if tried == 4 || !si.id.Matches(c) {
 			continue
 		}
@@ -104,6 +108,9 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 		if !errors.Is(err, ErrSignature) && !errors.Is(err, ErrUnsupported) {
 			break
 		}
+	}
+	if out.Err != nil && out.Known { // whose it is was a guess
+		out.Err, out.Certificate, out.Known = ErrNoCertificate, nil, false
 	}
 	if out.Err != nil {
 		return out
@@ -158,6 +165,5 @@ func (si *signerInfo) checkSignature(s *Signed) (name string, err error) {
 // looksLikeAttributes recognises the encoding of signed attributes. A signature over
 // them, presented without them, would be a valid one over them as content.
 func looksLikeAttributes(start []byte) bool {
-	pkcs9 := []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09}
-	return len(start) > 0 && start[0] == byte(ber.Set)|ber.Constructed && bytes.Contains(start, pkcs9)
+	return len(start) > 0 && start[0] == byte(ber.Set)|ber.Constructed && bytes.Contains(start, append(pkcs, 9))
 }

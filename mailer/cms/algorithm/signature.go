@@ -1,12 +1,14 @@
 package algorithm
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/hex"
 	"fmt"
 )
 
@@ -116,6 +118,9 @@ func (a Identifier) misfit(key string) error {
 
 // Weakness says why a signature that verifies proves nothing all the same.
 func Weakness(pub crypto.PublicKey, h crypto.Hash) error {
+	if key, ok := pub.(ed25519.PublicKey); ok && lowOrder(key) {
+		return fmt.Errorf("%w: an Ed25519 key of low order", ErrWeak)
+	}
 	if key, ok := pub.(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
 		return fmt.Errorf("%w: one of %d", ErrShortKey, key.N.BitLen())
 	}
@@ -123,6 +128,25 @@ func Weakness(pub crypto.PublicKey, h crypto.Hash) error {
 		return ErrSHA1
 	}
 	return nil
+}
+
+// lowOrder tells whether a key is one of the points of order 1, 2, 4 or 8, under which
+// one signature is valid for many messages. Their encodings are these, with either
+// sign.
+func lowOrder(key ed25519.PublicKey) bool {
+	y := bytes.Clone(key)
+	y[len(y)-1] &= 0x7f
+	switch hex.EncodeToString(y) {
+	case "0000000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f":
+		return true
+	}
+	return false
 }
 
 // A Method is how one of our keys signs.

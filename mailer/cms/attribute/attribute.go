@@ -167,6 +167,16 @@ func (all List) FitsType(typ asn1.ObjectIdentifier) bool {
 	return algorithm.ReadOID(&v, &oid) && v.Empty() && oid.Equal(typ)
 }
 
+// Repeats tells whether there are two of a kind.
+func (all List) Repeats() bool {
+	for i, a := range all {
+		if slices.ContainsFunc(all[:i], func(b attribute) bool { return b.oid.Equal(a.oid) }) {
+			return true
+		}
+	}
+	return false
+}
+
 // HasType tells whether there is a content type at all.
 func (all List) HasType() bool {
 	_, ok := all.get(oidContentType)
