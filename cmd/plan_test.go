@@ -52,6 +52,8 @@ vault                    vault/pkcs12 vault/keyring vault/sealed platform/keycha
 vault/pkcs12             mailer/cms/ber ; go-pkcs12
 vault/keyring            platform/keychain vault/sealed ; -
 vault/discover           vault/trust vault/trust/ocsp vault/sealed mailer/cms ; -
+vault/discover/directory - ; go-ldap x/crypto
+vault/discover/directory/directorytest - ; x/crypto
 mailer/policy            mailer/message mailer/cms mailer/smime vault/contacts vault/contacts/keyset vault/contacts/form vault/trust ; x/net/html
 mailer/transport         - ; go-smtp go-imap/v2 go-sasl
 mailer/account           mailer/transport vault vault/sealed ; -
@@ -83,6 +85,7 @@ mailer/cms   - ; go-pkcs12 mozilla/pkcs7
 mailer/smime - ; go-pkcs12
 vault        - ; go-pkcs12
 vault/discover - ; x/crypto
+vault/discover/directory - ; asn1-ber
 `
 
 // modules is every module of others, with the reason why it is here. The short
@@ -106,6 +109,8 @@ var modules = map[string]struct{ path, why string }{
 	"go-smtp":            {"github.com/emersion/go-smtp", "submission, and the demo's server"},
 	"go-imap/v2":         {"github.com/emersion/go-imap/v2", "mailboxes, and the demo's server"},
 	"go-sasl":            {"github.com/emersion/go-sasl", "what go-smtp and go-imap sign in with"},
+	"go-ldap":            {"github.com/go-ldap/ldap/v3", "LDAP directories, behind a check of what they answer"},
+	"asn1-ber":           {"github.com/go-asn1-ber/asn1-ber", "what go-ldap makes of an answer (tests only)"},
 	"cobra":              {"github.com/spf13/cobra", "commands, help and shell completion"},
 	"mozilla/pkcs7":      {"go.mozilla.org/pkcs7", "an independent reader of what we write (tests only)"},
 	"testscript":         {"github.com/rogpeppe/go-internal/testscript", "stories (tests only)"},
