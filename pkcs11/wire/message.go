@@ -1,0 +1,270 @@
+package wire
+
+import "crypto"
+
+// Op is what is asked of the helper.
+type Op uint8
+
+const (
+	Load    Op = iota + 1 // the library; first and once
+	Tokens                // what is in the readers, with no PIN
+	Objects               // certificates and keys of a token; private ones once logged in
+	Login                 // to a token
+	Sign                  // with a key
+	Decrypt               // with a key
+	Derive                // a shared secret, with a key
+	Watch                 // answered when a token came or went
+)
+
+// Mechanism is how a key is used.
+type Mechanism uint8
+
+const (
+	PKCS1      Mechanism = iota + 1 // CKM_RSA_PKCS: Sign takes a DigestInfo
+	PSS                             // CKM_RSA_PKCS_PSS: Sign takes a digest
+	OAEP                            // CKM_RSA_PKCS_OAEP
+	RawRSA                          // CKM_RSA_X_509: the operation of the key alone, no padding
+	ECDSA                           // CKM_ECDSA: Sign takes a digest, returns r and s, each of half the length
+	EdDSA                           // CKM_EDDSA: Sign takes the message
+	ECDH                            // CKM_ECDH1_DERIVE without a key derivation function
+	mechanisms = ECDH
+)
+
+// Set is the mechanisms that a token offers.
+type Set uint32
+
+// With returns s and m.
+func (s Set) With(m Mechanism) Set { return s | 1<<m }
+
+// Has tells whether m is in s.
+func (s Set) Has(m Mechanism) bool { return s&(1<<m) != 0 }
+
+// Kind is a kind of key.
+type Kind uint8
+
+const (
+	RSA     Kind = iota + 1
+	EC           // CKK_EC: a Weierstrass curve
+	Edwards      // CKK_EC_EDWARDS
+)
+
+// Class is a class of object.
+type Class uint8
+
+const (
+	Certificate Class = iota + 1
+	PublicKey
+	PrivateKey
+)
+
+// Tries is what a token tells of the PIN entries left. Tokens tell no number.
+type Tries uint8
+
+const (
+	TriesUntold Tries = iota // all, or the token does not tell
+	TriesFewer               // at least one was wrong
+	TriesLast                // the next wrong one locks the PIN
+	TriesNone                // the PIN is locked
+)
+
+// Name is what a token is recognised by: the attributes of its RFC 7512 URI.
+// Serial numbers alone are not enough: all tokens of NSS have the same.
+type Name struct{ Manufacturer, Model, Serial, Label string }
+
+// Token is a token in a reader.
+type Token struct {
+	Name
+	Reader     string // the reader, in the library's words
+	NeedsLogin bool   // private keys need a PIN
+	Pad        bool   // the PIN is entered on the reader (CKF_PROTECTED_AUTHENTICATION_PATH)
+	Ready      bool   // a PIN was set (CKF_USER_PIN_INITIALIZED)
+	Tries      Tries
+	Offers     Set
+}
+
+// Key names a private key on a token. ID or Label may be empty, not both.
+type Key struct {
+	ID    []byte
+	Label string
+	Kind  Kind
+}
+
+// Object is a certificate or a key on a token.
+type Object struct {
+	Key
+	Class  Class
+	Always bool   // each use of a private key asks for the PIN (CKA_ALWAYS_AUTHENTICATE)
+	Value  []byte // the certificate; an RSA modulus; an EC point, as in a certificate
+	Params []byte // the public exponent; the curve (CKA_EC_PARAMS)
+}
+
+// Entry is how a PIN comes with a request.
+type Entry uint8
+
+const (
+	NoPIN  Entry = iota
+	Typed        // PIN is what the user just entered
+	Kept         // PIN was accepted before: not to be used on the last try
+	OnPad        // no PIN here: it is entered on the reader
+	entrys = OnPad
+)
+
+// Request is what the agent asks. Only the fields of its Op travel.
+type Request struct {
+	ID uint32 // of the request; its reply bears the same
+	Op Op
+
+	Path     string // Load: the library
+	Reserved string // Load: its initialisation string, for libraries that want one (NSS)
+
+	Token     Name      // Objects, Login, Sign, Decrypt, Derive
+	Entry     Entry     // Login; Sign, Decrypt and Derive of a key that always asks
+	PIN       []byte    // at Typed and Kept
+	Key       Key       // Sign, Decrypt, Derive
+	Mechanism Mechanism // Sign, Decrypt
+	Hash      crypto.Hash
+	Mask      crypto.Hash // PSS, OAEP: of MGF1
+	Salt      uint32      // PSS: bytes
+	Context   []byte      // OAEP: the label
+	Data      []byte      // Sign, Decrypt: the input; Derive: the other's point, uncompressed
+	Size      uint32      // bytes of the result at most; for Derive exactly
+
+	Period uint32 // Watch: milliseconds between two looks at the readers
+}
+
+// Reply is the helper's answer.
+type Reply struct {
+	ID      uint32
+	Op      Op
+	Failure Failure // None: the rest holds
+	Code    uint32  // the library's own code (CKR), for a log
+	Says    string  // words of the system or the library for a log, never for a person
+	Tries   Tries   // Login, Sign, Decrypt, Derive: what the token tells after a PIN was refused
+
+	Library string   // Load: the library's name for itself
+	Tokens  []Token  // Tokens
+	Objects []Object // Objects
+	More    bool     // Objects: there are more than fit
+	Data    []byte   // Sign, Decrypt, Derive
+}
+
+func (r *Request) walk(c *walk) {
+	c.number(&r.ID, 1<<32-1)
+	enum(c, &r.Op, Load, Watch)
+	switch r.Op {
+	case Load:
+		c.text(&r.Path, MaxPath)
+		c.text(&r.Reserved, MaxPath)
+	case Objects:
+		r.Token.walk(c)
+	case Login:
+		r.Token.walk(c)
+		r.pin(c, Typed)
+	case Sign, Decrypt:
+		r.Token.walk(c)
+		r.pin(c, NoPIN)
+		r.Key.walk(c)
+		r.mechanism(c)
+		c.bytes(&r.Data, MaxData)
+		c.number(&r.Size, MaxResult)
+	case Derive:
+		r.Token.walk(c)
+		r.pin(c, NoPIN)
+		r.Key.walk(c)
+		c.bytes(&r.Data, MaxResult)
+		c.number(&r.Size, MaxResult)
+	case Watch:
+		c.number(&r.Period, MaxPeriod)
+	}
+}
+
+func (r *Request) pin(c *walk, first Entry) {
+	enum(c, &r.Entry, first, entrys)
+	if r.Entry == Typed || r.Entry == Kept {
+		c.bytes(&r.PIN, MaxPIN)
+	}
+}
+
+func (r *Request) mechanism(c *walk) {
+	enum(c, &r.Mechanism, PKCS1, EdDSA)
+	switch r.Mechanism {
+	case PSS:
+		hash(c, &r.Hash)
+		hash(c, &r.Mask)
+		c.number(&r.Salt, MaxResult)
+	case OAEP:
+		hash(c, &r.Hash)
+		hash(c, &r.Mask)
+		c.bytes(&r.Context, MaxValue)
+	}
+}
+
+// hash is SHA-1, SHA-224, SHA-256, SHA-384 or SHA-512, by Go's numbers, 3 to 7.
+func hash(c *walk, p *crypto.Hash) {
+	n := uint8(min(*p, 0xff))
+	enum(c, &n, uint8(crypto.SHA1), uint8(crypto.SHA512))
+	*p = crypto.Hash(n)
+}
+
+func (n *Name) walk(c *walk) {
+	c.text(&n.Manufacturer, MaxText)
+	c.text(&n.Model, MaxText)
+	c.text(&n.Serial, MaxText)
+	c.text(&n.Label, MaxText)
+}
+
+func (k *Key) walk(c *walk) {
+	c.bytes(&k.ID, MaxID)
+	c.text(&k.Label, MaxText)
+	enum(c, &k.Kind, RSA, Edwards)
+	if len(k.ID) == 0 && k.Label == "" {
+		c.refuse("a key without a name")
+	}
+}
+
+func (t *Token) walk(c *walk) {
+	t.Name.walk(c)
+	c.text(&t.Reader, MaxText)
+	c.bool(&t.NeedsLogin)
+	c.bool(&t.Pad)
+	c.bool(&t.Ready)
+	enum(c, &t.Tries, TriesUntold, TriesNone)
+	c.number((*uint32)(&t.Offers), 1<<(mechanisms+1)-1)
+}
+
+func (o *Object) walk(c *walk) {
+	enum(c, &o.Class, Certificate, PrivateKey)
+	c.bytes(&o.ID, MaxID)
+	c.text(&o.Label, MaxText)
+	c.bytes(&o.Value, MaxValue)
+	if o.Class != Certificate {
+		enum(c, &o.Kind, RSA, Edwards)
+		c.bytes(&o.Params, MaxValue)
+	}
+	if o.Class == PrivateKey {
+		c.bool(&o.Always)
+	}
+}
+
+func (r *Reply) walk(c *walk) {
+	c.number(&r.ID, 1<<32-1)
+	enum(c, &r.Op, Load, Watch)
+	enum(c, &r.Failure, None, lastSent)
+	if r.Failure != None {
+		c.number(&r.Code, 1<<32-1)
+		c.text(&r.Says, MaxText)
+		enum(c, &r.Tries, TriesUntold, TriesNone)
+		return
+	}
+	switch r.Op {
+	case Load:
+		c.text(&r.Library, MaxText)
+	case Tokens:
+		list(c, &r.Tokens, MaxTokens, func(t *Token) { t.walk(c) })
+	case Objects:
+		list(c, &r.Objects, MaxObjects, func(o *Object) { o.walk(c) })
+		c.bool(&r.More)
+	case Sign, Decrypt, Derive:
+		c.bytes(&r.Data, MaxResult)
+	}
+}
