@@ -36,6 +36,7 @@ mailer/cms/attribute     mailer/cms/ber mailer/cms/algorithm mailer/cms/content 
 mailer/cms/content       mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/cms/recipient     mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/smime             mailer/message mailer/message/transfer mailer/cms vault/contacts/form ; -
+pkcs11/wire              - ; -
 vault/sealed             - ; go-sqlite3
 vault/trust              mailer/cms/algorithm vault/trust/der vault/trust/crl vault/trust/ocsp vault/trust/path ; x/crypto x/net/idna
 vault/trust/der          - ; x/crypto
@@ -126,6 +127,7 @@ var everyTest = []string{"testscript", "go-cmp", "chromedp"}
 var pure = []string{
 	"mailer/message", "mailer/message/transfer", "mailer/cms", "mailer/cms/ber", "mailer/cms/algorithm", "mailer/cms/attribute", "mailer/cms/content", "mailer/cms/recipient", "mailer/smime", "mailer/policy", "mailer/detail",
 	"platform/resolver/dnssec",
+	"pkcs11/wire",
 	"vault/contacts", "vault/contacts/keyset", "vault/contacts/form", "vault/trust", "vault/trust/der", "vault/trust/crl", "vault/trust/ocsp", "vault/trust/path", "vault/settings",
 }
 
