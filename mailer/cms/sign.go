@@ -65,6 +65,7 @@ type signer struct {
 	Signer
 	algorithm.Method
 	digest algorithm.Identifier
+	said   attribute.Writer // the attributes that are the same for every content
 }
 
 func newSigning(signers []Signer, o SignOptions) (*signing, error) {
@@ -95,7 +96,7 @@ func newSigning(signers []Signer, o SignOptions) (*signing, error) {
 		if err != nil {
 			return nil, fmt.Errorf("preparing to sign: %w", err)
 		}
-		s.signers = append(s.signers, signer{one, m, digest})
+		s.signers = append(s.signers, signer{one, m, digest, o.attributes(one.Certificate, m.Algorithm, digest)})
 		s.digests[m.Hash] = m.Hash.New()
 		enclosed = append(enclosed, one.Certificate)
 	}
@@ -144,7 +145,7 @@ func (s *signing) after(draft bool) (fields []byte, ok bool, err error) {
 	var infos [][]byte
 	ok = true
 	for _, one := range s.signers {
-		attributes, err := s.attributes(one)
+		attributes, err := one.said.Set(s.digests[one.Hash].Sum(nil))
 		if err != nil {
 			return nil, false, err
 		}
@@ -161,22 +162,21 @@ func (s *signing) after(draft bool) (fields []byte, ok bool, err error) {
 	return append(certs, ber.SortedSet(infos)...), ok, nil
 }
 
-// attributes returns the signed attributes as the SET that is signed.
-func (s *signing) attributes(one signer) ([]byte, error) {
-	w := &attribute.Writer{}
-	w.Content(s.o.Type, s.digests[one.Hash].Sum(nil))
-	if !s.o.Time.IsZero() {
-		w.Time(s.o.Time)
+// attributes are those that are signed, but for the digest of the content.
+func (o SignOptions) attributes(c *x509.Certificate, signature, digest algorithm.Identifier) (w attribute.Writer) {
+	w.Type(o.Type)
+	if !o.Time.IsZero() {
+		w.Time(o.Time)
 	}
-	if len(s.o.Capabilities) > 0 {
-		w.Capabilities(attribute.Capabilities{Ciphers: s.o.Capabilities, Derives: s.o.Derives, OAEP: s.o.OAEP})
+	if len(o.Capabilities) > 0 {
+		w.Capabilities(attribute.Capabilities{Ciphers: o.Capabilities, Derives: o.Derives, OAEP: o.OAEP})
 	}
-	w.Protection(one.digest, one.Algorithm)
-	w.SigningCertificate(one.Certificate)
-	if s.o.EncryptionCertificate != nil {
-		w.EncryptionCertificate(s.o.EncryptionCertificate)
+	w.Protection(digest, signature)
+	w.SigningCertificate(c)
+	if o.EncryptionCertificate != nil {
+		w.EncryptionCertificate(o.EncryptionCertificate)
 	}
-	return w.Set()
+	return w
 }
 
 // sign also checks: a signature that does not verify never leaves, whatever a token did.
@@ -249,16 +249,36 @@ type through struct {
 
 func (t through) Write(p []byte) (int, error) { return t.to.WriteBeside(p, t.digest) }
 
+// Reset forgets what was written, to sign another content.
+func (d *Detached) Reset() {
+	for _, digest := range d.signing.digests {
+		digest.Reset()
+	}
+}
+
+// Sum is the same for the same content, and for no other.
+func (d *Detached) Sum() (sum []byte) {
+	for _, one := range d.signing.signers {
+		sum = d.signing.digests[one.Hash].Sum(sum)
+	}
+	return sum
+}
+
+// Size is the length of what Finish returns, in octets. It is -1 where only a signature
+// itself tells how long it is.
+func (d *Detached) Size() (int, error) {
+	der, known, err := d.der(true)
+	if err != nil || !known {
+		return -1, err
+	}
+	return len(der), nil
+}
+
 // Finish signs and returns the DER of the signature.
 func (d *Detached) Finish() ([]byte, error) {
 	der, _, err := d.der(false)
 	return der, err
 }
-
-// Draft is what Finish would return now but with zeros for signatures, and uses no
-// key. If known is true it has the length that every signature of these signers
-// has. Drafts are the same only if what was written is the same.
-func (d *Detached) Draft() (der []byte, known bool, err error) { return d.der(true) }
 
 func (d *Detached) der(draft bool) (der []byte, known bool, err error) {
 	sh, err := d.signing.shell()

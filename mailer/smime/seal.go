@@ -152,13 +152,15 @@ func (l Letter) sign(k Keys, hp string, direct bool, rand io.Reader) (message.He
 	if err != nil {
 		return outer, nil, err
 	}
-	s := &clearSigned{payload: payload, boundary: boundary, micalg: micalg(k), signer: k.Signer, o: cms.SignOptions{
+	d, err := cms.NewDetached([]cms.Signer{k.Signer}, cms.SignOptions{
 		Time: l.Date.UTC(), Certificates: k.Chain, EncryptionCertificate: k.Encryption, Rand: rand,
 		Capabilities: []cms.Cipher{cms.AES256GCM, cms.AES128GCM, cms.AES256CBC, cms.AES128CBC}, Derives: true,
 		OAEP: k.Encryption != nil && k.Encryption.PublicKeyAlgorithm == x509.RSA,
-	}}
-	_, err = s.begin()
-	return outer, s, err
+	})
+	if err != nil {
+		return outer, nil, fmt.Errorf("signing: %w", err)
+	}
+	return outer, &clearSigned{payload: payload, boundary: boundary, micalg: micalg(k), detached: d}, nil
 }
 
 // clearSigned is a multipart/signed, ready to be written (RFC 8551, section 3.5.3).
@@ -166,19 +168,9 @@ type clearSigned struct {
 	payload   message.Entity
 	boundary  string
 	micalg    string
-	signer    cms.Signer
-	o         cms.SignOptions
+	detached  *cms.Detached
 	signature []byte // the CMS, once there is one
-	draft     []byte // of what it was made
-}
-
-// begin is a signature in the making.
-func (s *clearSigned) begin() (*cms.Detached, error) {
-	d, err := cms.NewDetached([]cms.Signer{s.signer}, s.o)
-	if err != nil {
-		return nil, fmt.Errorf("signing: %w", err)
-	}
-	return d, nil
+	sum       []byte // of what was signed
 }
 
 // size is what write writes, in bytes. Where only the signature itself tells its
@@ -186,54 +178,53 @@ func (s *clearSigned) begin() (*cms.Detached, error) {
 func (s *clearSigned) size() (int64, error) {
 	der := s.signature
 	if der == nil {
-		d, err := s.begin()
+		n, err := s.detached.Size()
 		if err != nil {
 			return 0, err
 		}
-		known := false
-		if der, known, err = d.Draft(); err != nil {
+		if n >= 0 {
+			der = make([]byte, n)
+		} else if err := s.sign(io.Discard); err != nil {
 			return 0, err
-		}
-		if !known {
-			if err := s.payload.Write(d); err != nil {
-				return 0, err
-			}
-			if err := s.finish(d); err != nil {
-				return 0, err
-			}
+		} else {
 			der = s.signature
 		}
 	}
-	n, err := s.payload.Size()
-	return int64(len(s.opening())) + n + int64(len(s.ending(der))), err
+	first, err := s.payload.Size()
+	if err != nil {
+		return 0, err
+	}
+	second, err := second(der).Size()
+	return int64(len(s.opening())+len(s.between())+len(s.ending())) + first + second, err
 }
 
-// finish signs what was written to d. Where it was signed before it has to be the same.
-func (s *clearSigned) finish(d *cms.Detached) error {
-	draft, _, err := d.Draft()
-	if err != nil {
+// sign writes the payload to w and signs it. Where it was signed before it has to be the same.
+func (s *clearSigned) sign(w io.Writer) error {
+	s.detached.Reset()
+	if err := s.payload.Write(s.detached.Through(w)); err != nil {
 		return err
 	}
-	if s.signature == nil {
-		s.draft = draft
-		s.signature, err = d.Finish()
-	} else if !bytes.Equal(draft, s.draft) {
-		err = fmt.Errorf("%w: an attachment changed while it was signed", ErrLetter)
+	sum := s.detached.Sum()
+	if s.signature != nil && !bytes.Equal(sum, s.sum) {
+		return fmt.Errorf("%w: an attachment changed while it was signed", ErrLetter)
 	}
+	if s.sum = sum; s.signature != nil {
+		return nil
+	}
+	var err error
+	s.signature, err = s.detached.Finish()
 	return err
 }
 
+// The parts stand after opening, before and after between, and before ending.
 func (s *clearSigned) opening() string { return "--" + s.boundary + "\r\n" }
+func (s *clearSigned) between() string { return "\r\n--" + s.boundary + "\r\n" }
+func (s *clearSigned) ending() string  { return "\r\n--" + s.boundary + "--\r\n" }
 
-// ending is what follows the payload: the second part, which holds the CMS.
-func (s *clearSigned) ending(der []byte) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "\r\n--%s\r\n", s.boundary)
-	part := &message.Entity{Type: "application/pkcs7-signature", Disposition: "attachment", Name: "smime.p7s",
+// second is the second part, which holds the CMS.
+func second(der []byte) *message.Entity {
+	return &message.Entity{Type: "application/pkcs7-signature", Disposition: "attachment", Name: "smime.p7s",
 		Params: map[string]string{"name": "smime.p7s"}, Content: message.Bytes(der)}
-	_ = part.Write(&b) // neither a bad field nor a full disk
-	fmt.Fprintf(&b, "\r\n--%s--\r\n", s.boundary)
-	return b.Bytes()
 }
 
 // micalg names the hash that cms takes for the key (RFC 8551, section 3.5.3.2).
@@ -262,16 +253,15 @@ func (s *clearSigned) write(w io.Writer) error {
 	if _, err := io.WriteString(w, s.opening()); err != nil {
 		return err
 	}
-	d, err := s.begin()
-	if err != nil {
+	if err := s.sign(w); err != nil {
 		return err
 	}
-	if err := s.payload.Write(d.Through(w)); err != nil {
+	if _, err := io.WriteString(w, s.between()); err != nil {
 		return err
 	}
-	if err := s.finish(d); err != nil {
+	if err := second(s.signature).Write(w); err != nil {
 		return err
 	}
-	_, err = w.Write(s.ending(s.signature))
+	_, err := io.WriteString(w, s.ending())
 	return err
 }

@@ -41,12 +41,12 @@ func written(t testing.TB) []byte {
 	t.Helper()
 	m := message()
 	var w attribute.Writer
-	w.Content(m.Type, m.Digest)
+	w.Type(m.Type)
 	w.Time(at)
 	w.Capabilities(attribute.Capabilities{Ciphers: []content.Cipher{content.AES256GCM, content.AES256CBC}, Derives: true, OAEP: true})
 	w.Protection(m.DigestBy, m.SignedBy)
 	w.SigningCertificate(certified)
-	set, err := w.Set()
+	set, err := w.Set(m.Digest)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -102,11 +103,15 @@ func (w *Writer) EncryptionCertificate(c *x509.Certificate) {
 	})
 }
 
-// Content writes contentType and messageDigest, which there must be.
-func (w *Writer) Content(typ asn1.ObjectIdentifier, digest []byte) {
+// Type writes contentType, which there must be.
+func (w *Writer) Type(typ asn1.ObjectIdentifier) {
 	w.add(oidContentType, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(typ) })
-	w.add(oidMessageDigest, func(b *cryptobyte.Builder) { b.AddASN1OctetString(digest) })
 }
 
-// Set returns the SET of what was written, as it is signed.
-func (w *Writer) Set() ([]byte, error) { return ber.SortedSet(w.list), w.err }
+// Set returns the SET of what was written and of messageDigest, as it is signed. It may be
+// asked for again, for another content.
+func (w Writer) Set(digest []byte) ([]byte, error) {
+	w.list = slices.Clip(w.list)
+	w.add(oidMessageDigest, func(b *cryptobyte.Builder) { b.AddASN1OctetString(digest) })
+	return ber.SortedSet(w.list), w.err
+}
