@@ -34,8 +34,12 @@ func (m *Mailer) look(ctx context.Context, src message.Source, r store.Message, 
 	if err != nil {
 		return nil, err
 	}
-	l, err := open(src, keys, smime.Options{ContentKey: r.Key, Identify: r.ID == "", Rand: m.Rand})
+	o := smime.Options{ContentKey: r.Key, Identify: r.ID == "", Rand: m.Rand}
+	l, err := open(src, keys, o)
 	if err != nil {
+		return nil, err
+	}
+	if l, err = m.again(ctx, l, src, keys, o); err != nil {
 		return nil, err
 	}
 	opened := l.opened
@@ -44,8 +48,35 @@ func (m *Mailer) look(ctx context.Context, src message.Source, r store.Message, 
 		return nil, err
 	}
 	l.verdict = policy.Judge(opened, l.facts)
-	l.signer = policy.Signer(opened, l.facts)
+	if signer, outside := policy.Signer(opened, l.facts); !outside {
+		l.signer = signer
+	}
 	return l, nil
+}
+
+// again opens a message anew whose signer did not enclose a certificate, with those
+// that are at hand for the address in From.
+func (m *Mailer) again(ctx context.Context, l *look, src message.Source, keys []cms.Key, o smime.Options) (*look, error) {
+	if l.from == "" || !policy.Unnamed(l.opened) {
+		return l, nil
+	}
+	c, err := m.Lookup(ctx, l.from)
+	if err != nil {
+		return nil, err
+	}
+	if c.Pin != nil {
+		o.Known = append(o.Known, c.Pin.Keys.Sign)
+	}
+	for _, candidate := range c.Candidates {
+		if candidate.Keys.Sign != nil {
+			o.Known = append(o.Known, candidate.Keys.Sign)
+		}
+	}
+	if len(o.Known) == 0 {
+		return l, nil
+	}
+	o.ContentKey = l.opened.ContentKey
+	return open(src, keys, o)
 }
 
 // open reads a message. Should a message bring the reading down, which no test has
@@ -94,8 +125,9 @@ func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at
 		}
 		pin := f.Contact.Pin
 		confirmed := pin != nil && pin.Keys.Sign.Equal(s.Certificate)
+		evidence, _ := trust.ReadEnclosed(signature.Revocation) // what cannot be read is none
 		v := m.Judge(ctx, trust.Question{
-			Certificate: s.Certificate, Address: from, Usage: trust.Sign, Enclosed: signature.Enclosed, At: at, Confirmed: confirmed,
+			Certificate: s.Certificate, Address: from, Usage: trust.Sign, Enclosed: signature.Enclosed, Evidence: evidence, At: at, Confirmed: confirmed,
 		}, confirmed)
 		// Whoever holds the confirmed key can make other certificates for it; that the
 		// confirmed one was withdrawn holds for all of them (I2).

@@ -128,23 +128,28 @@ type Signer struct {
 // the certificates of the user's own keys.
 func Of(o *smime.Opened, f policy.Facts, v policy.Verdict, mine []*x509.Certificate) Report {
 	r := Report{Protected: o.Protected, Confidential: o.Confidential, Unprotected: v.Uncovered}
-	counting, _, outside := policy.Signatures(o)
+	counting, _, _ := policy.Signatures(o)
+	speaks, outside := policy.Signer(o, f)
+	var speaking *Signer
 	words := policy.Layers(o)
 	for i, l := range o.Layers {
 		d := Layer{Layer: words[i], Code: code(l.Err)}
 		if e := l.Enveloped; e != nil {
 			d.Cipher, d.KeyCipher, d.Authenticated, d.Weak = e.Cipher, e.KeyCipher, e.Authenticated, e.Weak
 			d.Recipients = recipients(e, mine)
-			if policy.ByPassword(l) {
-				d.Code = "password"
-			}
+		}
+		if policy.ByPassword(l) {
+			d.Code = "password"
 		}
 		if s := l.Signed; s != nil {
 			d.Certificates = certificates(s.Certificates)
 			for n := range s.Signers {
 				info := &s.Signers[n]
 				at := slices.IndexFunc(counting, func(c policy.Signature) bool { return c.Info == info })
-				d.Signers = append(d.Signers, signer(info, at >= 0 && !outside, verdictOf(f, at)))
+				described := signer(info, at >= 0 && !outside, verdictOf(f, at))
+				if d.Signers = append(d.Signers, described); info == speaks {
+					speaking = &described
+				}
 			}
 		}
 		if d.Code == "" {
@@ -163,7 +168,7 @@ func Of(o *smime.Opened, f policy.Facts, v policy.Verdict, mine []*x509.Certific
 	if r.Code == "" {
 		r.Code = code(o.Problem)
 	}
-	r.Findings = findings(o, v, r, outside)
+	r.Findings = findings(o, v, r, speaking, outside)
 	return r
 }
 
@@ -191,22 +196,17 @@ func signer(info *cms.SignerInfo, counts bool, v trust.Verdict) Signer {
 	return s
 }
 
-// findings are the codes that apply.
-func findings(o *smime.Opened, v policy.Verdict, r Report, outside bool) []string {
+// findings are the codes that apply; the signer is the one that the verdict speaks of.
+func findings(o *smime.Opened, v policy.Verdict, r Report, signer *Signer, outside bool) []string {
 	signed, encrypted := has(r, smime.Signed), has(r, smime.Encrypted)
 	closed := encrypted && o.Payload == nil
-	var signer *Signer // the one that the verdict speaks of
 	weak, certificatesOnly, noSigner := false, false, false
 	for i := range r.Layers {
 		l := &r.Layers[i]
 		certificatesOnly = certificatesOnly || l.Form == "certs-only"
 		noSigner = noSigner || l.Kind == string(smime.Signed) && l.Code == "" && len(l.Signers) == 0
 		for n := range l.Signers {
-			s := &l.Signers[n]
-			weak = weak || s.Code == "weak"
-			if s.Valid && s.Certificate.Name == v.Signer {
-				signer = s
-			}
+			weak = weak || l.Signers[n].Code == "weak"
 		}
 	}
 	differs := false

@@ -89,6 +89,9 @@ func Judge(o *smime.Opened, f Facts) Verdict {
 	j.protection()
 	j.chooseSigner()
 	j.label()
+	if j.signer != nil && j.signer.Known {
+		j.Reasons = append(j.Reasons, "It came without the signer's certificate, and was checked with the one known here.")
+	}
 	j.Reasons = append(j.Reasons, j.oddities()...)
 	j.cover()
 	return j.Verdict
@@ -147,6 +150,9 @@ func (j *judgement) chooseSigner() {
 		return
 	}
 	j.Signature, j.Signer, j.Chain = "valid", Named(j.signer.Certificate), string(j.trust.Status)
+	if j.stranger() {
+		j.Signer = Named(j.f.Contact.Pin.Keys.Sign)
+	}
 	if j.from != "" && j.from == j.f.Contact.Address && best > 0 {
 		j.From = "match"
 	}
@@ -162,6 +168,12 @@ func (j *judgement) evidence(i int) trust.Verdict {
 func (j *judgement) pinned(s *cms.SignerInfo) bool {
 	pin := j.f.Contact.Pin
 	return pin != nil && keyset.SPKI(s.Certificate) == keyset.SPKI(pin.Keys.Sign)
+}
+
+// stranger says that the certificate which came with the confirmed key names somebody
+// else: anybody may be given one for a key that is not theirs.
+func (j *judgement) stranger() bool {
+	return j.pinned(j.signer) && (j.trust.Bound == trust.BoundNone || j.trust.Bound == "")
 }
 
 func (j *judgement) own() bool {
@@ -247,8 +259,8 @@ func (j *judgement) confirmed() {
 		}
 		j.say(Good, label, short(c))
 		j.Reasons = append(j.Reasons, "It is signed with the key that you confirmed"+j.on(c.Pin.Call.At)+".")
-		if j.trust.Bound == trust.BoundNone || j.trust.Bound == "" { // anybody may be given a certificate for a key that is not theirs
-			j.Reasons = append(j.Reasons, "The certificate that came with it names somebody else: "+j.Signer+".")
+		if j.stranger() {
+			j.Reasons = append(j.Reasons, "The certificate that came with it names somebody else: "+Named(j.signer.Certificate)+".")
 		}
 		j.validity()
 	}

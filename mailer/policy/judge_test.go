@@ -188,8 +188,10 @@ func TestJudgeFields(t *testing.T) {
 	if v.Protection != "none" || v.Signature != "none" || v.Chain != "untrusted" || v.From != "mismatch" || v.Contact != "unknown" || v.Signer != "" {
 		t.Errorf("%+v", v)
 	}
-	v = Judge(shape("ES", key), Facts{Contact: pinned, Signers: []trust.Verdict{{Status: trust.Trusted, Bound: trust.BoundNone}}, Mine: []string{ada}})
-	if v.Level != Good || !strings.Contains(strings.Join(v.Reasons, " "), "names somebody else: "+v.Signer) {
+	other := *key
+	other.Subject.CommonName, other.EmailAddresses = "Mallory", []string{"mallory@evil.example"}
+	v = Judge(shape("ES", &other), Facts{Contact: pinned, Signers: []trust.Verdict{{Status: trust.Trusted, Bound: trust.BoundNone}}, Mine: []string{ada}})
+	if v.Level != Good || v.Signer != "Dr Bea Brandt <"+bea+">" || !strings.Contains(strings.Join(v.Reasons, " "), "names somebody else: Mallory <") {
 		t.Errorf("her key in a certificate of another name: %+v", v)
 	}
 	if v := Judge(shape("c"), Facts{}); v.Protection != "none" {

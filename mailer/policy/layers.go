@@ -71,10 +71,10 @@ func obstacle(l smime.Layer) string {
 }
 
 // ByPassword says that an envelope which does not open names no certificate at all
-// (RFC 5652, sections 6.2.3 and 6.2.4).
+// (RFC 5652, sections 6.2.3, 6.2.4 and 8).
 func ByPassword(l smime.Layer) bool {
 	if l.Enveloped == nil || !errors.Is(l.Err, smime.ErrNoKey) {
-		return false
+		return l.Form == string(cms.KindEncrypted) && errors.Is(l.Err, smime.ErrNoKey)
 	}
 	other := func(r cms.Recipient) bool { return r.Algorithm != "a password" && r.Algorithm != "a shared key" }
 	return len(l.Enveloped.Recipients) > 0 && !slices.ContainsFunc(l.Enveloped.Recipients, other)

@@ -140,6 +140,11 @@ func TestByPassword(t *testing.T) {
 			t.Errorf("%v: %t", c.to, got)
 		}
 	}
+	agreed := shape("e")
+	agreed.Layers[0] = smime.Layer{Kind: smime.Encrypted, Form: "encrypted-data", Err: smime.ErrNoKey}
+	if v := Judge(agreed, Facts{}); v.Protection != "encrypted" || v.Label != closedLabel || !strings.Contains(v.Reasons[0], "a key agreed on before") {
+		t.Errorf("%+v", v)
+	}
 }
 
 // Test9788_2_1_1_CipherWithoutEncryption: what a letter says of its encryption is not

@@ -3,17 +3,19 @@ package policy
 import (
 	"crypto/x509"
 	"errors"
+	"slices"
 
 	"countersign/mailer/cms"
 	"countersign/mailer/message"
 	"countersign/mailer/smime"
 )
 
-// Signature is one signature that may speak for the content of a message, and the
-// certificates that came with it.
+// Signature is one signature that may speak for the content of a message, and what
+// came with it.
 type Signature struct {
-	Info     *cms.SignerInfo
-	Enclosed []*x509.Certificate
+	Info       *cms.SignerInfo
+	Enclosed   []*x509.Certificate
+	Revocation []byte // lists and the like, for trust.ReadEnclosed
 }
 
 // Signatures returns those that may speak for the content: of every signed layer
@@ -33,7 +35,7 @@ func Signatures(o *smime.Opened) (list []Signature, signed, outside bool) {
 				continue
 			}
 			for i := range l.Signed.Signers {
-				list = append(list, Signature{&l.Signed.Signers[i], l.Signed.Certificates})
+				list = append(list, Signature{&l.Signed.Signers[i], l.Signed.Certificates, l.Signed.Revocation})
 			}
 		}
 	}
@@ -42,7 +44,15 @@ func Signatures(o *smime.Opened) (list []Signature, signed, outside bool) {
 
 // claimsOnly says that a layer is called encrypted, and what is there shows nothing of
 // the kind: anybody can call anything so.
-func claimsOnly(l smime.Layer) bool { return l.Kind == smime.Encrypted && l.Enveloped == nil }
+func claimsOnly(l smime.Layer) bool {
+	return l.Kind == smime.Encrypted && l.Enveloped == nil && !errors.Is(l.Err, smime.ErrNoKey)
+}
+
+// Unnamed says that somebody signed a message, and did not enclose the certificate.
+func Unnamed(o *smime.Opened) bool {
+	list, _, _ := Signatures(o)
+	return slices.ContainsFunc(list, func(s Signature) bool { return errors.Is(s.Info.Err, cms.ErrNoCertificate) })
+}
 
 // certificatesOnly says that a layer brings certificates, and neither a message nor a
 // signature (RFC 8551, section 3.8).
@@ -61,14 +71,12 @@ func (f Facts) bygone(s *cms.SignerInfo) bool {
 	return errors.Is(s.Err, cms.ErrSHA1) && !f.Received.IsZero() && f.Received.Before(f.SHA1Before)
 }
 
-// Signer returns the valid signature that speaks for the content of a message: nil
-// if there is none, or if it was made outside of an encryption.
-func Signer(o *smime.Opened, f Facts) *cms.SignerInfo {
+// Signer returns the valid signature that the verdict on a message speaks of, or nil.
+// One that was made outside of an encryption does not speak for the content.
+func Signer(o *smime.Opened, f Facts) (s *cms.SignerInfo, outside bool) {
 	j := &judgement{o: o, f: f, from: From(o)}
-	if j.chooseSigner(); j.outside {
-		return nil
-	}
-	return j.signer
+	j.chooseSigner()
+	return j.signer, j.outside
 }
 
 // From is the one address that the From shown names, canonical. Several, or none,

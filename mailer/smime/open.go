@@ -193,8 +193,9 @@ func (d *description) enter(s stage) (stage, error) {
 		layer := Layer{Kind: cmp.Or(claimed(part), Encrypted), Form: part.Params["smime-type"], Err: problem(err, ErrDamaged)}
 		switch kind { // what it is goes before what it is called
 		case "":
-		case cms.KindEncrypted:
-			layer.Kind, layer.Form = Encrypted, string(kind)
+		case cms.KindEncrypted: // by a key that both have by other means
+			err = fmt.Errorf("%w: %w", ErrNoKey, err)
+			layer.Kind, layer.Form, layer.Err = Encrypted, string(kind), err
 		default:
 			layer.Kind, layer.Form = Other, string(kind)
 		}
@@ -226,18 +227,16 @@ func (d *description) enterDetached(s stage) (stage, error) {
 	content := first.Entity()
 	signature, _, err := cmsBody(s.second())
 	if err == nil {
-		layer.Signed, err = s.verify(signature, content)
+		layer.Signed, err = s.verify(signature, content, d.o.Known)
 	}
 	recoded := false
 	switch {
 	case err != nil:
 		layer.Err = problem(err, ErrDamaged)
-	case !layer.Signed.Detached:
-		layer.Signed, layer.Err = nil, fmt.Errorf("%w: the signature encloses another content", ErrDamaged)
 	case !isData(layer.Signed):
 		layer.Signed, layer.Err = nil, errNoMessage
 	case onlyDigests(layer.Signed):
-		if again, err := cms.ReadSigned(signature, canonical{content}); err == nil && !onlyDigests(again) {
+		if again, err := cms.ReadSigned(signature, canonical{content}, d.o.Known...); err == nil && !onlyDigests(again) {
 			layer.Signed, recoded = again, true
 		}
 	}
@@ -275,7 +274,7 @@ func onlyDigests(s *cms.Signed) bool {
 // enterSigned verifies a signature that encloses its content.
 func (d *description) enterSigned(src message.Source) (message.Source, error) {
 	layer := Layer{Kind: Signed, Form: string(cms.KindSigned)}
-	layer.Signed, layer.Err = cms.ReadSigned(src, nil)
+	layer.Signed, layer.Err = cms.ReadSigned(src, nil, d.o.Known...)
 	if layer.Err != nil {
 		layer.Err = problem(layer.Err, ErrDamaged)
 	} else if layer.Signed.Detached || len(layer.Signed.Signers) == 0 && empty(layer.Signed) {

@@ -162,8 +162,10 @@ type Options struct {
 	// Identify computes Opened.Digest. A message that has just come needs that; it
 	// takes a sixth more time.
 	Identify bool
-	Limits   message.Limits
-	Rand     io.Reader // nil is crypto/rand
+	// Known are certificates in which signers are looked for who did not enclose theirs.
+	Known  []*x509.Certificate
+	Limits message.Limits
+	Rand   io.Reader // nil is crypto/rand
 }
 
 // Opened describes a message.

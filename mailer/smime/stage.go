@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"hash"
 	"io"
@@ -56,11 +57,11 @@ func (s stage) second() *message.Part {
 	return part.Over(message.Bytes(s.signature.Bytes()))
 }
 
-func (s stage) verify(signature, content message.Source) (*cms.Signed, error) {
+func (s stage) verify(signature, content message.Source, known []*x509.Certificate) (*cms.Signed, error) {
 	if s.digest == nil {
-		return cms.ReadSigned(signature, content)
+		return cms.ReadSigned(signature, content, known...)
 	}
-	return s.digest.ReadSigned(signature, content)
+	return s.digest.ReadSigned(signature, content, known...)
 }
 
 // hashes are those that a micalg parameter names (RFC 8551, section 3.5.3.2), so far

@@ -112,9 +112,7 @@ func madeAs(name string) string {
 		case w == "env":
 			all = append(all, "encrypted")
 		case w != "sig" && w != "dsig":
-		case strings.Contains(name, "mismatch-econtent"):
-			all = append(all, "signed(error)") // the signature brings a content of its own
-		case words[i+1] == "SHA1" || strings.HasSuffix(name, ".bad") || overLF(name):
+		case words[i+1] == "SHA1" || strings.Contains(name, "mismatch-econtent") || strings.HasSuffix(name, ".bad") || overLF(name):
 			all = append(all, "signed(invalid)")
 		default:
 			all = append(all, "signed(valid)")
