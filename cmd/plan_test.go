@@ -52,7 +52,7 @@ vault/journal            vault/sealed ; -
 vault                    vault/pkcs12 vault/keyring vault/sealed platform/keychain mailer/cms ; age
 vault/pkcs12             mailer/cms/ber ; go-pkcs12
 vault/keyring            platform/keychain vault/sealed ; -
-vault/discover           vault/trust vault/trust/ocsp vault/sealed mailer/cms ; -
+vault/discover           vault/trust vault/trust/ocsp vault/sealed vault/discover/directory platform/resolver mailer/cms ; -
 vault/discover/directory - ; go-ldap x/crypto
 vault/discover/directory/directorytest - ; x/crypto
 mailer/policy            mailer/message mailer/cms mailer/smime vault/contacts vault/contacts/keyset vault/contacts/form vault/trust ; x/net/html

@@ -83,11 +83,15 @@ func parse(kind trust.NeedKind, body io.Reader, fetched time.Time) (*document, e
 	return d, nil
 }
 
-// certificates reads one certificate, or a certs-only CMS message of some.
+// certificates reads certificates, one after the other, or a certs-only CMS message
+// of some.
 func certificates(body []byte) ([]*x509.Certificate, error) {
-	cert, err := x509.ParseCertificate(body)
+	if len(body) == 0 {
+		return nil, errDocument
+	}
+	certs, err := x509.ParseCertificates(body)
 	if err == nil {
-		return []*x509.Certificate{cert}, nil
+		return certs[:min(len(certs), maxCertificates)], nil
 	}
 	signed, errCMS := cms.ReadSigned(source(body), nil)
 	if errCMS != nil || len(signed.Certificates) == 0 {

@@ -40,6 +40,9 @@ var (
 func fetch(ctx context.Context, n trust.Need, allowed func(netip.Addr) bool) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
+	if strings.HasPrefix(strings.ToLower(n.URL), "ldap") {
+		return fetchEntry(ctx, n, allowed)
+	}
 	req, err := request(ctx, n)
 	if err != nil {
 		return nil, fmt.Errorf("fetching: %w", err)
@@ -93,18 +96,22 @@ func plain(u *url.URL) bool {
 	return (u.Scheme == "http" || u.Scheme == "https") && u.User == nil && u.Host != ""
 }
 
-// newClient makes a client for one fetch, which remembers nothing.
-func newClient(allowed func(netip.Addr) bool) *http.Client {
-	dialer := &net.Dialer{Timeout: dialTime, Control: func(_, address string, _ syscall.RawConn) error {
+// newDialer connects to allowed addresses only.
+func newDialer(allowed func(netip.Addr) bool) *net.Dialer {
+	return &net.Dialer{Timeout: dialTime, Control: func(_, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
 		if err != nil || !allowed(to.Addr()) {
 			return ErrAddress
 		}
 		return nil
 	}}
+}
+
+// newClient makes a client for one fetch, which remembers nothing.
+func newClient(allowed func(netip.Addr) bool) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy: nil, DialContext: dialer.DialContext, DisableKeepAlives: true, DisableCompression: true,
+			Proxy: nil, DialContext: newDialer(allowed).DialContext, DisableKeepAlives: true, DisableCompression: true,
 			MaxResponseHeaderBytes: maxHeader, TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: fetchTime,
 		},
 		CheckRedirect: func(req *http.Request, via []*http.Request) error {

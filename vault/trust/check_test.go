@@ -317,8 +317,9 @@ func TestNeeds(t *testing.T) {
 	top := root(t, "Root")
 	mid := top.below(authority("Issuing"))
 	leaf := mid.issue(template(func(c *x509.Certificate) {
-		c.IssuingCertificateURL = []string{"http://a.example/ca.cer", "ldap://a.example/x", "http://a.example/" + strings.Repeat("x", 2000)}
-		c.CRLDistributionPoints = []string{"ldap://a.example/y", listURL}
+		c.IssuingCertificateURL = []string{"http://a.example/ca.cer", "ldap:///x?cACertificate", "http://a.example/" + strings.Repeat("x", 2000)}
+		c.CRLDistributionPoints = []string{"ldaps://a.example/y?certificateRevocationList;binary", "ftp://a.example/z", listURL}
+		c.OCSPServer = []string{"ldap://a.example/q"}
 	}))
 	q := Question{Certificate: leaf, Usage: Sign, Anchors: anchors(top.cert), At: today}
 	v := Check(q)
@@ -327,7 +328,8 @@ func TestNeeds(t *testing.T) {
 	}
 	q.Evidence.Certificates = []*x509.Certificate{mid.cert}
 	v = Check(q)
-	if v.Status != Unknown || len(v.Needs) != 1 || v.Needs[0] != (Need{URL: listURL, Kind: NeedCRL, Anchored: true}) {
+	if v.Status != Unknown || len(v.Needs) != 2 || v.Needs[0] != (Need{URL: listURL, Kind: NeedCRL, Anchored: true}) ||
+		v.Needs[1] != (Need{URL: "ldaps://a.example/y?certificateRevocationList;binary", Kind: NeedCRL, Anchored: true}) {
 		t.Fatalf("without the list: %s, %v", v.Status, v.Needs)
 	}
 	q.Evidence.CRLs = []*CRL{mid.list()}

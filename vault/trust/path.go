@@ -90,14 +90,23 @@ func (q Question) renewals(p []*x509.Certificate) (out []Need) {
 	return out
 }
 
-// needs takes the URLs that can be fetched.
+// needs takes the URLs that can be fetched: from the web, then from directories, which
+// answer no questions about withdrawal.
 func needs(urls []string, kind NeedKind, anchored bool) []Need {
-	var out []Need
+	var web, directories []Need
 	for _, s := range urls {
 		u, err := url.Parse(s)
-		if err == nil && len(s) <= maxURLLen && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && len(out) < maxURLs {
-			out = append(out, Need{URL: s, Kind: kind, Anchored: anchored})
+		if err != nil || len(s) > maxURLLen || u.Host == "" || u.User != nil {
+			continue
+		}
+		n := Need{URL: s, Kind: kind, Anchored: anchored}
+		switch {
+		case u.Scheme == "http" || u.Scheme == "https":
+			web = append(web, n)
+		case (u.Scheme == "ldap" || u.Scheme == "ldaps") && kind != NeedOCSP:
+			directories = append(directories, n)
 		}
 	}
-	return out
+	all := append(web, directories...)
+	return all[:min(len(all), maxURLs)]
 }
