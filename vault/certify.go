@@ -3,7 +3,6 @@ package vault
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/ed25519"
 	"crypto/x509"
 	"database/sql"
@@ -38,13 +37,9 @@ type Certification struct {
 	Time        time.Time // as the signer says
 }
 
-// certify has a signing key certify the record key, unless it has done so.
-func (v *Vault) certify(ctx context.Context, o own) error {
-	key, ok := o.key.(crypto.Signer)
-	if !ok {
-		return ErrKeyKind
-	}
-	id := keyring.ID(o.cert)
+// certify has the signing key of a certificate certify the record key, unless it has done so.
+func (v *Vault) certify(ctx context.Context, cert *x509.Certificate) error {
+	id := keyring.ID(cert)
 	var done int
 	err := v.db.View(ctx, func(tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `SELECT count(*) FROM vault_certification WHERE key = ?`, id).Scan(&done)
@@ -54,7 +49,7 @@ func (v *Vault) certify(ctx context.Context, o own) error {
 	}
 	content := certificationHead + base64.StdEncoding.EncodeToString(v.records.Public()) + "\n"
 	var out bytes.Buffer
-	w, err := cms.NewSigned(&out, int64(len(content)), []cms.Signer{{Key: key, Certificate: o.cert}},
+	w, err := cms.NewSigned(&out, int64(len(content)), []cms.Signer{{Key: v.keys.Signer(ctx, cert), Certificate: cert}},
 		cms.SignOptions{Time: v.o.Clock().UTC(), Type: oidCertification, Rand: v.o.Rand})
 	if err == nil {
 		_, err = io.WriteString(w, content)

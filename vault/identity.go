@@ -28,8 +28,9 @@ type Identity struct {
 	Encryption *x509.Certificate
 	Chain      []*x509.Certificate // of authorities, as they came with it
 	Added      time.Time
-	Retired    bool   // replaced, run out, or its signing key is not here: it only decrypts
-	KeyPlace   string // where the private keys are, in words
+	Retired    bool      // replaced, run out, lost, or its signing key is not here: it only decrypts
+	Lost       time.Time // when the user said that its keys are lost or in other hands (K2); else zero
+	KeyPlace   string    // where the private keys are, in words
 }
 
 // identityRow is an Identity as the database holds it.
@@ -42,10 +43,11 @@ type identityRow struct {
 	Chain      [][]byte  `json:"chain,omitempty"`
 	Added      time.Time `json:"added"`
 	Retired    bool      `json:"retired,omitempty"`
+	Lost       time.Time `json:"lost,omitzero"`
 }
 
 func (i Identity) row() identityRow {
-	r := identityRow{ID: i.ID, Address: i.Address, Name: i.Name, Added: i.Added, Retired: i.Retired}
+	r := identityRow{ID: i.ID, Address: i.Address, Name: i.Name, Added: i.Added, Retired: i.Retired, Lost: i.Lost}
 	if i.Signing != nil {
 		r.Signing = i.Signing.Raw
 	}
@@ -59,7 +61,7 @@ func (i Identity) row() identityRow {
 }
 
 func (r identityRow) identity() (Identity, error) {
-	i := Identity{ID: r.ID, Address: r.Address, Name: r.Name, Added: r.Added, Retired: r.Retired}
+	i := Identity{ID: r.ID, Address: r.Address, Name: r.Name, Added: r.Added, Retired: r.Retired, Lost: r.Lost}
 	parse := func(der []byte) (c *x509.Certificate, err error) {
 		if der != nil {
 			c, err = x509.ParseCertificate(der)
@@ -215,6 +217,9 @@ func (v *Vault) Signer(ctx context.Context, id string) (crypto.Signer, error) {
 	}
 	for _, i := range all {
 		if i.ID == id && i.Signing != nil {
+			if !i.Lost.IsZero() {
+				return nil, ErrGivenUp
+			}
 			if !v.keys.Has(i.Signing) {
 				return nil, ErrNoKey
 			}

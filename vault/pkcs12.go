@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -24,7 +23,7 @@ import (
 
 // own is a private key with its certificate, as a file holds them.
 type own struct {
-	key  pkcs12.Key
+	key  pkcs12.Key // nil if it is in the keychain already
 	cert *x509.Certificate
 	sign bool // what the certificate allows and we can do
 	open bool
@@ -44,6 +43,9 @@ func (v *Vault) ImportPKCS12(ctx context.Context, data []byte, password string) 
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if err := v.refuseLost(ctx, found); err != nil {
+		return nil, fmt.Errorf("importing a certificate: %w", err)
+	}
 	for _, o := range found {
 		der, err := x509.MarshalPKCS8PrivateKey(o.key)
 		if err != nil {
@@ -54,29 +56,63 @@ func (v *Vault) ImportPKCS12(ctx context.Context, data []byte, password string) 
 		if err != nil {
 			return nil, fmt.Errorf("importing a certificate: %w", err)
 		}
-		if o.sign {
-			if err := v.certify(ctx, o); err != nil {
-				return nil, fmt.Errorf("importing a certificate: %w", err)
-			}
-		}
 	}
-	all, err := v.Identities(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var changed, result []Identity
-	for _, address := range addressesOf(found) {
-		now, before, err := v.arrange(address, found, chain, all)
-		if err != nil {
-			return nil, fmt.Errorf("importing a certificate: %w", err)
-		}
-		changed, result = append(append(changed, before...), now), append(result, now)
-	}
-	err = v.db.Update(ctx, func(tx *sql.Tx) error { return v.save(tx, changed...) })
+	result, _, err := v.adopt(ctx, found, chain, nil, func(*sql.Tx) error { return nil })
 	if err != nil {
 		return nil, fmt.Errorf("importing a certificate: %w", err)
 	}
 	return result, nil
+}
+
+// adopt makes identities of certificates whose keys are in the keychain. Check, if not
+// nil, is asked about each before anything is stored, and also is done in the same
+// transaction.
+func (v *Vault) adopt(ctx context.Context, found []own, chain []*x509.Certificate, check func(Identity) error, also func(*sql.Tx) error) (result, retired []Identity, err error) {
+	if err := v.refuseLost(ctx, found); err != nil {
+		return nil, nil, err
+	}
+	all, err := v.Identities(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, address := range addressesOf(found) {
+		now, before, err := v.arrange(address, found, chain, all)
+		if err == nil && check != nil {
+			err = check(now)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		result, retired = append(result, now), append(retired, before...)
+	}
+	for _, o := range found {
+		if o.sign {
+			if err := v.certify(ctx, o.cert); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	err = v.db.Update(ctx, func(tx *sql.Tx) error {
+		if err := also(tx); err != nil {
+			return err
+		}
+		return v.save(tx, slices.Concat(retired, result)...)
+	})
+	return result, retired, err
+}
+
+// refuseLost refuses keys that the user has given up.
+func (v *Vault) refuseLost(ctx context.Context, found []own) error {
+	all, err := v.Identities(ctx)
+	if err != nil {
+		return err
+	}
+	for _, i := range all {
+		if !i.Lost.IsZero() && slices.ContainsFunc(found, func(o own) bool { return slices.Contains(i.keys(), keyring.ID(o.cert)) }) {
+			return ErrGivenUp
+		}
+	}
+	return nil
 }
 
 // arrange makes the identity of one address from what a file held and what was
@@ -194,7 +230,7 @@ func readPKCS12(data []byte, password string) (found []own, chain []*x509.Certif
 // judge says what a certificate with its key can be used for, or why it cannot
 // be used at all (RFC 8550, sections 3 and 4.4).
 func (o *own) judge() error {
-	agrees := false // it opens mail by agreeing on a key
+	agrees, signs := false, true // it opens mail by agreeing on a key; it can sign
 	switch key := keyring.Public(o.cert).(type) {
 	case *rsa.PublicKey:
 		if key.N.BitLen() < 2048 {
@@ -206,7 +242,7 @@ func (o *own) judge() error {
 		}
 		agrees = true
 	case *ecdh.PublicKey: // X25519; the others are *ecdsa.PublicKey
-		agrees = true
+		agrees, signs = true, false
 	case ed25519.PublicKey:
 	default:
 		return ErrKeyKind
@@ -221,7 +257,6 @@ func (o *own) judge() error {
 	if o.cert.IsCA || !mail {
 		return ErrNotForMail
 	}
-	_, signs := o.key.(crypto.Signer)
 	o.sign = signs && (usage == 0 || usage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) != 0)
 	switch {
 	case o.cert.PublicKeyAlgorithm == x509.RSA:

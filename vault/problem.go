@@ -30,6 +30,23 @@ var (
 		"Ask for an e-mail (S/MIME) certificate."}
 )
 
+// What can be wrong with a request for a certificate, and with what comes of it.
+var (
+	ErrRequested = &Problem{"requested", "A certificate was asked for in this address already.",
+		"Install it when it comes, or discard that request first."}
+	ErrNoRequest      = &Problem{"no-request", "There is no such request.", "Look at the list again."}
+	ErrNotCertificate = &Problem{"not-a-certificate", "There is no certificate in this file that can be read here.",
+		"Choose the file that your authority sent, often .cer, .crt, .pem or .p7b."}
+	ErrOnlyAuthorities = &Problem{"only-authorities", "This file holds certificates of authorities only, not yours.",
+		"Choose the file with your own certificate. An authority is added as one that you trust."}
+	ErrNothingAsked = &Problem{"nothing-asked", "The key of this certificate is not on this computer, and no request waits.",
+		"If you have its key in a file (.p12 or .pfx), import that."}
+	ErrOtherKey = &Problem{"other-key", "This certificate was not issued for a key that was made here.",
+		"Compare it with the list of what you asked for, and ask your authority for the right one."}
+	ErrGivenUp = &Problem{"given-up", "You have said that this key is lost or in other hands.",
+		"Ask for a certificate with a new key."}
+)
+
 // What can be wrong with the keychain and with recovery.
 var (
 	ErrLost = &Problem{"keys-lost", "The keychain no longer holds the keys of this profile.",

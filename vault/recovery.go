@@ -36,6 +36,9 @@ type Recovery struct {
 	State RecoveryState
 	Made  time.Time // zero if missing
 	Ask   []int     // which two words (1 to 8) to type back, while it waits for them
+	// Early says of an outdated file that all it lacks are keys that wait for their
+	// certificate, so that nobody can have encrypted to them yet.
+	Early bool
 }
 
 // RecoveryFile is a recovery file just made: everything in it is secret. It
@@ -79,6 +82,7 @@ type contents struct {
 	Record     []byte            `json:"record"`   // the keychain item
 	Keys       map[string][]byte `json:"keys"`     // PKCS #8 by id
 	Identities []signedRow       `json:"identities"`
+	Requests   []signedRow       `json:"requests,omitempty"`
 	Places     map[string][]byte `json:"places,omitempty"`
 }
 
@@ -123,6 +127,17 @@ func (v *Vault) Recovery(ctx context.Context) (Recovery, error) {
 	for _, i := range all {
 		if i.Encryption != nil && v.keys.Has(i.Encryption) && !slices.Contains(row.Keys, keyring.ID(i.Encryption)) {
 			r.State = RecoveryOutdated
+		}
+	}
+	requests, err := v.Requests(ctx)
+	if err != nil {
+		return Recovery{}, err
+	}
+	for _, q := range requests {
+		for _, k := range q.Keys {
+			if r.State == RecoveryReady && k.opens() && !slices.Contains(row.Keys, k.id()) {
+				r.State, r.Early = RecoveryOutdated, true
+			}
 		}
 	}
 	return r, nil
@@ -235,13 +250,15 @@ func (v *Vault) contents(ctx context.Context, signing bool) (c *contents, err er
 			}
 		}
 	}
+	if err := v.requested(ctx, c, signing); err != nil {
+		return nil, err
+	}
 	err = v.db.View(ctx, func(tx *sql.Tx) error {
-		return each(ctx, tx, `SELECT id, data, signature FROM vault_identity ORDER BY id`, func(scan scanner) error {
-			var r signedRow
-			err := scan(&r.ID, &r.Data, &r.Signature)
-			c.Identities = append(c.Identities, r)
+		if c.Identities, err = signedRows(ctx, tx, `SELECT id, data, signature FROM vault_identity ORDER BY id`); err != nil {
 			return err
-		})
+		}
+		c.Requests, err = signedRows(ctx, tx, `SELECT id, data, signature FROM vault_request ORDER BY id`)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -256,6 +273,36 @@ func (v *Vault) contents(ctx context.Context, signing bool) (c *contents, err er
 		}
 	}
 	return c, nil
+}
+
+// requested adds the keys that wait for their certificate: a decryption key is backed
+// up before it is used (K1).
+func (v *Vault) requested(ctx context.Context, c *contents, signing bool) error {
+	requests, err := v.Requests(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range requests {
+		for _, k := range r.Keys {
+			if !signing && !k.opens() || !v.keys.Holds(k.id()) {
+				continue
+			}
+			if c.Keys[k.id()], err = v.keys.Get(ctx, k.id()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func signedRows(ctx context.Context, tx *sql.Tx, query string) (rows []signedRow, err error) {
+	err = each(ctx, tx, query, func(scan scanner) error {
+		var r signedRow
+		err := scan(&r.ID, &r.Data, &r.Signature)
+		rows = append(rows, r)
+		return err
+	})
+	return rows, err
 }
 
 // ConfirmRecovery takes the two words that were asked for, in the order asked,

@@ -126,6 +126,12 @@ func (r *Recovered) fill(ctx context.Context, v *Vault) error {
 				return err
 			}
 		}
+		for _, q := range r.c.Requests {
+			_, err := tx.Exec(`INSERT OR IGNORE INTO vault_request VALUES (?, ?, ?)`, q.ID, q.Data, q.Signature)
+			if err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 	if err != nil {

@@ -18,6 +18,14 @@
 // under a content type of our own, so that it can be shown later whose records
 // they are ([Vault.Certifications]).
 //
+// # The life of an identity
+//
+// Keys come in a PKCS #12 file ([Vault.ImportPKCS12]) or are made here
+// ([Vault.MakeRequest]) and wait for what the authority issues ([Vault.Install]).
+// [Vault.Reminders] tells when a certificate runs out. A key that was replaced is
+// retired: it decrypts, and signs nothing but the announcement of its successor
+// ([Vault.Before]). One that was lost ([Vault.Lose]) only decrypts.
+//
 // # Recovery
 //
 // The recovery file is an age file under eight words. It holds the database
@@ -123,6 +131,15 @@ var tables = []string{`
 	CREATE TABLE vault_recovery (
 		only INTEGER PRIMARY KEY CHECK (only = 1),
 		data BLOB NOT NULL
+	) STRICT`, `
+	CREATE TABLE vault_request (
+		id   TEXT PRIMARY KEY,
+		data BLOB NOT NULL,
+		signature BLOB NOT NULL
+	) STRICT;
+	CREATE TABLE vault_reminder (
+		certificate TEXT PRIMARY KEY, -- SHA-256
+		stage INTEGER NOT NULL        -- days before the end, of the last reminder
 	) STRICT`}
 
 // Open opens the profile in dir with the keys in kc, or makes a new one if

@@ -71,16 +71,42 @@ func OpenKeys(ctx context.Context, kc keychain.Store, db *sealed.DB, random io.R
 
 // ID names the key of a certificate by its public half: 32 digits of the SHA-256
 // of the SubjectPublicKeyInfo.
-func ID(cert *x509.Certificate) string {
-	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+func ID(cert *x509.Certificate) string { return Name(cert.RawSubjectPublicKeyInfo) }
+
+// Name is the ID of the key with that SubjectPublicKeyInfo, in DER.
+func Name(spki []byte) string {
+	sum := sha256.Sum256(spki)
 	return hex.EncodeToString(sum[:16])
 }
 
 // Has says whether the keychain has the key of a certificate. For nil it has not.
 func (k *Keys) Has(cert *x509.Certificate) bool {
+	return cert != nil && k.Holds(ID(cert))
+}
+
+// Holds says whether the keychain has the key of that ID.
+func (k *Keys) Holds(id string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return cert != nil && k.present[ID(cert)]
+	return k.present[id]
+}
+
+// Remove forgets a private key for good. One that is not there is no error.
+func (k *Keys) Remove(ctx context.Context, id string) error {
+	if err := k.kc.Delete(ctx, keyPrefix+id); err != nil && !errors.Is(err, keychain.ErrNotFound) {
+		return fmt.Errorf("removing a private key: %w", err)
+	}
+	k.mu.Lock()
+	delete(k.present, id)
+	if h := k.held[id]; h != nil {
+		h.timer.Stop()
+		delete(k.held, id)
+	}
+	k.mu.Unlock()
+	return k.db.Update(ctx, func(tx *sql.Tx) error {
+		_, err := tx.Exec(`DELETE FROM keyring_key WHERE id = ?`, id)
+		return err
+	})
 }
 
 // InDatabase says whether the key of a certificate is one that is sealed in the
