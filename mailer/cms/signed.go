@@ -55,8 +55,8 @@ type SignerInfo struct {
 	// Capabilities are the ciphers that the signer announces to read, the preferred first.
 	Capabilities []Cipher
 	// Derives says that the signer announces to read derived keys (RFC 9709), OAEP that
-	// it is RSA-OAEP with SHA-256 too. Announces says that there is such a list at all.
-	Derives, OAEP, Announces bool
+	// it is RSA-OAEP with SHA-256 too.
+	Derives, OAEP bool
 	// Digest is that of the content by Hash.
 	Digest []byte
 	// Attributes are the types of those that were signed.

@@ -28,7 +28,7 @@ func TestSignedRoundTrip(t *testing.T) {
 							t.Fatalf("%s: %+v", form, s)
 						}
 						si := s.Signers[0]
-						if si.Err != nil || !si.Time.Equal(at) || !si.Certificate.Equal(p.cert) || !si.EncryptionCertificate.Equal(enc.cert) || !slices.Equal(si.Capabilities, ciphers[:4]) || si.Derives != (n > 0) || si.OAEP != (n > 1) || !si.Announces {
+						if si.Err != nil || !si.Time.Equal(at) || !si.Certificate.Equal(p.cert) || !si.EncryptionCertificate.Equal(enc.cert) || !slices.Equal(si.Capabilities, ciphers[:4]) || si.Derives != (n > 0) || si.OAEP != (n > 1) {
 							t.Errorf("%s: signer %+v", form, si)
 						}
 						if got := readAll(t, s); !bytes.Equal(got, content) {

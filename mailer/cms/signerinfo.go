@@ -118,7 +118,7 @@ func (si *signerInfo) verify(s *Signed) SignerInfo {
 	if si.attributed { // nothing in them is to be believed before this point
 		out.Time, out.Attributes = si.attributes.SigningTime(), si.attributes.Types()
 		can := si.attributes.Capabilities()
-		out.Announces, out.Capabilities, out.Derives, out.OAEP = can.Announced, can.Ciphers, can.Derives, can.OAEP
+		out.Capabilities, out.Derives, out.OAEP = can.Ciphers, can.Derives, can.OAEP
 		out.EncryptionCertificate = si.attributes.EncryptionCertificate(s.Certificates)
 		out.Err = si.attributes.Check(attribute.Message{
 			Type: s.Type, Digest: out.Digest, DigestBy: si.digest, SignedBy: si.method, Certificate: si.cert,

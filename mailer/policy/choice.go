@@ -64,11 +64,12 @@ func (r Recipient) transports() bool {
 // Announced returns what the signer of a message announces to read (RFC 8551, section
 // 2.7.1). It counts only if the signature is valid for the content and by the address
 // in From: by the contact's pinned key, or by one for which an authority vouches.
-// A message that announces nothing says nothing.
+// One without such a list takes back what was said: its writer may have moved to another
+// program with the same key.
 func Announced(o *smime.Opened, f Facts) (said contacts.Reads, ok bool) {
 	j := &judgement{o: o, f: f, from: From(o)}
 	j.chooseSigner()
-	if j.signer == nil || j.outside || j.From != "match" || !j.signer.Announces {
+	if j.signer == nil || j.outside || j.From != "match" {
 		return said, false
 	}
 	trusted := j.trust.Status == trust.Trusted || j.pinned(j.signer) && j.trust.Status == trust.Unknown

@@ -126,15 +126,14 @@ func TestAnnounced(t *testing.T) {
 		for _, l := range o.Layers {
 			if l.Signed != nil {
 				s := &l.Signed.Signers[0]
-				s.Announces, s.Capabilities, s.Derives, s.OAEP, s.Time = true, []cms.Cipher{cms.AES256CBC, cms.AES256GCM}, true, true, now
+				s.Capabilities, s.Derives, s.OAEP, s.Time = []cms.Cipher{cms.AES256CBC, cms.AES256GCM}, true, true, now
 			}
 		}
 		return o
 	}
-	silent := says("ES", key)
-	silent.Layers[1].Signed.Signers[0].Announces = false
-	less := says("ES", key)
+	less, silent := says("ES", key), says("ES", key)
 	less.Layers[1].Signed.Signers[0].Capabilities = []cms.Cipher{cms.AES128GCM}
+	silent.Layers[1].Signed.Signers[0] = cms.SignerInfo{Certificate: key, Time: now}
 	twoFrom := says("ES", key)
 	twoFrom.Header.Add("From", "carl@northclinic.example")
 	for name, c := range map[string]struct {
@@ -154,7 +153,6 @@ func TestAnnounced(t *testing.T) {
 		"not opened":                   {says("e", key), pinned, trust.Trusted, false},
 		"unsigned":                     {says("E", key), pinned, trust.Trusted, false},
 		"from two":                     {twoFrom, pinned, trust.Trusted, false},
-		"without a list":               {silent, pinned, trust.Trusted, false},
 		"by an authority":              {says("ES", impostor), stranger, trust.Trusted, true},
 		"by an authority, unchecked":   {says("ES", impostor), stranger, trust.Unknown, false},
 		"by nobody":                    {says("ES", impostor), stranger, trust.Untrusted, false},
@@ -168,6 +166,9 @@ func TestAnnounced(t *testing.T) {
 	said, ok := Announced(less, Facts{Contact: pinned, Signers: status(trust.Trusted)})
 	if !ok || said.GCM || !said.Said.Equal(now) {
 		t.Errorf("one who no longer reads AES-256-GCM: %+v, %v", said, ok)
+	}
+	if said, ok := Announced(silent, Facts{Contact: pinned, Signers: status(trust.Trusted)}); !ok || said != (contacts.Reads{Said: now}) {
+		t.Errorf("one who no longer says what they read: %+v, %v", said, ok)
 	}
 	if _, ok := Announced(says("ES", certificate(t, "M", []string{"m@evil.example"}, nil)), Facts{
 		Contact: pinned, Signers: []trust.Verdict{{Status: trust.Trusted, Bound: trust.BoundNone}},

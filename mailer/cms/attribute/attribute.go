@@ -235,17 +235,16 @@ func (all List) SigningTime() (t time.Time) {
 
 // Capabilities is what a signer announces to read, as far as it is known here.
 type Capabilities struct {
-	Announced bool             // there is such a list at all
-	Ciphers   []content.Cipher // the preferred first
-	Derives   bool             // derived keys (RFC 9709)
-	OAEP      bool             // RSA-OAEP with SHA-256
+	Ciphers []content.Cipher // the preferred first
+	Derives bool             // derived keys (RFC 9709)
+	OAEP    bool             // RSA-OAEP with SHA-256
 }
 
 // Capabilities reads SMIMECapabilities.
 func (all List) Capabilities() (c Capabilities) {
 	v, _ := all.get(oidCapabilities)
 	var list cryptobyte.String
-	c.Announced = v.ReadASN1(&list, cbasn1.SEQUENCE)
+	_ = v.ReadASN1(&list, cbasn1.SEQUENCE) // none is empty
 	for len(c.Ciphers) < maxAttributes {
 		a, ok := algorithm.Read(&list)
 		if !ok {

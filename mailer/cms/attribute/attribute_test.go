@@ -64,7 +64,7 @@ func TestWritten(t *testing.T) {
 		t.Errorf("%x", forms)
 	}
 	can := all.Capabilities()
-	if !all.SigningTime().Equal(at) || !can.Announced || !can.Derives || !can.OAEP || !slices.Equal(can.Ciphers, []content.Cipher{content.AES256GCM, content.AES256CBC}) {
+	if !all.SigningTime().Equal(at) || !can.Derives || !can.OAEP || !slices.Equal(can.Ciphers, []content.Cipher{content.AES256GCM, content.AES256CBC}) {
 		t.Errorf("%v, %+v", all.SigningTime(), can)
 	}
 	for name, c := range map[string]struct {
