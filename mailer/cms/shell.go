@@ -16,6 +16,7 @@ type shell struct {
 	before   []byte // the fields of the body before the content info
 	info     []byte // the fields of the content info before the content itself
 	explicit bool   // the content is an OCTET STRING within [0], not under it
+	apart    bool   // the content stands elsewhere
 	size     int64  // of the content as it is written; -1: in segments
 	after    int64  // length of the fields behind the content info; -1: not known
 }
@@ -36,8 +37,11 @@ func (s shell) head() []byte {
 	if s.explicit {
 		contentTag = ber.OctetString
 	}
-	head := wrap(contentTag, s.size < 0, nil)
-	if s.explicit {
+	var head []byte
+	if !s.apart {
+		head = wrap(contentTag, s.size < 0, nil)
+	}
+	if s.explicit && !s.apart {
 		head = wrap(ber.Context, true, head)
 	}
 	head = wrap(ber.Sequence, true, slices.Concat(s.info, head))

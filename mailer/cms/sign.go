@@ -57,7 +57,7 @@ type SignOptions struct {
 type signing struct {
 	signers []signer
 	digests map[crypto.Hash]hash.Hash
-	certs   [][]byte
+	certs   []byte // the field that encloses them
 	o       SignOptions
 }
 
@@ -103,11 +103,14 @@ func newSigning(signers []Signer, o SignOptions) (*signing, error) {
 	if o.EncryptionCertificate != nil {
 		enclosed = append(enclosed, o.EncryptionCertificate)
 	}
+	var certs [][]byte
 	for _, c := range enclosed {
-		if !slices.ContainsFunc(s.certs, func(der []byte) bool { return string(der) == string(c.Raw) }) {
-			s.certs = append(s.certs, c.Raw)
+		if !slices.ContainsFunc(certs, func(der []byte) bool { return string(der) == string(c.Raw) }) {
+			certs = append(certs, c.Raw)
 		}
 	}
+	s.certs = ber.SortedSet(certs)
+	s.certs[0] = byte(ber.Context) | ber.Constructed // [0] IMPLICIT
 	return s, nil
 }
 
@@ -157,9 +160,7 @@ func (s *signing) after(draft bool) (fields []byte, ok bool, err error) {
 		}
 		infos = append(infos, one.info(attributes, signature))
 	}
-	certs := ber.SortedSet(s.certs)
-	certs[0] = byte(ber.Context) | ber.Constructed
-	return append(certs, ber.SortedSet(infos)...), ok, nil
+	return slices.Concat(s.certs, ber.SortedSet(infos)), ok, nil
 }
 
 // attributes are those that are signed, but for the digest of the content.
@@ -200,7 +201,7 @@ func (s *signing) sign(one signer, attributes []byte) ([]byte, error) {
 func (one signer) info(attributes, signature []byte) []byte {
 	attributes = slices.Clone(attributes)
 	attributes[0] = byte(ber.Context) | ber.Constructed // [0] IMPLICIT
-	var b cryptobyte.Builder
+	b := cryptobyte.NewBuilder(make([]byte, 0, len(attributes)+len(one.Certificate.RawIssuer)+len(signature)+128))
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(1)
 		recipient.AddIssuerAndSerial(b, cbasn1.SEQUENCE, one.Certificate)
@@ -289,8 +290,8 @@ func (d *Detached) der(draft bool) (der []byte, known bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	data := ber.Nest(ber.Sequence, sh.before, ber.Nest(ber.Sequence, sh.info), after)
-	return ber.Nest(ber.Sequence, sh.kind.der(), ber.Nest(ber.Context, data)), known, nil
+	sh.apart, sh.after = true, int64(len(after))
+	return append(sh.head(), after...), known, nil
 }
 
 // NewSigned writes to w a signed message that encloses what is written to it. Size is

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -319,14 +320,21 @@ func isFieldName(name string) bool {
 // plainValue is a field's value with blanks in place of the control characters
 // that no field may carry, and none around it. Other bytes stay as they are.
 func plainValue(raw []byte) string {
-	value := bytes.Clone(raw)
+	value := bytes.Trim(raw, " \t")
+	if !slices.ContainsFunc(value, isControl) {
+		return string(value)
+	}
+	value = bytes.Clone(value)
 	for i, c := range value {
-		if c < ' ' && c != '\t' || c == 0x7f {
+		if isControl(c) {
 			value[i] = ' '
 		}
 	}
 	return string(bytes.Trim(value, " \t"))
 }
+
+// isControl tells whether c is a control character that no field may carry.
+func isControl(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 func isMultipart(kind string) bool { return strings.HasPrefix(kind, "multipart/") }
 

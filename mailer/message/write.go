@@ -141,11 +141,12 @@ func (e *Entity) writeParts(w io.Writer) error {
 // value that would break the header is ErrHeader, and then nothing is written.
 func (h Header) Write(w io.Writer) error {
 	var b bytes.Buffer
+	b.Grow((len(h.Fields) + 1) * foldAt)
 	for _, f := range h.Fields {
 		if !isFieldName(f.Name) {
 			return fmt.Errorf("%w: a name", ErrHeader)
 		}
-		if plainValue([]byte(f.Value)) != strings.Trim(f.Value, " \t") || !utf8.ValidString(f.Value) {
+		if slices.ContainsFunc([]byte(f.Value), isControl) || !utf8.ValidString(f.Value) {
 			return fmt.Errorf("%w: %s has control characters", ErrHeader, f.Name)
 		}
 		if !fold(&b, f.Name, f.Value) {
@@ -164,6 +165,10 @@ func fold(b *bytes.Buffer, name, value string) bool {
 	b.WriteByte(':')
 	column := len(name) + 1
 	rest := " " + strings.Trim(value, " \t")
+	if column+len(rest) <= foldAt {
+		b.WriteString(rest)
+		rest = ""
+	}
 	for first := true; rest != ""; first = false {
 		n := len(rest) - len(strings.TrimLeft(rest, " \t"))
 		if end := strings.IndexAny(rest[n:], " \t"); end >= 0 {

@@ -24,7 +24,7 @@ type Writer struct {
 }
 
 func (w *Writer) add(oid asn1.ObjectIdentifier, value func(*cryptobyte.Builder)) {
-	var b cryptobyte.Builder
+	b := cryptobyte.NewBuilder(make([]byte, 0, 128)) // mostly enough
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1ObjectIdentifier(oid)
 		b.AddASN1(cbasn1.SET, value)
