@@ -24,12 +24,12 @@ import (
 
 // Bounds of what is taken from a message at once.
 const (
-	maxShown  = 1 << 20 // bytes of text
-	maxHTML   = 4 << 20 // bytes of HTML to take the text from
-	countable = 1 << 20 // encoded bytes of an attachment whose size is counted; above, it is computed
-	maxOpened = 20      // parts that are opened at all: each may mean to decrypt from the start
-	maxWork   = 1 << 30 // bytes to go through for that, of parts that stand far behind
-	snippet   = 140     // characters
+	maxShown  = 1 << 20   // bytes of text
+	maxHTML   = 4 << 20   // bytes of HTML to take the text from
+	countable = 1 << 20   // encoded bytes of an attachment whose size is counted; above, it is computed
+	maxOpened = 20        // parts that are opened at all: each may mean to decrypt from the start
+	maxWork   = 256 << 20 // bytes to go through for that, of parts that stand far behind
+	snippet   = 140       // characters
 )
 
 // File is one attachment of a message.
@@ -62,9 +62,9 @@ func Read(payload *message.Part) Body {
 	var pages []*message.Part // that stand beside the same as plain text
 	room := maxShown + 1      // bytes of text that may still come
 	formed := false           // only the first part of that type can be the form
-	add := func(text string) {
+	add := func(p *message.Part, text string) {
 		texts = append(texts, text)
-		room -= len(text)
+		room -= max(len(text), int((p.End-p.Body)/message.MaxExpansion)) // what says little and takes long counts too
 	}
 	leaves(payload, false, func(p *message.Part, doubled bool) {
 		switch {
@@ -75,9 +75,9 @@ func Read(payload *message.Part) Body {
 		case p.Type == "text/html" && doubled:
 			pages = append(pages, p)
 		case p.Type == "text/plain" && b.affords(p):
-			add(readText(p, int64(room)))
+			add(p, readText(p, int64(room)))
 		case p.Type == "text/html" && b.affords(p):
-			add(readHTML(p))
+			add(p, readHTML(p))
 			b.Sanitised = true
 		default:
 			b.attach(p)
@@ -88,7 +88,7 @@ func Read(payload *message.Part) Body {
 		texts = nil
 		for _, p := range pages[:min(len(pages), maxOpened)] {
 			if room > 0 && b.affords(p) {
-				add(readHTML(p))
+				add(p, readHTML(p))
 				b.Sanitised = true
 			}
 		}

@@ -250,6 +250,22 @@ func (c passing) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// TestEncodingIsBounded: texts whose encoding says next to nothing are not gone through
+// to their end.
+func TestEncodingIsBounded(t *testing.T) {
+	soft := "Content-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\n" + strings.Repeat("=\n", 2<<20)
+	o := &opening{head: strings.ReplaceAll(multi("mixed", "Content-Type: text/plain\n\nfirst", soft, soft, soft, soft, soft), "\n", "\r\n")}
+	p, err := message.Parse(o, message.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.read = 0
+	b := body.Read(p)
+	if !strings.HasPrefix(b.Text, "first") || len(b.Files) != 3 || o.read > 48<<20 {
+		t.Errorf("%q, %d files, %d bytes", b.Text, len(b.Files), o.read)
+	}
+}
+
 // TestWorkIsBounded: whoever has to go through all of a message for each of its parts
 // does so for few of them, and for fewer if they stand far behind.
 func TestWorkIsBounded(t *testing.T) {
@@ -257,7 +273,7 @@ func TestWorkIsBounded(t *testing.T) {
 	for _, c := range []struct {
 		before int64 // bytes before the first text
 		opens  int
-	}{{0, 42}, {200 << 20, 7}} {
+	}{{0, 42}, {200 << 20, 3}} {
 		o := &opening{head: head, n: c.before, tail: tail}
 		p, err := message.Parse(o, message.DefaultLimits())
 		if err != nil {

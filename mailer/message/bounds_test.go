@@ -170,6 +170,12 @@ func TestNamedLimits(t *testing.T) {
 			t.Errorf("%s: %v", says, err)
 		}
 	}
+	soft := parse(t, crlf("Content-Transfer-Encoding: quoted-printable\n\nhello"+strings.Repeat("=\n", 1000)+"you"))
+	for most, want := range map[int64]string{100: "hello", 1000: "helloyou"} {
+		if got, err := soft.Text(most); !strings.HasPrefix(got, want) || errors.Is(err, message.ErrLimit) != (want == "hello") {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
 	list, err := message.ParseAddressList(strings.Repeat("a@b,", 10_001))
 	if !errors.Is(err, message.ErrLimit) || len(list) != 10_000 {
 		t.Errorf("%d addresses, %v", len(list), err)

@@ -29,11 +29,18 @@ func toUTF8(charset string, raw []byte) string {
 	return strings.ToValidUTF8(string(text), "\uFFFD")
 }
 
+// MaxExpansion is how many bytes the encoding of one byte of text takes at most, where it is
+// honest: quoted-printable takes three, and soft line breaks.
+const MaxExpansion = 8
+
 // Text returns the part's content as UTF-8 with lines ending in LF, for parts
-// whose type is text. At most max bytes of the content are read; where there are
-// more, the text is cut and comes with ErrLimit. What can't be decoded is U+FFFD.
+// whose type is text. At most max bytes of the content are read, and of its encoding
+// MaxExpansion for each; where there are more, the text is cut and comes with ErrLimit.
+// What can't be decoded is U+FFFD.
 func (p *Part) Text(max int64) (string, error) {
-	r, err := p.Open()
+	read, most := *p, p.Body+MaxExpansion*(max+1)
+	read.End = min(p.End, most)
+	r, err := read.Open()
 	if err != nil {
 		return "", fmt.Errorf("opening text: %w", err)
 	}
@@ -42,8 +49,8 @@ func (p *Part) Text(max int64) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading text: %w", err)
 	}
-	if int64(len(raw)) > max {
-		raw, err = raw[:max], ErrLimit
+	if int64(len(raw)) > max || p.End > most {
+		raw, err = raw[:min(int64(len(raw)), max)], ErrLimit
 	}
 	text := strings.TrimPrefix(toUTF8(p.Params["charset"], raw), "\uFEFF") // a byte order mark
 	text = strings.ReplaceAll(text, "\r\n", "\n")
