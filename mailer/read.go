@@ -1,6 +1,7 @@
 package mailer
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -240,9 +241,23 @@ type Inspection struct {
 	Problem   string
 }
 
+// atHeader passes over what some programs write before the header when they save a
+// message: a byte order mark, and empty lines.
+func atHeader(r io.Reader) (in *bufio.Reader, late bool) {
+	in = bufio.NewReader(r)
+	for _, before := range []string{"\uFEFF", "\r\n", "\n", "\r\n", "\n"} {
+		if start, _ := in.Peek(len(before)); string(start) == before {
+			_, _ = in.Discard(len(before)) // it has been peeked at
+			late = true
+		}
+	}
+	return in, late
+}
+
 // Inspect describes a message file as of a time (zero: now). Nothing of it is kept.
 func (m *Mailer) Inspect(ctx context.Context, r io.Reader, at time.Time) (Inspection, error) {
-	blob, err := m.DB.WriteBlob(ctx, r)
+	in, late := atHeader(r)
+	blob, err := m.DB.WriteBlob(ctx, in)
 	if err != nil {
 		return Inspection{}, fmt.Errorf("reading the file: %w", err)
 	}
@@ -255,8 +270,11 @@ func (m *Mailer) Inspect(ctx context.Context, r io.Reader, at time.Time) (Inspec
 		mine = append(mine, k.Certificate)
 	}
 	msg := l.message()
-	if len(l.opened.Outer.Fields) == 0 {
+	switch {
+	case len(l.opened.Outer.Fields) == 0:
 		msg.Problem = "This file is not a message: it does not begin with a header."
+	case late:
+		msg.Verdict.Reasons = append(msg.Verdict.Reasons, "The file began with an empty line, or a mark that some programs write. That is passed over: it is no part of the message.")
 	}
 	return Inspection{
 		Detail: detail.Of(l.opened, l.facts, l.verdict, mine), Verdict: msg.Verdict, Subject: msg.Subject, From: msg.From,
