@@ -15,7 +15,7 @@
 //	changed          the content is not what was signed, or was damaged after it was encrypted
 //	forged           the signer's key did not make this signature
 //	attributes       what was signed beside the content contradicts it
-//	no-certificate   the signer's certificate is not enclosed
+//	no-certificate   the signer's certificate is not enclosed, or of a kind that cannot be read
 //	weak             made by a method or key that no longer proves anything
 //	unsupported      made by a method that is not known here
 //	no-content       there are certificates or a signature, but no message

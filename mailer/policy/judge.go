@@ -309,14 +309,15 @@ func (j *judgement) unconfirmed() {
 	name := who(c)
 	switch j.trust.Status {
 	case trust.Trusted, trust.Unknown:
-		label := "Signed by " + name + ". Certificate valid, person not verified."
+		by, whose := "Signed by "+name, "to this address"
 		if j.trust.Bound == trust.BoundDomain {
-			label = "Signed by an organisation for " + name + ". Certificate valid, person not verified."
+			by, whose = "Signed by an organisation for "+name, "to the organisation, and it names no person"
 		}
+		label := by + ". Certificate valid, person not verified."
 		if j.trust.Status == trust.Unknown {
-			label = "Signed by " + name + ". Whether the certificate was withdrawn is not checked, and the person is not verified."
+			label = by + ". Whether the certificate was withdrawn is not checked, and the person is not verified."
 		}
-		j.say(Care, label, "Signed, not yet confirmed by you", "A certification authority says that the certificate belongs to this address. You have not confirmed it.")
+		j.say(Care, label, "Signed, not yet confirmed by you", "A certification authority says that the certificate belongs "+whose+". You have not confirmed it.")
 	case trust.Expired:
 		j.say(Stop, "Signed by "+name+", with a certificate that has run out or is not valid yet. Person not verified.", "Certificate out of date",
 			"Outside its dates a certificate proves nothing.")

@@ -310,6 +310,23 @@ func TestProblem(t *testing.T) {
 	if Problem(nil) != "" {
 		t.Error("no error has words")
 	}
+	for err, want := range map[error]string{cms.ErrAttributes: "contradicts itself", cms.ErrSignature: "not made with the key", cms.ErrDigest: "not what was signed", cms.ErrObsolete: "does not read"} {
+		if s := Problem(err); !strings.Contains(s, want) {
+			t.Errorf("%v: %q", err, s)
+		}
+	}
+}
+
+// A certificate of an organisation is not said to be one of a person's address,
+// whether its withdrawal could be looked up or not.
+func TestOrganisationIsNoPerson(t *testing.T) {
+	house := certificate(t, "North Clinic", nil, []string{"northclinic.example"})
+	for _, s := range []trust.Status{trust.Trusted, trust.Unknown} {
+		v := Judge(shape("ES", house), Facts{Contact: contacts.Contact{Address: bea}, Signers: []trust.Verdict{{Status: s, Bound: trust.BoundDomain}}, Mine: []string{ada}})
+		if !strings.HasPrefix(v.Label, "Signed by an organisation for ") || !strings.Contains(v.Reasons[0], "names no person") || strings.Contains(v.Reasons[0], "this address") {
+			t.Errorf("%s: %q, %q", s, v.Label, v.Reasons)
+		}
+	}
 }
 
 // What was signed to travel open does not become a secret by being encrypted later,

@@ -93,13 +93,19 @@ func Problem(err error) string {
 		return "It is signed with SHA-1, a method that is no longer safe."
 	case errors.Is(err, cms.ErrShortKey):
 		return "It is signed with a key that is too short to be safe: under 2,048 bits."
-	case errors.Is(err, cms.ErrWeak), errors.Is(err, cms.ErrObsolete):
+	case errors.Is(err, cms.ErrObsolete):
+		return "It was made by a method that is no longer safe and that this program does not read."
+	case errors.Is(err, cms.ErrWeak):
 		return "It was made by a method that is no longer safe."
 	case errors.Is(err, smime.ErrForm):
 		return "What is signed does not stand by itself: there is something beside it, or something is missing. So the signature does not count."
 	case errors.Is(err, cms.ErrNoCertificate):
 		return "The certificate of whoever signed it is not enclosed, or is of a kind that cannot be read here."
-	case errors.Is(err, cms.ErrDigest), errors.Is(err, cms.ErrSignature), errors.Is(err, cms.ErrAttributes):
+	case errors.Is(err, cms.ErrAttributes):
+		return "The signature contradicts itself, or was made for something else."
+	case errors.Is(err, cms.ErrSignature):
+		return "The signature was not made with the key of the person it names, or was damaged."
+	case errors.Is(err, cms.ErrDigest):
 		return "The content is not what was signed: it was changed on the way, or damaged."
 	case errors.Is(err, cms.ErrNoContent), errors.Is(err, smime.ErrNoContent):
 		return "There is no message in it, only a signature or certificates."
