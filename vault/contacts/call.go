@@ -134,8 +134,11 @@ func (c *Contact) place(r CallReport, o *Outcome) error {
 	case c.Team && reader == "" || len(reader) > 80 || !utf8.ValidString(reader) || strings.ContainsFunc(reader, unprintable):
 		return ErrReader
 	}
-	if t.Source != "" && digits(number) != digits(t.Number) && (!t.CodeMatched.IsZero() || t.Sign != "" || t.Encrypt != "") {
-		t.CodeMatched, t.WordsMatched, t.Sign, t.Encrypt = time.Time{}, time.Time{}, "", ""
+	if t.Source != "" && digits(number) != digits(t.Number) && (!t.CodeMatched.IsZero() && !t.Announced || t.Sign != "" || t.Encrypt != "") {
+		t.WordsMatched, t.Sign, t.Encrypt = time.Time{}, "", ""
+		if !t.Announced { // there was no code to hear
+			t.CodeMatched = time.Time{}
+		}
 		o.say("With another number both checks start again.")
 	}
 	o.OtherNumber = number != "" && earlier != "" && digits(number) != digits(earlier)

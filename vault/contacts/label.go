@@ -105,6 +105,8 @@ func (c Contact) Next(loc *time.Location) string {
 func (t *Test) next(who string, loc *time.Location) string {
 	call := fmt.Sprintf("Call %s on a number that you did not get by e-mail, ", who)
 	switch {
+	case t.Announced:
+		return fmt.Sprintf("A new key was announced on %s. ", day(t.Sent, loc)) + call + "and ask for the six safety words."
 	case !t.CodeMatched.IsZero():
 		return fmt.Sprintf("The code matched at %s. ", clock(t.CodeMatched, loc)) + call + "and ask for the six safety words."
 	case !t.WordsMatched.IsZero():

@@ -35,9 +35,10 @@ type Test struct {
 	Vouched      bool        `json:"vouched,omitempty"`      // a signed reply names the encryption key
 	CodeWrong    int         `json:"code_wrong,omitempty"`
 	WordsWrong   int         `json:"words_wrong,omitempty"`
-	Code         []byte      `json:"code"` // HMAC of the four words
-	Form         []byte      `json:"form"` // HMAC of the form's digest
-	Seal         []byte      `json:"seal"` // HMAC of all the above and the address
+	Announced    bool        `json:"announced,omitempty"` // no test was sent: their old key announced these (V7)
+	Code         []byte      `json:"code"`                // HMAC of the four words
+	Form         []byte      `json:"form"`                // HMAC of the form's digest
+	Seal         []byte      `json:"seal"`                // HMAC of all the above and the address
 }
 
 // Void is why a test came to nothing. Faces show it as a sentence ([Void.String]).

@@ -28,6 +28,9 @@ type Policy struct {
 	GraceHours       *int     // the most the user may allow; nil: the user decides
 	MessageMegabytes int      // the largest message to send; 0: 25
 	RevocationHosts  []string // lower case; may be asked about a stranger's certificate (I1)
+	// KeyAnnouncements is what else a key announcement needs (V7): "words" are the safety
+	// words on a call, "call" a whole verification; empty: its two signatures are enough.
+	KeyAnnouncements string
 	// SHA1Before is the day, UTC, before which a message must have been received here for
 	// a signature with SHA-1 to count (I2); zero: none counts.
 	SHA1Before time.Time
@@ -140,6 +143,12 @@ func (p *Policy) set(name, value string, seen map[string]bool) (err error) {
 		p.MessageMegabytes, err = number(value, 1, maxMessage)
 	case "revocation-host":
 		err = p.addHost(value)
+	case "key-announcements":
+		if value != "words" && value != "call" && value != "signed" {
+			err = fmt.Errorf("say signed, words or call, not %q", value)
+		} else if value != "signed" {
+			p.KeyAnnouncements = value
+		}
 	case "sha1-before":
 		if p.SHA1Before, err = time.Parse(time.DateOnly, value); err != nil || p.SHA1Before.IsZero() {
 			err = fmt.Errorf("say a day as 2027-01-31, not %q", value)
@@ -191,6 +200,9 @@ func (p Policy) Format() []byte {
 	}
 	if p.MessageMegabytes != 0 {
 		fmt.Fprintf(&b, "message-megabytes = %d\n", p.MessageMegabytes)
+	}
+	if p.KeyAnnouncements != "" {
+		b.WriteString("key-announcements = " + p.KeyAnnouncements + "\n")
 	}
 	if !p.SHA1Before.IsZero() {
 		b.WriteString("sha1-before = " + p.SHA1Before.Format(time.DateOnly) + "\n")

@@ -23,6 +23,7 @@
 //	private-addresses = no              # no revocation lists from private addresses
 //	require-anchor = yes                # words alone do not make a certificate trusted (V6)
 //	grace-hours = 24                    # the most the user may allow, 0 to 168
+//	key-announcements = words           # what a new key needs beside its two signatures: signed, words or call (V7)
 //	sha1-before = 2027-01-31            # SHA-1 signatures on what was here before that day count (I2)
 //	message-megabytes = 20              # the largest message to send, 1 to 1000
 //	revocation-host = crl.clinic.example   # may be asked for a stranger's certificate (I1); may be repeated

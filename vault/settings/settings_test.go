@@ -67,6 +67,9 @@ func TestParsePolicy(t *testing.T) {
 		"no final break": {"version=1", settings.Policy{}},
 		"CRLF":           {"version = 1\r\nsummaries = no\r\n", settings.Policy{NoSummaries: true}},
 		"allowed":        {"version = 1\nsummaries = yes\ncontent-keys = yes\n", settings.Policy{}},
+		"words for keys": {"version = 1\nkey-announcements = words\n", settings.Policy{KeyAnnouncements: "words"}},
+		"calls for keys": {"version = 1\nkey-announcements = call\n", settings.Policy{KeyAnnouncements: "call"}},
+		"keys as signed": {"version = 1\nkey-announcements = signed\n", settings.Policy{}},
 		"a day":          {"version = 1\nsha1-before = 2027-01-31\n", settings.Policy{SHA1Before: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)}},
 		"everything": {full, settings.Policy{
 			NoSummaries: true, NoContentKeys: true, NoPrivate: true, RequireAnchor: true, GraceHours: &zero,
@@ -96,6 +99,7 @@ func TestPolicyRefused(t *testing.T) {
 		"grace signed":      "version = 1\ngrace-hours = +1\n",
 		"grace zero":        "version = 1\ngrace-hours = 01\n",
 		"size zero":         "version = 1\nmessage-megabytes = 0\n",
+		"keys as you like":  "version = 1\nkey-announcements = yes\n",
 		"day the other way": "version = 1\nsha1-before = 31.01.2027\n",
 		"day that is none":  "version = 1\nsha1-before = 2027-02-30\n",
 		"day zero":          "version = 1\nsha1-before = 0001-01-01\n",
