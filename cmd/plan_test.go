@@ -87,7 +87,7 @@ const testPlan = `
 mailer/cms   - ; go-pkcs12 mozilla/pkcs7
 mailer/smime - ; go-pkcs12
 vault        - ; go-pkcs12
-vault/discover - ; x/crypto
+vault/discover - ; x/crypto miekg/dns
 vault/discover/directory - ; asn1-ber
 `
 

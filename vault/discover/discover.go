@@ -1,7 +1,9 @@
-// Package discover fetches what vault/trust needs to judge a certificate:
-// revocation lists, answers of OCSP responders, and certificates of authorities
-// that did not come along. It keeps them in the sealed database until they run
-// out.
+// Package discover fetches what vault/trust needs to judge a certificate
+// ([Checker]): revocation lists, answers of OCSP responders, and certificates of
+// authorities that did not come along. It keeps them in the sealed database until
+// they run out. And it looks for the certificates of people ([Finder]).
+//
+// # What a certificate needs
 //
 // A certificate is a stranger's paper, and every URL in it is a request to tell
 // the stranger that it was read. Rule I1 decides what is fetched ([Rules]):
@@ -22,14 +24,41 @@
 // round. A nonce (Rules.Nonce) makes sure that an answer is new; most responders
 // answer from stock and leave it out, which is tolerated. Another nonce is not.
 //
-// Fetching is plain HTTP (RFC 5280, sections 4.2.1.13 and 4.2.2.1) with nothing
+// Fetching is plain HTTP, or an LDAP search (RFC 5280, sections 4.2.1.13 and
+// 4.2.2.1; vault/discover/directory), with nothing
 // in the request but the host: no cookies, no User-Agent, no referrer, no
 // conditions by which a server could know us again, no proxy from the
 // environment. The address is checked when the connection is made, after every
 // redirection as well: loopback, private and link-local ones are refused unless
 // the clinic's own authority lives there (Rules.AllowPrivate). Lists are at most
-// 16 MiB, certificates and answers 64 KiB, redirections three, one fetch 15
+// 16 MiB (out of a directory 4), certificates and answers 64 KiB, redirections three, one fetch 15
 // seconds and one check 30. What failed is not tried again for five minutes.
+//
+// # People
+//
+// [Finder.Find] looks in the order of the Direct Project, and the first place with a
+// certificate that does ends the search: DNS CERT records (RFC 4398) under the
+// address with a dot for the @, then under the domain; the directories that the domain's
+// SRV records name (RFC 2782), for the address, then for the domain. After those come
+// a record by SMIMEA (RFC 8162) and the directories that the administrator named.
+// Does: for encryption, and good by trust, which looks at the chain to an anchor, the
+// dates, withdrawal, and that the certificate names the address or its domain.
+//
+// None of these places is believed. DNS need not be signed for CERT and SRV, since an
+// authority vouches for the certificate; an answer that should be signed and is not, is
+// not used; SMIMEA counts only with the proof of DNSSEC, and the certificate needs an
+// anchor all the same. What is found is a candidate, to be verified by a test and a
+// call like any other.
+//
+// To look is to tell: the DNS servers on the way, the domain's directory, the
+// administrator's, and the authority of what is found learn that somebody here asks
+// for this address (of the domain's only if it has a directory). So nobody is looked
+// for without the user's asking.
+//
+// One place has 8 seconds, all have 60. At most 16 certificates of a place, 4 servers of a
+// domain and 4 URLs (IPKIX) are looked at; servers at private addresses as above, but those
+// that the administrator named wherever they are. What a place said is kept for an hour, that it had nothing for
+// ten minutes, neither for longer than DNS allows; that it could not be asked is not kept.
 package discover
 
 import (
@@ -109,7 +138,7 @@ func Open(db *sealed.DB, clock func() time.Time) (*Checker, error) {
 	if clock == nil {
 		clock = time.Now
 	}
-	if err := db.Migrate("discover", schema); err != nil {
+	if err := db.Migrate("discover", schema, foundSchema); err != nil {
 		return nil, fmt.Errorf("opening the cache of revocation lists: %w", err)
 	}
 	return &Checker{

@@ -53,6 +53,8 @@ func TestDirectories(t *testing.T) {
 
 // pairOf is a CertificatePair with a certificate issued to this authority only.
 func pairOf(der []byte) string {
-	long := func(tag byte, in []byte) []byte { return append([]byte{tag, 0x82, byte(len(in) >> 8), byte(len(in))}, in...) }
+	long := func(tag byte, in []byte) []byte {
+		return append([]byte{tag, 0x82, byte(len(in) >> 8), byte(len(in))}, in...)
+	}
 	return string(long(0x30, long(0xa0, der)))
 }

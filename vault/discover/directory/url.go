@@ -64,14 +64,9 @@ func parseURL(raw string) (a asked, err error) {
 	if err != nil || len(raw) > maxURL {
 		return a, ErrURL
 	}
-	port := map[string]string{"ldap": "389", "ldaps": "636"}[u.Scheme]
-	if port == "" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		return a, fmt.Errorf("%w: not ldap or ldaps with a host", ErrURL)
+	if a.server, err = serverOf(u); err != nil {
+		return a, err
 	}
-	if u.Port() != "" {
-		port = u.Port()
-	}
-	a.server = Server{Address: net.JoinHostPort(u.Hostname(), port), Name: u.Hostname(), TLS: u.Scheme == "ldaps"}
 	a.query = query{base: strings.TrimPrefix(u.Path, "/"), filter: "(objectClass=*)", scope: ldap.ScopeBaseObject}
 	parts := append(strings.Split(u.RawQuery, "?"), "", "", "")
 	for i := range parts {
@@ -136,4 +131,25 @@ func pair(der []byte) (certs [][]byte) {
 		return nil
 	}
 	return certs
+}
+
+// ParseServer reads the address of a directory: ldaps://host or ldap://host, with or
+// without a port, and nothing else.
+func ParseServer(raw string) (Server, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery {
+		return Server{}, ErrURL
+	}
+	return serverOf(u)
+}
+
+func serverOf(u *url.URL) (Server, error) {
+	port := map[string]string{"ldap": "389", "ldaps": "636"}[u.Scheme]
+	if port == "" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		return Server{}, fmt.Errorf("%w: not ldap or ldaps with a host", ErrURL)
+	}
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	return Server{Address: net.JoinHostPort(u.Hostname(), port), Name: u.Hostname(), TLS: u.Scheme == "ldaps"}, nil
 }

@@ -49,12 +49,18 @@ func (s *Server) Binds() []string { s.mu.Lock(); defer s.mu.Unlock(); return sli
 // Start serves until the test ends and returns host:port.
 func (s *Server) Start(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return s.StartAt(t, "127.0.0.1:0")
+}
+
+// StartAt is Start at an address.
+func (s *Server) StartAt(t testing.TB, address string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	address := l.Addr().String()
+	address = l.Addr().String()
 	if s.TLS != nil {
 		l = tls.NewListener(l, s.TLS)
 	}

@@ -1,0 +1,168 @@
+package discover
+
+import (
+	"context"
+	"crypto/x509"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign/platform/resolver"
+	"countersign/vault/trust"
+)
+
+// Bounds of looking for somebody's certificate.
+const (
+	findTime  = 60 * time.Second // all places together
+	placeTime = 8 * time.Second  // one place
+	maxFound  = 16               // certificates of one place
+)
+
+// Place is where a certificate is looked for.
+type Place string
+
+// The places, in the order of the Direct Project (sections 4.0 and 5.3), and then those
+// that it does not know.
+const (
+	DNSAddress  Place = "dns-address"  // CERT records under the address
+	DNSDomain   Place = "dns-domain"   // CERT records of the domain
+	LDAPAddress Place = "ldap-address" // the domain's directory, for the address
+	LDAPDomain  Place = "ldap-domain"  // the domain's directory, for the whole domain
+	SMIMEA      Place = "smimea"       // the SMIMEA record, with DNSSEC
+	Directory   Place = "directory"    // a directory that the administrator named
+)
+
+// Finding is what one place had.
+type Finding struct {
+	Place        Place
+	Where        string // the place in words
+	Certificates []Judged
+	Says         string // why there is nothing to use, or what else there is to say
+	At           time.Time
+}
+
+// Judged is one certificate that was found, and whether it does.
+type Judged struct {
+	Certificate *x509.Certificate
+	Good        bool
+	Why         string // it does not, one sentence
+}
+
+// Finder looks for certificates. Its fields are set by whoever makes it.
+type Finder struct {
+	Checker     *Checker
+	DNS         *resolver.Resolver
+	Directories []string // ldaps://host or ldap://host, each with or without a port
+	Private     bool     // servers at private and loopback addresses may be asked
+	// Judge says whether a certificate does for writing to the address; others were
+	// found beside it. The user chose to look, so that its sources may be asked (I1).
+	Judge func(ctx context.Context, c *x509.Certificate, u trust.Usage, others []*x509.Certificate) trust.Verdict
+	// Roots are whose certificates count for ldaps; nil: those of the system.
+	Roots *x509.CertPool
+}
+
+// person is whom a certificate is looked for.
+type person struct{ address, local, domain string }
+
+// place is one place to look in.
+type place struct {
+	Place
+	where string
+	key   string // under which its answer is kept; none: under the Place
+	ask   func(context.Context, person) harvest
+}
+
+// Find looks for the certificate of a canonical address, in each place in turn,
+// until one has what does: that is then the last Finding, and [Found] returns it.
+// What does is a certificate for encryption that is good by the Judge. Nothing is
+// changed, and nothing is verified.
+func (f *Finder) Find(ctx context.Context, address string) []Finding {
+	ctx, cancel := context.WithTimeout(ctx, findTime)
+	defer cancel()
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return nil
+	}
+	who := person{address, address[:at], address[at+1:]}
+	var findings []Finding
+	for _, p := range f.places(who) {
+		h, asked := f.look(ctx, p, who)
+		findings = append(findings, f.judge(ctx, who, p, h, asked))
+		if len(Found(findings)) > 0 || ctx.Err() != nil {
+			break
+		}
+	}
+	return findings
+}
+
+// Found returns the certificates of the last finding that do, if one of them is for
+// encryption.
+func Found(findings []Finding) (certs []*x509.Certificate) {
+	if len(findings) == 0 {
+		return nil
+	}
+	for _, j := range findings[len(findings)-1].Certificates {
+		if j.Good {
+			certs = append(certs, j.Certificate)
+		}
+	}
+	if !slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return trust.Allows(c, trust.Encrypt) }) {
+		return nil
+	}
+	return certs
+}
+
+func (f *Finder) places(who person) []place {
+	all := []place{
+		{DNSAddress, "DNS, under the address", "", f.dnsAddress},
+		{DNSDomain, "DNS, under " + who.domain, "", f.dnsDomain},
+		{LDAPAddress, "the directory of " + who.domain + ", under the address", "", f.ldapAddress},
+		{LDAPDomain, "the directory of " + who.domain + ", for the whole organisation", "", f.ldapDomain},
+		{SMIMEA, "DNS, as a signed SMIMEA record", "", f.smimea},
+	}
+	for _, d := range f.Directories {
+		_, name, _ := strings.Cut(d, "://")
+		all = append(all, place{Directory, "the directory " + name, d, f.configured(d)})
+	}
+	return all
+}
+
+// look asks a place, unless what it said a short time ago is still good.
+func (f *Finder) look(ctx context.Context, p place, who person) (harvest, time.Time) {
+	if h, at, ok := f.Checker.recallFound(ctx, who.address, p); ok {
+		return h, at
+	}
+	once, cancel := context.WithTimeout(ctx, placeTime)
+	defer cancel()
+	h, now := p.ask(once, who), f.Checker.clock()
+	h.until = h.lasts(now)
+	f.Checker.keepFound(ctx, who.address, p, h, now)
+	return h, now
+}
+
+// judge says of each certificate whether it does. One that names somebody else only
+// makes us fetch nothing.
+func (f *Finder) judge(ctx context.Context, who person, p place, h harvest, at time.Time) Finding {
+	out := Finding{Place: p.Place, Where: p.where, Says: h.says, At: at}
+	for _, c := range h.certs {
+		if c.IsCA {
+			continue
+		}
+		j := Judged{Certificate: c}
+		usage := trust.Encrypt
+		if !trust.Allows(c, usage) {
+			usage = trust.Sign
+		}
+		if trust.Binds(c, who.address) == trust.BoundNone {
+			j.Why = "It belongs to somebody else."
+		} else {
+			v := f.Judge(ctx, c, usage, h.certs)
+			j.Good, j.Why = v.Good(), v.Reason
+		}
+		out.Certificates = append(out.Certificates, j)
+	}
+	if len(out.Certificates) == 0 && out.Says == "" {
+		out.Says = "There is none."
+	}
+	return out
+}

@@ -1,0 +1,233 @@
+package discover
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"countersign/platform/resolver"
+	"countersign/vault/discover/directory"
+	"countersign/vault/trust"
+)
+
+const (
+	maxServers   = 4 // of one domain, and addresses of one server
+	maxAddresses = 4 // URLs of IPKIX records
+)
+
+// harvest is what a place said.
+type harvest struct {
+	certs   []*x509.Certificate
+	says    string
+	expires time.Time // by the place's own word; zero: it gave none
+	failed  bool      // it could not be asked, so it said nothing to be kept
+	until   time.Time
+}
+
+// add takes a certificate that can be read.
+func (h *harvest) add(der []byte) {
+	switch c, err := x509.ParseCertificate(der); {
+	case len(h.certs) >= maxFound:
+	case err != nil || len(der) > maxCertificate:
+		h.says = "There is something that is no certificate."
+	default:
+		h.certs = append(h.certs, c)
+	}
+}
+
+func failed(says string) harvest { return harvest{says: says, failed: true} }
+
+// What is said of DNS when it does not help.
+const (
+	saysNoDNS    = "DNS could not be asked."
+	saysBogus    = "The answer is not signed as it should be, so somebody may have changed it. It was not used."
+	saysStripped = "The DNS server of this network leaves signatures out, so what it says was not used."
+)
+
+// lookup asks DNS. A harvest comes back where there are no records to use.
+func (f *Finder) lookup(ctx context.Context, name string, err error, t resolver.Type) (resolver.Answer, *harvest) {
+	if err != nil {
+		return resolver.Answer{}, &harvest{says: "DNS has no names for such addresses."}
+	}
+	a, err := f.DNS.Lookup(ctx, name, t)
+	h := harvest{says: "There is none.", expires: a.Expires}
+	switch {
+	case err != nil:
+		h = failed(saysNoDNS)
+	case a.Status == resolver.Bogus:
+		h = failed(saysBogus)
+	case a.Status == resolver.Indeterminate:
+		h = failed(saysStripped)
+	case a.Kind == resolver.Found:
+		return a, nil
+	}
+	return a, &h
+}
+
+func (f *Finder) dnsAddress(ctx context.Context, who person) harvest {
+	name, err := resolver.CertificateName(who.local, who.domain)
+	return f.inDNS(ctx, name, err)
+}
+
+func (f *Finder) dnsDomain(ctx context.Context, who person) harvest {
+	return f.inDNS(ctx, who.domain, nil)
+}
+
+// inDNS looks for CERT records (RFC 4398).
+func (f *Finder) inDNS(ctx context.Context, name string, err error) harvest {
+	a, nothing := f.lookup(ctx, name, err, resolver.TypeCERT)
+	if nothing != nil {
+		return *nothing
+	}
+	h := harvest{expires: a.Expires}
+	urls := 0
+	for _, c := range resolver.All[resolver.Certificate](a) {
+		switch {
+		case c.URL == "":
+			h.add(c.DER)
+		case urls < maxAddresses:
+			urls++
+			certs, err := f.at(ctx, c.URL)
+			if err != nil {
+				h.failed, h.says = true, "The certificate lies at an address on the web from which it could not be fetched."
+			}
+			for _, c := range certs {
+				h.add(c.Raw)
+			}
+		}
+	}
+	return h
+}
+
+// at fetches certificates by a URL: the user asked for them (I1).
+func (f *Finder) at(ctx context.Context, url string) ([]*x509.Certificate, error) {
+	body, err := fetch(ctx, trust.Need{URL: url, Kind: trust.NeedIssuer}, guard(f.Private))
+	if err != nil {
+		return nil, err
+	}
+	return certificates(unwrap(body))
+}
+
+func (f *Finder) ldapAddress(ctx context.Context, who person) harvest {
+	return f.bySRV(ctx, who.domain, who.address)
+}
+
+func (f *Finder) ldapDomain(ctx context.Context, who person) harvest {
+	return f.bySRV(ctx, who.domain, who.domain)
+}
+
+// bySRV asks the directories of a domain (RFC 2782), the next where one cannot be
+// asked.
+func (f *Finder) bySRV(ctx context.Context, domain, mail string) harvest {
+	name, err := resolver.ServiceName("ldap", "tcp", domain)
+	a, nothing := f.lookup(ctx, name, err, resolver.TypeSRV)
+	if nothing != nil {
+		if !nothing.failed {
+			nothing.says = "They have no directory."
+		}
+		return *nothing
+	}
+	last := harvest{says: "They have no directory.", expires: a.Expires}
+	for i, s := range resolver.All[resolver.Service](a) {
+		if s.Host == "." || i >= maxServers {
+			continue
+		}
+		server := directory.Server{Address: net.JoinHostPort(strings.TrimSuffix(s.Host, "."), strconv.Itoa(int(s.Port)))}
+		client := directory.Client{Dial: f.dial, Roots: f.Roots}
+		if last = inDirectory(ctx, client, server, mail); !last.failed {
+			return last
+		}
+	}
+	return last
+}
+
+// dial connects to a host that DNS named, at an address that DNS names.
+func (f *Finder) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	a, err := f.DNS.Host(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, err
+	}
+	last := fmt.Errorf("discover: %s has no address", host)
+	for i, at := range resolver.All[resolver.Address](a) {
+		if i >= maxServers {
+			break
+		}
+		conn, err := newDialer(guard(f.Private)).DialContext(ctx, network, netip.AddrPortFrom(at.IP, uint16(number)).String())
+		if err == nil {
+			return conn, nil
+		}
+		last = err
+	}
+	return nil, last
+}
+
+// configured asks a directory that the administrator named, wherever it is: for the
+// address, and then for the domain.
+func (f *Finder) configured(url string) func(context.Context, person) harvest {
+	return func(ctx context.Context, who person) harvest {
+		server, err := directory.ParseServer(url)
+		if err != nil {
+			return failed("Its address in the administrator's policy file is not one of a directory.")
+		}
+		client := directory.Client{Dial: newDialer(guard(true)).DialContext, Roots: f.Roots}
+		h := inDirectory(ctx, client, server, who.address)
+		if h.failed || len(h.certs) > 0 {
+			return h
+		}
+		return inDirectory(ctx, client, server, who.domain)
+	}
+}
+
+func inDirectory(ctx context.Context, c directory.Client, s directory.Server, mail string) (h harvest) {
+	found, err := c.Find(ctx, s, mail)
+	switch {
+	case errors.Is(err, ErrAddress):
+		return failed("The directory is at a private address, and such are not asked.")
+	case errors.Is(err, directory.ErrClosed):
+		return failed("The directory answers only people who sign in.")
+	case errors.Is(err, directory.ErrElsewhere):
+		return failed("The directory refers to another one, which was not asked.")
+	case err != nil:
+		return failed("The directory could not be asked.")
+	}
+	for _, der := range found {
+		h.add(der)
+	}
+	return h
+}
+
+// smimea looks for an SMIMEA record (RFC 8162) that carries the certificate itself.
+// Without a proof by DNSSEC it is anybody's word.
+func (f *Finder) smimea(ctx context.Context, who person) harvest {
+	name, err := resolver.SMIMEAName(who.local, who.domain)
+	a, nothing := f.lookup(ctx, name, err, resolver.TypeSMIMEA)
+	switch {
+	case nothing != nil:
+		return *nothing
+	case a.Status != resolver.Secure:
+		return harvest{says: "There is one, but nothing proves that it is theirs. It was not used.", expires: a.Expires}
+	}
+	h := harvest{expires: a.Expires}
+	for _, r := range resolver.All[resolver.Association](a) {
+		if r.Usage <= 3 && r.Selector == 0 && r.Matching == 0 {
+			h.add(r.Data)
+		} else if h.says == "" {
+			h.says = "There is one that does not carry the certificate itself."
+		}
+	}
+	return h
+}
