@@ -27,12 +27,18 @@ import (
 // forge writes a message as whoever holds a certificate.
 func (w *world) forge(from *authority.Person, to *person, l smime.Letter) []byte {
 	w.Helper()
+	return w.forgeIn(smime.Envelope{}, from, to, l)
+}
+
+func (w *world) forgeIn(e smime.Envelope, from *authority.Person, to *person, l smime.Letter) []byte {
+	w.Helper()
 	l.From, l.To = message.Address{Addr: from.Address}, []message.Address{{Addr: to.address}}
 	l.Date, l.MessageID = w.now, "<forged@evil.example>"
 	var out bytes.Buffer
 	k := smime.Keys{Signer: cms.Signer{Key: from.Key, Certificate: from.Certificate}, Encryption: from.Certificate}
 	k.Chain = append(k.Chain, w.ca.Issuing)
-	if err := smime.Seal(&out, l, k, envelopeTo(to), nil); err != nil {
+	e.To = envelopeTo(to)
+	if err := e.Seal(&out, l, k); err != nil {
 		w.Fatal(err)
 	}
 	return out.Bytes()

@@ -21,6 +21,7 @@ import (
 	"countersign/mailer/outbox"
 	"countersign/mailer/policy"
 	"countersign/mailer/smime"
+	"countersign/vault/contacts"
 )
 
 // submitted opens what was last put on the wire, as its recipient would.
@@ -174,6 +175,42 @@ func TestDirect(t *testing.T) {
 	}
 	if _, err := ada.AddContact(t.Context(), mailer.NewContact{Address: beaAddress, Profile: "x400"}); err == nil {
 		t.Error("a profile that is none")
+	}
+}
+
+// TestDirectIsLearned: from the signed answer to a test, and from nothing else (SECURITY
+// I3).
+func TestDirectIsLearned(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		direct, quotes bool
+		set, want      contacts.Profile
+	}{
+		{"wrapped", true, true, "", contacts.Direct},
+		{"not wrapped", false, true, "", ""},
+		{"no answer", true, false, "", ""},
+		{"the user said otherwise", true, true, contacts.SMIME, contacts.SMIME},
+	} {
+		w, ctx := newWorld(t), t.Context()
+		ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+		ada.knows(bea)
+		if _, err := ada.AddContact(ctx, mailer.NewContact{Address: beaAddress, Profile: string(c.set)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ada.StartTest(ctx, beaAddress, ""); err != nil {
+			t.Fatal(err)
+		}
+		w.post()
+		_, after, _ := strings.Cut(bea.last().Text, "Reference: ")
+		reference, _, _ := strings.Cut(after, "\n")
+		state := contacts.Answered
+		if !c.quotes {
+			reference, state = "none", contacts.TestSent
+		}
+		w.deliver(adaAddress, w.forgeIn(smime.Envelope{Direct: c.direct}, bea.who, ada, smime.Letter{Subject: "Re: Test message", Text: "> Reference: " + reference}))
+		if got := ada.state(bea, state).Profile; got != c.want {
+			t.Errorf("%s: %q", c.name, got)
+		}
 	}
 }
 

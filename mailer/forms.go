@@ -1,6 +1,7 @@
 package mailer
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -131,7 +132,8 @@ func (m *Mailer) recall(ctx context.Context, l *look, digest [32]byte) error {
 
 // bearOnTest shows a message that is no form to the test that is out to its sender:
 // people without Countersign answer in words, and an unprotected quote of the code
-// voids it (V4).
+// voids it (V4). An answer that is wrapped comes from a system of the Direct profile,
+// unless the user said otherwise (I3).
 func (m *Mailer) bearOnTest(ctx context.Context, l *look) error {
 	if l.facts.Contact.Test == nil {
 		return nil
@@ -144,7 +146,11 @@ func (m *Mailer) bearOnTest(ctx context.Context, l *look) error {
 		if c.Test == nil {
 			return c, nil, people.ErrUnchanged
 		}
-		return c.ReceiveReply(m.Moment(), reply), nil, nil
+		next := c.ReceiveReply(m.Moment(), reply)
+		if next.Test != nil && next.Test.Answered.After(c.Test.Answered) && reply.Encrypted && policy.Wrapped(l.opened) {
+			next.Profile = cmp.Or(c.Profile, contacts.Direct)
+		}
+		return next, nil, nil
 	})
 	return err
 }

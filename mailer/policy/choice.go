@@ -55,6 +55,12 @@ func (r Recipient) reads(made Choice) bool {
 	return (now.GCM || !made.GCM) && (now.Derive || !made.Derive) && (now.OAEP || !made.OAEP || !r.transports())
 }
 
+// Wrapped says that a message is a whole one inside of its protection, as the Direct
+// profile and the older S/MIME have it (RFC 8551, section 3.1).
+func Wrapped(o *smime.Opened) bool {
+	return o.Payload != nil && len(o.Protected) > 0 && o.Payload.Params["hp"] == ""
+}
+
 // transports says that a content key reaches them by RSA.
 func (r Recipient) transports() bool {
 	pin := r.Contact.Pin

@@ -162,7 +162,7 @@ type Contact struct {
 	Address    string      `json:"address"`
 	Name       string      `json:"name,omitempty"`
 	Team       bool        `json:"team,omitempty"`
-	Profile    string      `json:"profile,omitempty"` // smime | direct, if the user set it
+	Profile    string      `json:"profile,omitempty"` // smime | direct, as the user set it, or as learned
 	State      string      `json:"state"`             // unknown | has-certificate | test-sent | answered | verified | mismatch | suspended
 	Label      string      `json:"label"`             // the state in words
 	Level      string      `json:"level"`             // good | care | stop
