@@ -28,6 +28,10 @@ type Policy struct {
 	GraceHours       *int     // the most the user may allow; nil: the user decides
 	MessageMegabytes int      // the largest message to send; 0: 25
 	RevocationHosts  []string // lower case; may be asked about a stranger's certificate (I1)
+	NoFinding        bool     // people's certificates are not looked for
+	Directories      []string // ldaps://host or ldap://host, where they are looked for as well
+	DNSServers       []string // instead of the system's: IP addresses, with or without a port
+	DNSValidating    bool     // DNSServers, all on loopback, check signatures for us (I5)
 	// KeyAnnouncements is what else a key announcement needs (V7): "words" are the safety
 	// words on a call, "call" a whole verification; empty: its two signatures are enough.
 	KeyAnnouncements string
@@ -85,6 +89,9 @@ func ParsePolicy(data []byte) (Policy, error) {
 	if !seen["version"] {
 		return Policy{}, fmt.Errorf("%w: the policy file does not say `version = 1`", ErrIllFormed)
 	}
+	if err := p.believable(); err != nil {
+		return Policy{}, fmt.Errorf("%w: policy file: %w", ErrIllFormed, err)
+	}
 	return p, nil
 }
 
@@ -117,7 +124,7 @@ func (p *Policy) set(name, value string, seen map[string]bool) (err error) {
 	if !seen["version"] && name != "version" {
 		return fmt.Errorf("`version = 1` must come first")
 	}
-	if seen[name] && name != "revocation-host" {
+	if list := name == "revocation-host" || name == "directory" || name == "dns-server"; seen[name] && !list {
 		return fmt.Errorf("%q is given twice", name)
 	}
 	seen[name] = true
@@ -141,6 +148,14 @@ func (p *Policy) set(name, value string, seen map[string]bool) (err error) {
 		}
 	case "message-megabytes":
 		p.MessageMegabytes, err = number(value, 1, maxMessage)
+	case "find-certificates":
+		p.NoFinding, err = forbidden(value)
+	case "directory":
+		err = p.addDirectory(value)
+	case "dns-server":
+		err = p.addServer(value)
+	case "dns-validating":
+		p.DNSValidating, err = yes(value)
 	case "revocation-host":
 		err = p.addHost(value)
 	case "key-announcements":
@@ -190,6 +205,8 @@ func (p Policy) Format() []byte {
 		{"content-keys", "no", p.NoContentKeys},
 		{"private-addresses", "no", p.NoPrivate},
 		{"require-anchor", "yes", p.RequireAnchor},
+		{"find-certificates", "no", p.NoFinding},
+		{"dns-validating", "yes", p.DNSValidating},
 	} {
 		if s.on {
 			b.WriteString(s.name + " = " + s.value + "\n")
@@ -207,8 +224,13 @@ func (p Policy) Format() []byte {
 	if !p.SHA1Before.IsZero() {
 		b.WriteString("sha1-before = " + p.SHA1Before.Format(time.DateOnly) + "\n")
 	}
-	for _, h := range p.RevocationHosts {
-		b.WriteString("revocation-host = " + h + "\n")
+	for _, list := range []struct {
+		name   string
+		values []string
+	}{{"revocation-host", p.RevocationHosts}, {"directory", p.Directories}, {"dns-server", p.DNSServers}} {
+		for _, v := range list.values {
+			b.WriteString(list.name + " = " + v + "\n")
+		}
 	}
 	return []byte(b.String())
 }

@@ -27,6 +27,10 @@
 //	sha1-before = 2027-01-31            # SHA-1 signatures on what was here before that day count (I2)
 //	message-megabytes = 20              # the largest message to send, 1 to 1000
 //	revocation-host = crl.clinic.example   # may be asked for a stranger's certificate (I1); may be repeated
+//	find-certificates = no              # people's certificates are not looked for in DNS and directories
+//	directory = ldaps://ldap.clinic.example   # where they are looked for as well; may be repeated
+//	dns-server = 127.0.0.1              # instead of the system's; may be repeated
+//	dns-validating = yes                # those servers, on this machine, check DNSSEC for us (I5)
 //
 // What is not named is left to the user. [Policy.Limit] lays the policy over the
 // preferences; the administrator's word wins.
