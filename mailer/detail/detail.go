@@ -36,6 +36,7 @@
 //	signature-invalid      it is signed, and no signature counts
 //	signature-outside      the signature was put around the encryption
 //	signature-weak         SHA-1, MD5 or a short key
+//	certificate-known      the signer's certificate did not come along: the one known here was taken
 //	encryption-weak        3DES, DES or RC2
 //	encryption-malleable   it may have been changed after it was encrypted: neither the cipher
 //	                       nor a valid signature inside would show it
@@ -121,6 +122,7 @@ type Signer struct {
 	Reason      string
 	Path        []string // names from the certificate to the authority trusted
 	RevokedAt   time.Time
+	Known       bool   // the certificate did not come with the message
 	Names       string // how the certificate names From: address | domain | legacy | none
 }
 
@@ -183,7 +185,7 @@ func signer(info *cms.SignerInfo, counts bool, v trust.Verdict) Signer {
 	s := Signer{
 		Valid: info.Err == nil && info.Certificate != nil, Counts: counts, Code: code(info.Err), Problem: policy.Problem(info.Err),
 		Issuer: distinguished(info.Identifier.Issuer), Serial: number(info.Identifier.Serial), KeyID: digits(hex.EncodeToString(info.Identifier.KeyID)),
-		Method: info.Algorithm, Digest: info.Hash, Time: info.Time, Attributes: attributes(info.Attributes),
+		Known: info.Known, Method: info.Algorithm, Digest: info.Hash, Time: info.Time, Attributes: attributes(info.Attributes),
 		Chain: string(v.Status), Reason: v.Reason, RevokedAt: v.RevokedAt, Names: string(v.Bound),
 	}
 	if info.Certificate != nil {
@@ -226,6 +228,7 @@ func findings(o *smime.Opened, v policy.Verdict, r Report, signer *Signer, outsi
 		{"signature-invalid", v.Signature == "invalid" && !noSigner && !certificatesOnly},
 		{"signature-outside", outside && valid},
 		{"signature-weak", weak},
+		{"certificate-known", signer != nil && signer.Known},
 		{"encryption-weak", slices.ContainsFunc(r.Layers, func(l Layer) bool { return l.Weak })},
 		{"encryption-malleable", (!valid || outside) && slices.ContainsFunc(r.Layers, func(l Layer) bool { return l.Cipher != "" && !l.Authenticated })},
 		{"certificates-only", certificatesOnly},

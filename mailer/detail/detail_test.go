@@ -69,6 +69,8 @@ func TestFindings(t *testing.T) {
 	certs := smime.Layer{Kind: smime.Signed, Form: "certs-only", Signed: &cms.Signed{Certificates: []*x509.Certificate{bea}}, Err: smime.ErrNoContent}
 	late := good
 	late.Time = now.AddDate(0, 0, -2)
+	known := good
+	known.Known = true
 	nobody := opened()
 	nobody.Header = message.Header{}
 	wrapped := opened()
@@ -86,6 +88,7 @@ func TestFindings(t *testing.T) {
 		"good":             {opened(gcm, signed(good)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress}, "", ""},
 		"by the house":     {opened(gcm, signed(good)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundDomain}, "organisation", ""},
 		"withdrawn":        {opened(gcm, signed(good)), trust.Verdict{Status: trust.Revoked, Bound: trust.BoundAddress}, "chain-revoked", ""},
+		"not enclosed":     {opened(gcm, signed(known)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress}, "certificate-known", ""},
 		"not hers":         {opened(gcm, signed(good)), trust.Verdict{Status: trust.Untrusted, Bound: trust.BoundNone}, "from-mismatch chain-untrusted", ""},
 		"another day":      {opened(gcm, signed(late)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress}, "date-differs", ""},
 		"changed":          {opened(signed(with(cms.ErrDigest))), trust.Verdict{}, "not-encrypted signature-invalid", "changed"},

@@ -10,7 +10,9 @@
 // nobody's recipient list tells of them. How each is made ([Choice]) follows from what
 // its recipients announced to read. [PlanForm] does the same for the six fixed
 // forms, the only messages that may go to somebody not verified; it takes the
-// form's data, in which there is no room for anything a person wrote. [Again] is
+// form's data, in which there is no room for anything a person wrote. Forms are always
+// made as every program reads them, AES-256-CBC: what somebody unverified announces
+// is not relied on. [Again] is
 // asked with current evidence immediately before each submission (SECURITY O1).
 //
 // # In

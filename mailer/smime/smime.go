@@ -25,7 +25,8 @@
 // Cryptographic Envelope of RFC 9787. A signature or an envelope anywhere else,
 // in a part beside others or in a forwarded message, is errant: it is not
 // verified, and not decrypted, so it can neither lend its authority to its surroundings nor
-// lend them its text. Opened.Errant says that there is one, for whoever wonders where
+// lend them its text. A signer who encloses no certificate is looked for in Options.Known.
+// Opened.Errant says that there is one, for whoever wonders where
 // the signature went. What is inside the last layer is the payload, and only the
 // payload is ever shown.
 //
@@ -122,9 +123,11 @@ type Letter struct {
 }
 
 // Keys is what a letter is signed with. Encryption is the certificate to answer to;
-// Chain is enclosed beside both (SECURITY.md O3).
+// Chain is enclosed beside both (SECURITY.md O3). Also signs beside Signer: a new key
+// that is announced (V7).
 type Keys struct {
 	Signer     cms.Signer
+	Also       []cms.Signer
 	Encryption *x509.Certificate
 	Chain      []*x509.Certificate
 }
