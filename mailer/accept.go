@@ -13,6 +13,7 @@ import (
 	"countersign/mailer/policy"
 	"countersign/mailer/smime"
 	"countersign/mailer/store"
+	"countersign/vault"
 	"countersign/vault/contacts"
 	"countersign/vault/sealed"
 )
@@ -26,14 +27,20 @@ type outgoing struct {
 // seal fixes the bytes of every envelope of a plan, and of the sender's own copy. The
 // signing key is asked once for all that are of one form.
 func (m *Mailer) seal(ctx context.Context, l smime.Letter, plan policy.Plan, s people.Sender) (out outgoing, err error) {
-	key, err := m.Vault.Signer(ctx, s.Identity.ID)
+	keys, err := m.keysOf(ctx, s.Identity)
 	if err != nil {
 		return out, err
 	}
-	keys := smime.Keys{
-		Signer:     cms.Signer{Key: key, Certificate: s.Identity.Signing},
-		Encryption: s.Identity.Encryption, Chain: s.Identity.Chain,
-	}
+	return m.sealWith(ctx, l, plan, s.Address, keys)
+}
+
+// keysOf is what an identity signs with.
+func (m *Mailer) keysOf(ctx context.Context, i vault.Identity) (smime.Keys, error) {
+	key, err := m.Vault.Signer(ctx, i.ID)
+	return smime.Keys{Signer: cms.Signer{Key: key, Certificate: i.Signing}, Encryption: i.Encryption, Chain: i.Chain}, err
+}
+
+func (m *Mailer) sealWith(ctx context.Context, l smime.Letter, plan policy.Plan, from string, keys smime.Keys) (out outgoing, err error) {
 	sealer := smime.NewSealer(l, keys)
 	write := func(e policy.Envelope) (sealed.Blob, error) {
 		return m.write(ctx, func(w io.Writer) error {
@@ -54,7 +61,7 @@ func (m *Mailer) seal(ctx context.Context, l smime.Letter, plan policy.Plan, s p
 		if err != nil {
 			return out, m.abandon(ctx, out, err)
 		}
-		out.envelopes = append(out.envelopes, outbox.Envelope{From: s.Address, To: e.To, Plan: stored, Blob: blob.ID, Size: blob.Size})
+		out.envelopes = append(out.envelopes, outbox.Envelope{From: from, To: e.To, Plan: stored, Blob: blob.ID, Size: blob.Size})
 	}
 	if plan.Copy != nil {
 		if out.copy, err = write(*plan.Copy); err != nil {

@@ -40,14 +40,18 @@ func (m *Mailer) follow(ctx context.Context, l *look, digest [32]byte) error {
 		return err
 	}
 	l.verdict = policy.Judge(l.opened, l.facts)
-	l.doubtForm()
+	m.doubtForm(ctx, l)
 	return nil
 }
 
 // doubtForm says of a message that carries a form which does not count, that it does
 // not: its words ask to be obeyed.
-func (l *look) doubtForm() {
-	if l.body.Form != nil && l.form == "" {
+func (m *Mailer) doubtForm(ctx context.Context, l *look) {
+	switch {
+	case l.body.Form == nil || l.form != "":
+	case l.body.Form.Kind == contacts.KeyAnnouncement:
+		l.verdict.Reasons = append(l.verdict.Reasons, "It announces new keys, but nothing was changed because of it. "+m.whyNot(ctx, l))
+	default:
 		l.verdict.Reasons = append(l.verdict.Reasons, "It looks like one of the fixed messages of a verification, but does not count as one. Read out nothing from it.")
 	}
 }
@@ -72,6 +76,9 @@ func (m *Mailer) recognise(ctx context.Context, l *look, digest [32]byte) (bool,
 	}
 	// The same message again, after a stop in between, is not seen before.
 	seen := func(string) bool { return known && first != digest }
+	if l.body.Form.Kind == contacts.KeyAnnouncement {
+		return m.announced(ctx, l, seen)
+	}
 	if err := m.receive(ctx, received, own, seen); !notAForm(err) {
 		l.form = l.body.Form.Kind
 		return err == nil, err
@@ -126,7 +133,7 @@ func (m *Mailer) recall(ctx context.Context, l *look, digest [32]byte) error {
 	if known && first == digest {
 		l.form = l.body.Form.Kind
 	}
-	l.doubtForm()
+	m.doubtForm(ctx, l)
 	return err
 }
 
@@ -172,7 +179,8 @@ func (l *look) prefers(orOwn bool) *x509.Certificate {
 // The confirmed keys in a new certificate carry the verification over (V7). What the
 // signer announces to read is remembered for their key set.
 func (m *Mailer) harvest(ctx context.Context, l *look) error {
-	if l.signer == nil || l.verdict.From != "match" {
+	announces := l.body.Form != nil && l.body.Form.Kind == contacts.KeyAnnouncement // two key sets at once: see announced
+	if l.signer == nil || l.verdict.From != "match" || announces {
 		return nil
 	}
 	_, err := m.Book.Get(ctx, l.from)

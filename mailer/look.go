@@ -100,7 +100,11 @@ func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at
 	if _, rules, err := m.Settings(ctx); err == nil {
 		f.SHA1Before = rules.SHA1Before
 	}
-	if f.Mine, f.OwnKeys, err = m.All(ctx); err != nil {
+	var here time.Time // since when it is here, if that is beyond doubt
+	if r.Proved || r.Folder == SentMail {
+		here = r.Received
+	}
+	if f.Mine, f.OwnKeys, err = m.All(ctx, here); err != nil {
 		return f, err
 	}
 	if r.Proved {

@@ -48,6 +48,29 @@ func (b *Box) List(ctx context.Context) (list []Message, err error) {
 	return list, err
 }
 
+// Reached lists, sorted, every address to which something was accepted up to a time and
+// neither failed nor was withdrawn.
+func (b *Box) Reached(ctx context.Context, until time.Time) (list []string, err error) {
+	err = b.DB.View(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `SELECT DISTINCT d.address FROM outbox_delivery d
+			JOIN outbox_envelope e ON e.id = d.envelope JOIN outbox_message m ON m.id = e.message
+			WHERE d.state IN (?, ?) AND m.state <> ? AND m.accepted <= ? ORDER BY d.address`, Sent, Waiting, Withdrawn, until.UnixMilli())
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var address string
+			if err := rows.Scan(&address); err != nil {
+				return err
+			}
+			list = append(list, address)
+		}
+		return rows.Err()
+	})
+	return list, err
+}
+
 // Get returns one message, or [ErrUnknown].
 func (b *Box) Get(ctx context.Context, id string) (m Message, err error) {
 	err = b.DB.View(ctx, func(tx *sql.Tx) error {

@@ -40,7 +40,7 @@ func (p *People) Sender(ctx context.Context) (s Sender, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.Recovery = recovery.State == vault.RecoveryReady
+	s.Recovery = recovery.State == vault.RecoveryReady || recovery.Early
 	s.Account = p.HasAccount(ctx, s.Address)
 	return s, nil
 }
@@ -75,14 +75,15 @@ func (p *People) Own(ctx context.Context, i vault.Identity, u trust.Usage) trust
 }
 
 // All returns the user's own addresses, and the SPKI of their signing keys, old ones
-// too.
-func (p *People) All(ctx context.Context) (addresses []string, keys []contacts.Hash, err error) {
+// too. A key that was given up (K2) speaks for the user only in what was here before,
+// by our own clock; zero is now.
+func (p *People) All(ctx context.Context, received time.Time) (addresses []string, keys []contacts.Hash, err error) {
 	all, err := p.Vault.Identities(ctx)
 	for _, i := range all {
 		if !slices.Contains(addresses, i.Address) {
 			addresses = append(addresses, i.Address)
 		}
-		if i.Signing != nil {
+		if i.Signing != nil && (i.Lost.IsZero() || !received.IsZero() && received.Before(i.Lost)) {
 			keys = append(keys, keyset.SPKI(i.Signing))
 		}
 	}

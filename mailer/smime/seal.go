@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"countersign/mailer/cms"
 	"countersign/mailer/message"
@@ -152,7 +153,7 @@ func (l Letter) sign(k Keys, hp string, direct bool, rand io.Reader) (message.He
 	if err != nil {
 		return outer, nil, err
 	}
-	d, err := cms.NewDetached([]cms.Signer{k.Signer}, cms.SignOptions{
+	d, err := cms.NewDetached(k.signers(), cms.SignOptions{
 		Time: l.Date.UTC(), Certificates: k.Chain, EncryptionCertificate: k.Encryption, Rand: rand,
 		Capabilities: []cms.Cipher{cms.AES256GCM, cms.AES128GCM, cms.AES256CBC, cms.AES128CBC}, Derives: true,
 		OAEP: k.Encryption != nil && k.Encryption.PublicKeyAlgorithm == x509.RSA,
@@ -227,16 +228,27 @@ func second(der []byte) *message.Entity {
 		Params: map[string]string{"name": "smime.p7s"}, Content: message.Bytes(der)}
 }
 
-// micalg names the hash that cms takes for the key (RFC 8551, section 3.5.3.2).
+// micalg names the hashes that cms takes for the keys (RFC 8551, section 3.5.3.2).
 func micalg(k Keys) string {
-	if k.Signer.Certificate != nil && k.Signer.Certificate.PublicKeyAlgorithm == x509.Ed25519 {
-		return "sha-512" // RFC 8419, section 3
+	names := []string{}
+	for _, one := range k.signers() {
+		name := "sha-256"
+		if one.Certificate != nil && one.Certificate.PublicKeyAlgorithm == x509.Ed25519 {
+			name = "sha-512" // RFC 8419, section 3
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
-	return "sha-256"
+	return strings.Join(names, ",")
 }
 
 func (s *clearSigned) contentType() string {
-	return fmt.Sprintf(`multipart/signed; protocol="application/pkcs7-signature"; micalg=%s; boundary="%s"`, s.micalg, s.boundary)
+	micalg := s.micalg
+	if strings.Contains(micalg, ",") {
+		micalg = `"` + micalg + `"` // a comma is none of a token's characters (RFC 2045, section 5.1)
+	}
+	return fmt.Sprintf(`multipart/signed; protocol="application/pkcs7-signature"; micalg=%s; boundary="%s"`, micalg, s.boundary)
 }
 
 // head is the header of the multipart where it is an entity of its own.

@@ -25,10 +25,10 @@
 // Cryptographic Envelope of RFC 9787. A signature or an envelope anywhere else,
 // in a part beside others or in a forwarded message, is errant: it is not
 // verified, and not decrypted, so it can neither lend its authority to its surroundings nor
-// lend them its text. A signer who encloses no certificate is looked for in Options.Known.
-// Opened.Errant says that there is one, for whoever wonders where
+// lend them its text. Opened.Errant says that there is one, for whoever wonders where
 // the signature went. What is inside the last layer is the payload, and only the
-// payload is ever shown.
+// payload is ever shown. A signer who encloses no certificate is looked for in
+// Options.Known.
 //
 // Everything is read twice (a GCM envelope a third time, before, for its tag). The first
 // pass finds the parts and verifies; they are given out only after it, and what
@@ -46,8 +46,7 @@
 // inside (section 3.1; written by Envelope.Direct only), compressed-data (read only,
 // up to 128 MiB, and once in a message). RFC 9788: read and written, with
 // legacy display elements, which are left out when read. OpenPGP is recognised and left
-// alone. Not done: signed receipts,
-// security labels (RFC 2634).
+// alone. Not done: signed receipts, security labels (RFC 2634).
 package smime
 
 import (
@@ -132,12 +131,13 @@ type Keys struct {
 	Chain      []*x509.Certificate
 }
 
+func (k Keys) signers() []cms.Signer { return append([]cms.Signer{k.Signer}, k.Also...) }
+
 // Kind says what a layer does.
 type Kind string
 
 // The kinds of layers. Compressed protects nothing; Other neither signs nor encrypts, and
-// is not read; OpenPGP is not ours, and only ever
-// errant.
+// is not read; OpenPGP is not ours, and only ever errant.
 const (
 	Signed     Kind = "signed"
 	Encrypted  Kind = "encrypted"

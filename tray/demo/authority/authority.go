@@ -153,22 +153,29 @@ func (a *Authority) Admit(name, address string) (*Person, error) {
 // Certify issues a certificate for a key of any kind, for the uses given. The Person
 // holds no Key.
 func (a *Authority) Certify(name, address string, key crypto.Signer, uses x509.KeyUsage) (*Person, error) {
+	p, err := a.CertifyUntil(name, address, key.Public(), uses, a.now.AddDate(1, 0, 0))
+	if err != nil {
+		return nil, err
+	}
+	p.PKCS12, err = pkcs12.Modern.Encode(key, p.Certificate, []*x509.Certificate{a.Issuing}, Password)
+	return p, err
+}
+
+// CertifyUntil issues a certificate for a key that somebody else holds, until the time
+// given. The Person holds no Key and no file.
+func (a *Authority) CertifyUntil(name, address string, key crypto.PublicKey, uses x509.KeyUsage, until time.Time) (*Person, error) {
 	t := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: name}, EmailAddresses: []string{address},
-		NotBefore: a.now.Add(-time.Hour), NotAfter: a.now.AddDate(1, 0, 0), BasicConstraintsValid: true,
+		NotBefore: a.now.Add(-time.Hour), NotAfter: until, BasicConstraintsValid: true,
 		KeyUsage:              uses,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
 		CRLDistributionPoints: []string{"http://" + a.address + "/issuing.crl"},
 	}
-	cert, err := issue(t, a.Issuing, key.Public(), a.key)
+	cert, err := issue(t, a.Issuing, key, a.key)
 	if err != nil {
 		return nil, err
 	}
-	p12, err := pkcs12.Modern.Encode(key, cert, []*x509.Certificate{a.Issuing}, Password)
-	if err != nil {
-		return nil, err
-	}
-	return &Person{Name: name, Address: address, Certificate: cert, PKCS12: p12}, nil
+	return &Person{Name: name, Address: address, Certificate: cert}, nil
 }
 
 // PEM is the person's certificate as they would send it.

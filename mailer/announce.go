@@ -1,0 +1,231 @@
+package mailer
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"slices"
+	"time"
+
+	"countersign/mailer/cms"
+	"countersign/mailer/outbox"
+	"countersign/mailer/people"
+	"countersign/mailer/policy"
+	"countersign/vault"
+	"countersign/vault/book"
+	"countersign/vault/contacts"
+	"countersign/vault/contacts/form"
+	"countersign/vault/contacts/keyset"
+	"countersign/vault/trust"
+)
+
+// Announce tells everybody who was sent something signed with the user's keys of before
+// that others have taken their place (V7): once each, whatever happens in between,
+// since the form's identifier follows from the two key sets and the address. It does
+// nothing while the user's side is not ready to send, where there is no successor to
+// announce, and where the keys of before can vouch for nothing: they are lost, or their
+// certificates are not in force. It returns how many announcements were accepted.
+func (m *Mailer) Announce(ctx context.Context) (int, error) {
+	sender, err := m.Sender(ctx)
+	if err != nil || len(policy.Own(sender.Sender)) > 0 {
+		return 0, err
+	}
+	before, err := m.Vault.Before(ctx, sender.Identity)
+	if err != nil || before.ID == "" || !m.CanAnnounce(ctx, before) {
+		return 0, err
+	}
+	// What is accepted is dated more finely than the identity.
+	reached, err := m.Outbox.Reached(ctx, sender.Identity.Added.Add(time.Second))
+	if err != nil {
+		return 0, err
+	}
+	sent := 0
+	for _, address := range reached {
+		if _, err := m.Book.Get(ctx, address); errors.Is(err, book.ErrUnknown) {
+			continue // no longer of interest to the user
+		} else if err != nil {
+			return sent, err
+		}
+		fresh, err := m.announceTo(ctx, address, before, sender)
+		if err != nil {
+			return sent, err
+		}
+		if fresh {
+			sent++
+		}
+	}
+	return sent, nil
+}
+
+// CanAnnounce says that an identity's certificates are in force, so that others
+// accept what it says of its successor.
+func (m *Mailer) CanAnnounce(ctx context.Context, i vault.Identity) bool {
+	return m.Own(ctx, i, trust.Sign).Good() && m.Own(ctx, i, trust.Encrypt).Good()
+}
+
+func (m *Mailer) announceTo(ctx context.Context, address string, before vault.Identity, s people.Sender) (fresh bool, err error) {
+	old := contacts.KeySet{Sign: before.Signing, Encrypt: before.Encryption}
+	was, is := old.ID(), s.Keys.ID()
+	mac := hmac.New(sha256.New, m.Vault.CodeKey())
+	for _, part := range [][]byte{[]byte("key announcement 1\x00"), was[:], is[:], []byte(address)} {
+		mac.Write(part)
+	}
+	f, err := form.New(bytes.NewReader(mac.Sum(nil)), form.KeyAnnouncement, s.Address, address)
+	if err != nil {
+		return false, err
+	}
+	if _, err := m.Outbox.Get(ctx, f.ID); !errors.Is(err, outbox.ErrUnknown) {
+		return false, err
+	}
+	present, next := old.Hashes(), s.Keys.Hashes()
+	f.Keys, f.NewKeys = &present, &next
+	plan, refusals := policy.PlanForm(f, contacts.KeySet{}, trust.Verdict{}, s.Sender)
+	if len(refusals) > 0 {
+		return false, &Refused{refusals}
+	}
+	keys, err := m.keysOf(ctx, before)
+	if err != nil {
+		return false, err
+	}
+	successor, err := m.keysOf(ctx, s.Identity)
+	if err != nil {
+		return false, err
+	}
+	if keyset.SPKI(before.Signing) != keyset.SPKI(s.Identity.Signing) {
+		keys.Also = []cms.Signer{successor.Signer}
+	}
+	keys.Chain = slices.Concat(keys.Chain, successor.Chain, s.Keys.Certificates())
+	letter, err := m.composeForm(f, s)
+	if err != nil {
+		return false, err
+	}
+	out, err := m.sealWith(ctx, letter, plan, s.Address, keys)
+	if err != nil {
+		return false, err
+	}
+	return true, m.acceptForm(ctx, f, letter, out)
+}
+
+// announcement is what a message with that form shows: which signatures were made with
+// the keys that it names, and what is known now of their certificates.
+func (m *Mailer) announcement(ctx context.Context, l *look) contacts.Announced {
+	f := *l.body.Form
+	a := contacts.Announced{Received: contacts.Received{Form: f, From: l.from, Encrypted: l.encrypted()}}
+	list, _, outside := policy.Signatures(l.opened)
+	if outside || l.verdict.From != "match" || f.Keys == nil || f.NewKeys == nil {
+		return a
+	}
+	var enclosed []*x509.Certificate
+	for _, s := range list {
+		if !l.facts.Counts(s.Info) {
+			continue
+		}
+		enclosed = s.Enclosed
+		if keyset.SPKI(s.Info.Certificate) == f.Keys.Sign {
+			a.Signer = s.Info.Certificate
+		}
+		if keyset.SPKI(s.Info.Certificate) == f.NewKeys.Sign {
+			a.New.Sign = s.Info.Certificate
+		}
+	}
+	for _, c := range enclosed {
+		better := a.New.Encrypt == nil || c.NotAfter.After(a.New.Encrypt.NotAfter)
+		if keyset.SPKI(c) == f.NewKeys.Encrypt && better && trust.Allows(c, trust.Encrypt) && trust.Binds(c, l.from) != trust.BoundNone {
+			a.New.Encrypt = c
+		}
+	}
+	judge := func(c *x509.Certificate, u trust.Usage, pinned bool) trust.Verdict {
+		return m.Judge(ctx, trust.Question{Certificate: c, Address: l.from, Usage: u, Enclosed: enclosed}, pinned)
+	}
+	if pin := l.facts.Contact.Pin; pin != nil {
+		a.OldSign, a.OldEncrypt = judge(pin.Keys.Sign, trust.Sign, true), judge(pin.Keys.Encrypt, trust.Encrypt, true)
+	}
+	a.NewSign, a.NewEncrypt = judge(a.New.Sign, trust.Sign, false), judge(a.New.Encrypt, trust.Encrypt, false)
+	a.Trusted = a.NewSign.Good()
+	return a
+}
+
+// follows hands an announcement to the state machine of its sender, by the rule of the
+// administrator. What cannot be read of that asks for a call.
+func (m *Mailer) follows(ctx context.Context, c contacts.Contact, a contacts.Announced, seen func(string) bool) (contacts.Contact, *contacts.RecordDraft, error) {
+	own, err := m.OwnAt(ctx, a.Form.To)
+	if err != nil {
+		return c, nil, err
+	}
+	if !own.Keys.Complete() {
+		return c, nil, contacts.ErrFormTo
+	}
+	rule := contacts.RolloverCall
+	if _, rules, err := m.Settings(ctx); err == nil {
+		rule = contacts.Rollover(rules.KeyAnnouncements)
+	}
+	return c.ReceiveAnnouncement(m.Moment(), a, own, rule, seen)
+}
+
+// announced follows a key announcement (V7). Keys whose announcement does not count
+// are a candidate, as those of any validly signed message are (V3).
+func (m *Mailer) announced(ctx context.Context, l *look, seen func(string) bool) (recognised bool, err error) {
+	a := m.announcement(ctx, l)
+	known, err := m.Lookup(ctx, l.from)
+	if err != nil {
+		return false, err
+	}
+	renewed := false
+	c, err := m.Change(ctx, l.from, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+		next, draft, err := m.follows(ctx, c, a, seen)
+		if recognised, renewed = err == nil, draft != nil; err == nil || !announcementRefused(err) {
+			return next, draft, err
+		}
+		keys := a.New
+		if keys.Sign == nil || !a.NewSign.Good() {
+			return c, nil, people.ErrUnchanged
+		}
+		if next, err = c.AddCandidate(m.Moment(), keys, contacts.FromAnnouncement); err != nil {
+			return c, nil, people.ErrUnchanged
+		}
+		return next, nil, nil
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case !recognised && known.Pin != nil:
+		m.Note(ctx, "announcement", l.from, "An announcement of new keys did not count. "+m.whyNot(ctx, l))
+	case !recognised:
+	case renewed:
+		l.form = contacts.KeyAnnouncement
+		m.Note(ctx, "renewed", l.from, "New keys were announced, signed with the confirmed key. "+c.Label(m.Zone)+".")
+	default:
+		l.form = contacts.KeyAnnouncement
+		says := "New keys were announced. They are used once you have called."
+		m.Note(ctx, "announcement", l.from, says)
+		m.Tell(ctx, "contact", l.from, c.Who()+": "+says)
+	}
+	return recognised, nil
+}
+
+// whyNot says why the announcement in a message does not count.
+func (m *Mailer) whyNot(ctx context.Context, l *look) string {
+	_, _, err := m.follows(ctx, l.facts.Contact, m.announcement(ctx, l), func(string) bool { return false })
+	var p *contacts.Problem
+	switch {
+	case errors.As(err, &p):
+		return p.Says
+	case errors.Is(err, contacts.ErrFormSignature):
+		return "It is not signed with the key that it says it replaces."
+	case errors.Is(err, contacts.ErrFormTo):
+		return "It was made for somebody else."
+	case errors.Is(err, contacts.ErrFormFrom):
+		return "It names another sender than the one shown."
+	}
+	return "It came before, or could not be checked when it came."
+}
+
+// announcementRefused tells the reasons why an announcement does not count from
+// failures of ours.
+func announcementRefused(err error) bool {
+	var p *contacts.Problem
+	return errors.As(err, &p) || notAForm(err)
+}
