@@ -1,0 +1,195 @@
+// Package module is the inside of countersign-pkcs11: it loads one vendor's PKCS#11
+// library and serves package wire over standard input and output.
+//
+// Vendor libraries print, crash, hang and remember wrong things. So nothing here is
+// worth keeping: no PIN, no list, no state that the agent could not have made again in
+// a new process. What is here is what has to be beside the library:
+//
+//   - One C_Sign or C_Decrypt an operation, into a buffer that is large enough. A query
+//     for the size runs the card's operation in OpenSC and tpm2-pkcs11.
+//   - Mechanism parameters live until the operation's end; tpm2-pkcs11 keeps the pointer
+//     that C_SignInit was given.
+//   - After any error a session is closed, because an operation may hang on in it. A
+//     second session holds the login meanwhile.
+//   - The library's word that somebody is logged in already is not taken for a PIN's
+//     being right: it is logged out and asked again.
+//   - A token is found anew by its name whenever sessions are opened, and its name and its
+//     tries are read again just before a PIN goes to it.
+//
+// The binding ([library]) knows two layouts of memory: words as wide as a pointer, and
+// on Windows 4-byte words with structs packed to one byte (PKCS#11 v3.0, section 2.1).
+// Standard output is taken from the library before it is loaded: what it prints goes
+// to standard error, which the agent bounds. Inherited descriptors are closed,
+// core dumps are off. There is no network, vault or mail here.
+package module
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"countersign/pkcs11/wire"
+	"countersign/platform"
+)
+
+// underWay is how many requests may be under way at once.
+const underWay = 64
+
+// Main is countersign-pkcs11: it serves until its standard input ends and returns
+// the exit code.
+func Main() int {
+	if len(os.Args) > 1 {
+		fmt.Fprintln(os.Stderr, "countersign-pkcs11 is started by countersign-agent and takes no arguments; see pkcs11/wire/PROTOCOL.md")
+		return 2
+	}
+	in, out, err := takeStreams()
+	if err == nil {
+		err = platform.Harden()
+	}
+	if err == nil {
+		err = Serve(in, out)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "countersign-pkcs11:", err)
+		return 1
+	}
+	return 0
+}
+
+// Serve answers the requests of in on out until in ends. It fails with
+// [wire.ErrMalformed] for a frame that is none.
+func Serve(in io.Reader, out io.Writer) error {
+	s := &server{out: out, slots: make(chan struct{}, underWay), ended: make(chan struct{}), tokens: map[wire.Name]*token{}}
+	defer s.end()
+	for {
+		r, err := wire.ReadRequest(in)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if r.Op == wire.Load {
+			s.answer(r)
+			continue
+		}
+		s.slots <- struct{}{}
+		go func() {
+			s.answer(r)
+			<-s.slots
+		}()
+	}
+}
+
+// server is one run of the helper.
+type server struct {
+	slots chan struct{} // a place for each request under way
+	ended chan struct{}
+	lib   *library // set by Load, before any other request is taken
+
+	writing sync.Mutex
+	out     io.Writer
+
+	mu     sync.Mutex
+	tokens map[wire.Name]*token
+
+	watching sync.Mutex
+	seen     string // the readers as Watch last told of them
+}
+
+// end gives the library a moment to leave its tokens in order.
+func (s *server) end() {
+	close(s.ended)
+	if s.lib == nil {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		_ = s.lib.call(cFinalize, 0) // the process ends whatever it says
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Second):
+	}
+}
+
+func (s *server) answer(r *wire.Request) {
+	reply := &wire.Reply{ID: r.ID, Op: r.Op}
+	var err error
+	switch {
+	case (r.Op == wire.Load) != (s.lib == nil):
+		err = trouble{failure: wire.Malformed, says: "Load comes first, and once"}
+	case r.Op == wire.Load:
+		err = s.load(r, reply)
+	case r.Op == wire.Tokens:
+		reply.Tokens, err = s.lib.tokens()
+	case r.Op == wire.Watch:
+		err = s.watch(time.Duration(r.Period) * time.Millisecond)
+	default:
+		err = s.token(r.Token).do(r, reply)
+	}
+	clear(r.PIN)
+	if err != nil {
+		*reply = failed(r, err)
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := wire.Write(s.out, reply); errors.Is(err, wire.ErrMalformed) {
+		*reply = failed(r, trouble{failure: wire.Confused, says: err.Error()})
+		_ = wire.Write(s.out, reply) // a broken pipe ends the reading, too
+	}
+	clear(reply.Data)
+}
+
+func (s *server) load(r *wire.Request, reply *wire.Reply) error {
+	lib, err := load(r.Path, r.Reserved)
+	if err != nil {
+		return err
+	}
+	s.lib = lib
+	reply.Library = lib.describe()
+	return nil
+}
+
+// token is the state kept about a token.
+func (s *server) token(name wire.Name) *token {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tokens[name]
+	if t == nil {
+		if len(s.tokens) >= wire.MaxTokens {
+			clear(s.tokens) // many cards were here one after the other; each is found anew
+		}
+		t = &token{lib: s.lib, name: name}
+		s.tokens[name] = t
+	}
+	return t
+}
+
+// watch returns once the readers differ from what they were at the last return.
+// It looks instead of waiting within the library: several lock all else meanwhile.
+func (s *server) watch(period time.Duration) error {
+	s.watching.Lock()
+	defer s.watching.Unlock()
+	tick := time.NewTicker(max(period, 10*time.Millisecond))
+	defer tick.Stop()
+	for {
+		now, err := s.lib.readers()
+		if err != nil {
+			return err
+		}
+		if now != s.seen {
+			s.seen = now
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-s.ended:
+			return trouble{failure: wire.Lost, says: "the helper ends"}
+		}
+	}
+}

@@ -1,0 +1,234 @@
+// Package pkcs11test sets up tokens for tests: SoftHSM, NSS, and a library that
+// misbehaves on demand in front of SoftHSM ([Token.Misbehaving]). Each holds the same
+// software keys, so that a test can compare what the token does with what Go does.
+//
+// A library reads its settings from the environment of its process, which is why tests
+// run the helper as a process: [Helper], called first in TestMain, turns the test binary
+// into countersign-pkcs11 when it is started again by [Command].
+package pkcs11test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/mailer/server/servertest"
+)
+
+// variable turns the test binary into the helper.
+const variable = "COUNTERSIGN_TEST_TOKEN_HELPER"
+
+// Helper runs main in place of the tests if this process was started by [Command].
+func Helper(main func() int) {
+	if os.Getenv(variable) != "" {
+		os.Args = os.Args[:1]
+		os.Exit(main())
+	}
+}
+
+// Command is this test binary, and the environment in which it is the helper for t.
+func (t *Token) Command() (path string, env []string) {
+	path, err := os.Executable()
+	if err != nil {
+		panic(err) // Linux always knows
+	}
+	return path, append(append(os.Environ(), variable+"=1", "GOTRACEBACK=none"), t.Env...)
+}
+
+// PIN is the PIN of each token.
+const PIN = "12%34 56"
+
+// Token is a token ready for use.
+type Token struct {
+	Library  string // its path
+	Reserved string // its initialisation string
+	Env      []string
+	Label    string
+	Offered  []string // the names of Keys that it holds
+	keys     map[string]Key
+	folder   string
+}
+
+// Key is a key on a token, and the same in software.
+type Key struct {
+	ID      []byte // nil where the library chooses one: NSS
+	Label   string
+	Private crypto.Signer
+	Cert    *x509.Certificate
+}
+
+// Key returns a key by its name: rsa, p256, p384, p521 or ed25519. The last two are on
+// SoftHSM only.
+func (t *Token) Key(name string) Key { return t.keys[name] }
+
+// SoftHSM sets up a SoftHSM token. Its keys have no public-key objects. The key alone
+// is a second RSA key, with neither certificate nor public-key object.
+func SoftHSM(t testing.TB) *Token {
+	t.Helper()
+	const library = "/usr/lib/softhsm/libsofthsm2.so"
+	need(t, library, "softhsm2-util", "pkcs11-tool")
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "softhsm2.conf")
+	write(t, conf, "directories.tokendir = "+dir+"\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = true\n")
+	k := &Token{Library: library, Env: []string{"SOFTHSM2_CONF=" + conf}, Label: "Praxis Dr. Öz", folder: dir, keys: map[string]Key{}}
+	k.run(t, "softhsm2-util", "--init-token", "--free", "--label", k.Label, "--so-pin", "87654321", "--pin", PIN)
+	for i, name := range []string{"rsa", "p256", "p384", "p521", "ed25519", "alone"} {
+		k.add(t, name, byte(i+1))
+		pkcs8, cert := filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".der")
+		id := hex.EncodeToString(k.keys[name].ID)
+		if strings.HasPrefix(name, "p") { // softhsm2-util allows them no key agreement
+			k.tool(t, "--write-object", filepath.Join(dir, name+".key"), "--type", "privkey", "--id", id, "--label", name, "--usage-derive", "--usage-sign")
+		} else {
+			k.run(t, "softhsm2-util", "--import", pkcs8, "--token", k.Label, "--label", name, "--id", id, "--pin", PIN, "--no-public-key")
+		}
+		if name != "alone" {
+			k.tool(t, "--write-object", cert, "--type", "cert", "--id", id, "--label", name)
+		}
+	}
+	return k
+}
+
+// NSS sets up the database token of NSS: a library that needs an initialisation string,
+// whose tokens all have one serial number, and which has no Ed25519.
+func NSS(t testing.TB) *Token {
+	t.Helper()
+	const library = "/usr/lib/x86_64-linux-gnu/libsoftokn3.so"
+	need(t, library, "certutil", "pk12util", "openssl")
+	dir := t.TempDir()
+	pin := filepath.Join(dir, "pin")
+	write(t, pin, PIN)
+	k := &Token{
+		Library: library, Label: "NSS Certificate DB", folder: dir, keys: map[string]Key{},
+		Reserved: "configdir='sql:" + dir + "' certPrefix='' keyPrefix='' secmod='secmod.db' flags=readOnly",
+	}
+	k.run(t, "certutil", "-N", "-d", "sql:"+dir, "-f", pin)
+	for i, name := range []string{"rsa", "p256", "p384"} {
+		k.add(t, name, byte(i+1))
+		pem, p12 := filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".p12")
+		k.run(t, "openssl", "pkcs12", "-export", "-inkey", pem, "-in", filepath.Join(dir, name+".crt"), "-name", name, "-out", p12, "-passout", "pass:x")
+		k.run(t, "pk12util", "-i", p12, "-d", "sql:"+dir, "-k", pin, "-W", "x")
+		key := k.keys[name]
+		key.ID = nil
+		k.keys[name] = key
+	}
+	return k
+}
+
+// Remove takes the token out of its reader, Insert puts it back: SoftHSM's is a folder.
+// A library that is running sees it when it is started anew.
+func (t *Token) Remove(tb testing.TB) { t.move(tb, "*-*-*-*", "out of ") }
+
+// Insert undoes Remove.
+func (t *Token) Insert(tb testing.TB) { t.move(tb, "out of *", "") }
+
+func (t *Token) move(tb testing.TB, pattern, prefix string) {
+	tb.Helper()
+	found, err := filepath.Glob(filepath.Join(t.folder, pattern))
+	if err != nil || len(found) != 1 {
+		tb.Fatalf("%d tokens: %v", len(found), err)
+	}
+	name := strings.TrimPrefix(filepath.Base(found[0]), "out of ")
+	if err := os.Rename(found[0], filepath.Join(t.folder, prefix+name)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func need(t testing.TB, library string, programs ...string) {
+	t.Helper()
+	if _, err := os.Stat(library); err != nil {
+		servertest.Absent(t, library+" is not there: make setup installs it")
+	}
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			servertest.Absent(t, p+" is not installed: make setup installs it")
+		}
+	}
+}
+
+// add makes a key and its certificate, and writes both in the forms that tools want.
+func (t *Token) add(tb testing.TB, name string, id byte) {
+	tb.Helper()
+	private := generate(tb, name)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(int64(id)), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	base := filepath.Join(t.folder, name)
+	write(tb, base+".pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
+	write(tb, base+".key", string(pkcs8))
+	write(tb, base+".crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	write(tb, base+".der", string(der))
+	t.keys[name] = Key{ID: []byte{id}, Label: name, Private: private, Cert: cert}
+	if name != "alone" {
+		t.Offered = append(t.Offered, name)
+	}
+}
+
+func generate(tb testing.TB, name string) crypto.Signer {
+	tb.Helper()
+	var key crypto.Signer
+	var err error
+	switch name {
+	case "p256":
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "p384":
+		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case "p521":
+		key, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case "ed25519":
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	default:
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return key
+}
+
+func (t *Token) tool(tb testing.TB, args ...string) {
+	tb.Helper()
+	t.run(tb, "pkcs11-tool", append([]string{"--module", t.Library, "--login", "--pin", PIN}, args...)...)
+}
+
+func (t *Token) run(tb testing.TB, program string, args ...string) {
+	tb.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), t.Env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
+	}
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
