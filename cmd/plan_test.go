@@ -37,6 +37,8 @@ mailer/cms/content       mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/cms/recipient     mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/smime             mailer/message mailer/message/transfer mailer/cms vault/contacts/form ; -
 pkcs11/wire              - ; -
+pkcs11/module            pkcs11/wire platform ; purego x/sys
+pkcs11/pkcs11test        mailer/server/servertest ; -
 vault/sealed             - ; go-sqlite3
 vault/trust              mailer/cms/algorithm vault/trust/der vault/trust/crl vault/trust/ocsp vault/trust/path ; x/crypto x/net/idna
 vault/trust/der          - ; x/crypto
@@ -79,6 +81,7 @@ tray/demo                tray/agent tray/control tray/demo/authority mailer/serv
 tray/demo/authority      - ; go-pkcs12
 cmd/countersign          tray/control platform platform/localsock ; cobra x/term
 cmd/countersign-agent    tray/agent tray/demo ; -
+cmd/countersign-pkcs11   pkcs11/module ; -
 cmd/bench                mailer/cms mailer/message mailer/smime vault/trust ; -
 `
 
@@ -115,6 +118,7 @@ var modules = map[string]struct{ path, why string }{
 	"go-ldap":            {"github.com/go-ldap/ldap/v3", "LDAP directories, behind a check of what they answer"},
 	"asn1-ber":           {"github.com/go-asn1-ber/asn1-ber", "what go-ldap makes of an answer (tests only)"},
 	"cobra":              {"github.com/spf13/cobra", "commands, help and shell completion"},
+	"purego":             {"github.com/ebitengine/purego", "a vendor's PKCS#11 library called without cgo"},
 	"mozilla/pkcs7":      {"go.mozilla.org/pkcs7", "an independent reader of what we write (tests only)"},
 	"testscript":         {"github.com/rogpeppe/go-internal/testscript", "stories (tests only)"},
 	"go-cmp":             {"github.com/google/go-cmp", "readable differences (tests only)"},
