@@ -4,7 +4,7 @@ export GOTOOLCHAIN ?= local
 # What the tests with real peers stand on, as Debian packages.
 PEERS = gcc libc6-dev openssl gpgsm libnss3-tools libbcmail-java openjdk-17-jdk-headless dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd \
   postfix gnome-keyring dbus dbus-x11 libsecret-tools chromium fonts-dejavu-core \
-  bind9 bind9-utils unbound slapd ldap-utils
+  bind9 bind9-utils unbound slapd ldap-utils softhsm2 opensc libnss3
 
 # VULNDB: where govulncheck finds its database, for machines that cannot reach the public one.
 VULNDB ?=
@@ -28,7 +28,7 @@ setup: ## install what check and peers need (Debian; asks for root)
 
 build: ## the programs, into bin/
 	@mkdir -p bin
-	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./cmd/countersign ./cmd/countersign-agent
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./cmd/countersign ./cmd/countersign-agent ./cmd/countersign-pkcs11
 
 demo: build ## the main job on an embedded mail server; ONCE=1 plays it by itself
 	@bin/countersign-agent --demo $(if $(ONCE),--once)
@@ -39,7 +39,7 @@ test: ## all tests that need nothing installed (two minutes at most)
 check: format vet lint race fuzz vuln ## format, vet for three systems, lint, plan, ceilings, race, short fuzz, known vulnerabilities
 
 format:
-	@out=$$(gofmt -l cmd mailer platform tray vault); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	@out=$$(gofmt -l cmd mailer pkcs11 platform tray vault); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 
 vet:
 	go vet ./...
@@ -54,7 +54,7 @@ race:
 	CGO_ENABLED=1 go test -race -short ./...
 
 fuzz:
-	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' cmd mailer platform tray vault | sort | \
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' cmd mailer pkcs11 platform tray vault | sort | \
 	sed -E 's|/[^/]*_test.go:func (.*)| \1 $(FUZZTIME)|' | xargs -P "$$(nproc)" -L 1 .ci/fuzz
 
 vuln:
