@@ -64,7 +64,7 @@ mailer/transport         - ; go-smtp go-imap/v2 go-sasl
 mailer/account           mailer/transport vault vault/sealed ; -
 mailer/outbox            mailer/transport vault/sealed ; -
 mailer                   mailer/body mailer/detail mailer/people mailer/store mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/outbox vault vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/book ; -
-mailer/people            mailer/store mailer/message mailer/smime mailer/policy vault vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/settings vault/book vault/journal ; -
+mailer/people            mailer/store mailer/message mailer/smime mailer/policy vault/discover vault vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/settings vault/book vault/journal ; -
 mailer/store             mailer/message mailer/transport vault/sealed vault/contacts/keyset mailer/cms mailer/policy ; -
 mailer/body              mailer/message mailer/smime mailer/policy vault/contacts/form ; -
 mailer/detail            mailer/message mailer/cms mailer/smime mailer/policy vault/contacts vault/trust ; -
@@ -74,7 +74,7 @@ tray/control             platform/localsock ; -
 tray/web                 tray/control tray/web/door ; -
 tray/web/door            - ; -
 tray/web/webtest         mailer/server/servertest ; chromedp
-tray/agent               platform platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs10 vault/pkcs12 vault/renewal vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/events tray/agent/watch tray/control tray/web ; -
+tray/agent               platform platform/resolver platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs10 vault/pkcs12 vault/renewal vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/events tray/agent/watch tray/control tray/web ; -
 tray/agent/events        tray/control vault/sealed ; -
 tray/agent/watch         - ; -
 tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform ; -
@@ -92,6 +92,7 @@ mailer/smime - ; go-pkcs12
 vault        - ; go-pkcs12
 vault/discover - ; x/crypto miekg/dns
 vault/discover/directory - ; asn1-ber
+cmd/countersign - ; miekg/dns
 `
 
 // modules is every module of others, with the reason why it is here. The short

@@ -15,5 +15,5 @@ func main() {
 	if slices.Contains(os.Args[1:], "--demo") || slices.Contains(os.Args[1:], "-demo") {
 		os.Exit(demo.Main())
 	}
-	os.Exit(agent.Main(agent.Work))
+	os.Exit(agent.Main(agent.Options{Work: agent.Work}))
 }

@@ -14,7 +14,7 @@ const maxCertificates = 64 << 10
 
 func (c *cli) contactCommand() *cobra.Command {
 	return c.group("contact", "The people you write to",
-		c.contactAdd(), c.contactList(), c.contactShow(), c.contactCheck(), c.contactProfile(),
+		c.contactAdd(), c.contactFind(), c.contactList(), c.contactShow(), c.contactCheck(), c.contactProfile(),
 		c.aboutContact("invite ADDRESS", "Ask someone, in fixed words, for a signed message", func(s *control.Service) aboutContact { return s.Contacts.Invite }),
 		c.aboutContact("suspend ADDRESS", "Send nothing to someone until they are confirmed anew", func(s *control.Service) aboutContact { return s.Contacts.Suspend }),
 		c.contactRemove(), c.contactStartOver())

@@ -225,6 +225,10 @@ func (f fakeContacts) WordList(_ context.Context, q control.None) ([]string, err
 	return give[[]string](f.fake, "Contacts.WordList", q, nil)
 }
 
+func (f fakeContacts) Find(_ context.Context, q control.ContactQuery) (control.Search, error) {
+	return give[control.Search](f.fake, "Contacts.Find", q, nil)
+}
+
 func (f fakeContacts) Programs(_ context.Context, q control.None) ([]control.Program, error) {
 	return give[[]control.Program](f.fake, "Contacts.Programs", q, nil)
 }

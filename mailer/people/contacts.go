@@ -134,6 +134,8 @@ func origin(k contacts.Candidate, zone *time.Location) string {
 	switch k.From {
 	case contacts.FromFile:
 		return "a file that you added on " + day
+	case contacts.FromDirectory:
+		return "a directory that was searched on " + day
 	case contacts.FromTest:
 		return "their test message of " + day
 	case contacts.FromAnswer:

@@ -16,6 +16,7 @@ package people
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"sync"
@@ -25,6 +26,7 @@ import (
 	"countersign/vault"
 	"countersign/vault/book"
 	"countersign/vault/contacts"
+	"countersign/vault/discover"
 	"countersign/vault/journal"
 	"countersign/vault/settings"
 	"countersign/vault/trust"
@@ -41,6 +43,9 @@ type People struct {
 	// Check judges a certificate; chosen says that the user chose to verify it, so
 	// that its sources may be asked (I1).
 	Check func(ctx context.Context, q trust.Question, chosen bool) trust.Verdict
+	// Published looks where certificates are published, and judges what it finds; nil:
+	// nowhere.
+	Published func(ctx context.Context, address string, judge Judge) []discover.Finding
 	// Settings returns what the user prefers and the administrator allows. An
 	// error (the policy file is ill-formed) stops all sending.
 	Settings func(context.Context) (settings.Preferences, settings.Policy, error)
@@ -62,6 +67,9 @@ type People struct {
 		six     []string
 	}
 }
+
+// Judge says whether a certificate does for an address, with others found beside it.
+type Judge = func(ctx context.Context, c *x509.Certificate, u trust.Usage, others []*x509.Certificate) trust.Verdict
 
 // Event is one thing that happened.
 type Event struct {

@@ -6,7 +6,7 @@
 // nothing here is global. [Main] is the program.
 //
 // Files: agent.go opens and runs; mail.go, contacts.go, identities.go, anchors.go,
-// accounts.go, journal.go and settings.go answer the interfaces of control, in its
+// accounts.go, journal.go, settings.go and finding.go answer the interfaces of control, in its
 // values, which values.go converts; courier.go fetches and submits; epoch.go holds what
 // was waiting when a profile was restored; restore.go brings one back. The room
 // events keeps what the faces are told.
@@ -30,6 +30,7 @@ import (
 	"countersign/platform"
 	"countersign/platform/keychain"
 	"countersign/platform/localsock"
+	"countersign/platform/resolver"
 	"countersign/tray/agent/events"
 	"countersign/tray/agent/watch"
 	"countersign/tray/control"
@@ -53,6 +54,9 @@ type Options struct {
 	Work       int              // scrypt's work factor for the recovery file; 0: Work
 	Clock      func() time.Time // nil: time.Now
 	Rand       io.Reader        // nil: crypto/rand
+	// DNS is asked for people's certificates, unless the policy file names servers; nil:
+	// the system's servers are.
+	DNS *resolver.Resolver
 }
 
 // Agent is one open profile.
@@ -62,6 +66,7 @@ type Agent struct {
 	demo       bool
 	openPage   bool
 	log        *slog.Logger
+	dns        *resolver.Resolver
 	clock      func() time.Time
 
 	vault    *vault.Vault
@@ -88,7 +93,7 @@ const stopDelay = 100 * time.Millisecond
 
 // Open opens a profile, or makes a new one. Nothing runs until Run.
 func Open(ctx context.Context, o Options) (a *Agent, err error) {
-	a = &Agent{dirs: o.Dirs, policyPath: o.Policy, demo: o.Demo, log: o.Log, clock: o.Clock, poke: make(chan struct{}, 1)}
+	a = &Agent{dirs: o.Dirs, policyPath: o.Policy, demo: o.Demo, log: o.Log, dns: o.DNS, clock: o.Clock, poke: make(chan struct{}, 1)}
 	if a.clock == nil {
 		a.clock = time.Now
 	}
@@ -154,7 +159,7 @@ func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 		DB: db, Outbox: box, Drafts: &mailer.Drafts{DB: db, Clock: a.clock},
 		People: &people.People{
 			Vault: a.vault, Book: a.book, Journal: a.journal,
-			Check: a.check, Settings: a.rules, HasAccount: a.hasAccount, Emit: a.emit,
+			Check: a.check, Published: a.published, Settings: a.rules, HasAccount: a.hasAccount, Emit: a.emit,
 			Clock: a.clock, Rand: o.Rand, Zone: time.Local,
 		},
 	}

@@ -30,10 +30,10 @@ type flags struct {
 	headless                   bool
 }
 
-// Main is the program countersign-agent, making what people's passphrases protect
-// with that work factor: [Work], and less only in tests. It returns the exit code:
-// 0 ended in order, 1 failed, 2 wrong usage.
-func Main(work int) int {
+// Main is the program countersign-agent. Of the options only Work counts, [Work] and
+// less only in tests, and DNS, which tests bring along; the rest comes from the command
+// line. It returns the exit code: 0 ended in order, 1 failed, 2 wrong usage.
+func Main(o Options) int {
 	var f flags
 	set := flag.NewFlagSet("countersign-agent", flag.ContinueOnError)
 	set.StringVar(&f.home, "home", "", "keep the whole profile in this `folder` (or COUNTERSIGN_HOME)")
@@ -48,14 +48,14 @@ func Main(work int) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, f, work); err != nil {
+	if err := run(ctx, f, o); err != nil {
 		fmt.Fprintln(os.Stderr, "countersign-agent:", sentence(words(err)))
 		return 1
 	}
 	return 0
 }
 
-func run(ctx context.Context, f flags, work int) error {
+func run(ctx context.Context, f flags, o Options) error {
 	if err := platform.Harden(); err != nil {
 		return fmt.Errorf("keeping keys out of core dumps: %w", err)
 	}
@@ -74,16 +74,15 @@ func run(ctx context.Context, f flags, work int) error {
 		return err
 	}
 	defer lock.Close()
-	store, err := openKeychain(ctx, f, dirs, work)
+	store, err := openKeychain(ctx, f, dirs, o.Work)
 	if err != nil {
 		return err
 	}
 	if f.restore != "" {
 		return restore(ctx, f, dirs, store)
 	}
-	a, err := Open(ctx, Options{
-		Dirs: dirs, Keychain: store, Policy: platform.PolicyPath(), Work: work, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	})
+	o.Dirs, o.Keychain, o.Policy, o.Log = dirs, store, platform.PolicyPath(), slog.New(slog.NewTextHandler(os.Stderr, nil))
+	a, err := Open(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -163,6 +163,10 @@ func (f fakeContacts) WordList(ctx context.Context, q control.None) ([]string, e
 	return answer[[]string](ctx, f.fake, "Contacts.WordList", q, nil)
 }
 
+func (f fakeContacts) Find(ctx context.Context, q control.ContactQuery) (control.Search, error) {
+	return answer[control.Search](ctx, f.fake, "Contacts.Find", q, nil)
+}
+
 func (f fakeContacts) Programs(ctx context.Context, q control.None) ([]control.Program, error) {
 	return answer[[]control.Program](ctx, f.fake, "Contacts.Programs", q, nil)
 }

@@ -96,6 +96,10 @@ func (c contactsClient) Remove(ctx context.Context, q ContactQuery) (None, error
 	return ask(ctx, c.client, contactsRemove, q)
 }
 
+func (c contactsClient) Find(ctx context.Context, q ContactQuery) (Search, error) {
+	return ask(ctx, c.client, contactsFind, q)
+}
+
 func (c contactsClient) Invite(ctx context.Context, q ContactQuery) (Contact, error) {
 	return ask(ctx, c.client, contactsInvite, q)
 }

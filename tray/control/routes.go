@@ -29,6 +29,7 @@ const (
 	contactsShow      route[ContactQuery, Contact]  = "contacts/show"
 	contactsAdd       route[NewContact, Contact]    = "contacts/add"
 	contactsRemove    route[ContactQuery, None]     = "contacts/remove"
+	contactsFind      route[ContactQuery, Search]   = "contacts/find"
 	contactsInvite    route[ContactQuery, Contact]  = "contacts/invite"
 	contactsStartTest route[TestOrder, Contact]     = "contacts/start-test"
 	contactsAnswer    route[ContactQuery, Contact]  = "contacts/answer"

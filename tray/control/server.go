@@ -85,6 +85,7 @@ func handlers(serving context.Context, s *Service) http.Handler {
 		call(mux, contactsShow, c.Show)
 		call(mux, contactsAdd, c.Add)
 		call(mux, contactsRemove, c.Remove)
+		call(mux, contactsFind, c.Find)
 		call(mux, contactsInvite, c.Invite)
 		call(mux, contactsStartTest, c.StartTest)
 		call(mux, contactsAnswer, c.Answer)

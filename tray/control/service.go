@@ -70,6 +70,10 @@ type Contacts interface {
 	// a certificate to consider. It never verifies.
 	Add(context.Context, NewContact) (Contact, error)
 	Remove(context.Context, ContactQuery) (None, error)
+	// Find looks for somebody's certificate where such are published, for at most a
+	// minute. The DNS servers on the way and the directories asked learn that somebody
+	// here asks for this address. What is found is a candidate; it never verifies.
+	Find(context.Context, ContactQuery) (Search, error)
 	// Invite sends the fixed invitation: please answer with a signed message.
 	Invite(context.Context, ContactQuery) (Contact, error)
 	// StartTest sends the fixed test message, encrypted to the key set of the

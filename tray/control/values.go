@@ -221,6 +221,34 @@ type Candidate struct {
 	Pinned  bool      `json:"pinned,omitempty"`
 }
 
+// Search is what came of looking for somebody's certificate.
+type Search struct {
+	Contact Contact  `json:"contact"` // as it stands now; of somebody of whom nothing is known, the address
+	Found   bool     `json:"found"`   // there is one that can be used
+	Looked  []Looked `json:"looked"`  // in order
+}
+
+// Looked is one place where a certificate was looked for.
+type Looked struct {
+	// Place is address-book, dns-address, dns-domain, ldap-address, ldap-domain, smimea,
+	// directory or mail.
+	Place        string    `json:"place"`
+	Where        string    `json:"where"`          // in words
+	Says         string    `json:"says,omitempty"` // why there is nothing to use, or what else there is to say
+	At           time.Time `json:"at"`             // when it was asked: answers are kept for an hour at most
+	Certificates []Seen    `json:"certificates,omitempty"`
+}
+
+// Seen is one certificate that a place had. It carries nothing that would have to be
+// read out on the call (V5).
+type Seen struct {
+	Issuer  string    `json:"issuer"`
+	Usage   string    `json:"usage"` // as of a Candidate
+	Expires time.Time `json:"expires"`
+	Good    bool      `json:"good"`
+	Why     string    `json:"why,omitempty"` // it does not do
+}
+
 // The sources a telephone number can come from (V1).
 const (
 	SourceDirectory  = "directory"  // the organisation's own or a printed directory

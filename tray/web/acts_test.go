@@ -32,6 +32,7 @@ func TestActs(t *testing.T) {
 		{"outbox/withdraw", []string{"id", "o1"}, "Mail.Withdraw", control.OutgoingQuery{ID: "o1"}, "outbox"},
 		{"contacts/new", []string{"address", " new@clinic.example ", "name", "Dr New", "team", "yes"}, "Contacts.Add", control.NewContact{Address: "new@clinic.example", Name: "Dr New", Team: true}, "contacts/" + g.person("new@clinic.example") + "/verify"},
 		{"contacts/" + id + "/rename", []string{"name", "Dr I. Shah"}, "Contacts.Add", control.NewContact{Address: imran, Name: "Dr I. Shah"}, "contacts/" + id},
+		{"contacts/" + id + "/find", nil, "Contacts.Find", who, "contacts/" + id + "/verify"},
 		{"contacts/" + id + "/invite", nil, "Contacts.Invite", who, "contacts/" + id + "/verify"},
 		{"contacts/" + id + "/test", []string{"candidate", "c7"}, "Contacts.StartTest", control.TestOrder{Address: imran, Candidate: "c7"}, "contacts/" + id + "/verify"},
 		{"contacts/" + id + "/misheard", nil, "Contacts.Misheard", who, "contacts/" + id + "/verify"},
@@ -69,7 +70,7 @@ func TestNothingHappensByGet(t *testing.T) {
 	g := open(t, true)
 	id := g.person("imran.shah@northclinic.example")
 	before := len(g.clinic.calls)
-	for _, path := range []string{"fetch", "outbox/withdraw", "contacts/new", "contacts/" + id + "/remove", "contacts/" + id + "/call", "message/m1/seen", "message/m1/reply", "settings/end", "setup/recovery", "setup/anchor/confirm", "phone/dial"} {
+	for _, path := range []string{"fetch", "outbox/withdraw", "contacts/new", "contacts/" + id + "/remove", "contacts/" + id + "/find", "contacts/" + id + "/call", "message/m1/seen", "message/m1/reply", "settings/end", "setup/recovery", "setup/anchor/confirm", "phone/dial"} {
 		if resp, _ := g.get(path); resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("%s: %d", path, resp.StatusCode)
 		}

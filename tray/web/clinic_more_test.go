@@ -88,6 +88,10 @@ func (c clinicContacts) WordList(context.Context, control.None) ([]string, error
 	return []string{"harvest", "lemon", "orbit", "cradle", "car", "card", "velvet", "anchor", "ginger", "pilot", "saddle", "wisdom"}, c.note("Contacts.WordList", nil)
 }
 
+func (c clinicContacts) Find(_ context.Context, q control.ContactQuery) (control.Search, error) {
+	return c.search, c.note("Contacts.Find", q)
+}
+
 func (c clinicContacts) Programs(context.Context, control.None) ([]control.Program, error) {
 	steps := []string{"Click File, then Options, then Trust Center.", "Beside Signing Certificate, click Choose.", "Click Details, scroll to the end and click Thumbprint.", "Read out all 40 digits."}
 	return []control.Program{{Name: "Outlook for Windows", Shows: "the SHA-1 thumbprint: read all 40 digits", Steps: steps}, {Name: "Apple Mail", Shows: "SHA-256: read the last 24 digits", Steps: steps}, {Name: "Thunderbird", Shows: "SHA-256: read the last 24 digits", Steps: steps}}, c.note("Contacts.Programs", nil)

@@ -26,6 +26,7 @@ type clinic struct {
 	uploads  map[string]string // draft/name to content
 	outbox   []control.Outgoing
 	result   control.CallResult
+	search   control.Search
 	recovery control.Recovery
 	anchors  []control.Anchor
 	accounts []control.Account

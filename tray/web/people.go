@@ -86,6 +86,8 @@ func (v *visit) personAct() error {
 	ctx, svc, q := v.ctx(), v.p.svc.Contacts, control.ContactQuery{Address: address}
 	here, verify := "contacts/"+v.path("id"), "contacts/"+v.path("id")+"/verify"
 	switch v.path("act") {
+	case "find":
+		return v.find(verify, q)
 	case "invite":
 		_, err = svc.Invite(ctx, q)
 		return v.done(verify, err, "The invitation is on its way. It asks for a signed message and says nothing else.")
@@ -119,6 +121,22 @@ func (v *visit) personAct() error {
 		return v.goTo("write/" + d.ID)
 	}
 	return v.nowhere()
+}
+
+// find looks for somebody's certificate, because the user asked.
+func (v *visit) find(here string, q control.ContactQuery) error {
+	got, err := v.p.svc.Contacts.Find(v.ctx(), q)
+	if err != nil {
+		return v.tell(here, noteOf(err))
+	}
+	n := note{Level: "care", Says: "There is no certificate that can be used.", Next: "Ask them for a signed message.", Looked: got.Looked}
+	if got.Found {
+		n.Says, n.Next = "There is a certificate that can be used.", "It is not confirmed: anyone can get one in time. Send the test message, then call."
+	}
+	if got.Contact.State == "verified" {
+		n.Level, n.Says, n.Next = "good", "You have confirmed them already, so nobody was asked.", ""
+	}
+	return v.tell(here, n)
 }
 
 // certificate takes a file with somebody's certificates, to be considered.

@@ -51,9 +51,10 @@ type note struct {
 	Says     string
 	Next     string
 	Refusals []control.Refusal
-	Again    []int      // boxes to type again, from 1: a word there is not on the list
-	Part     string     // of the report that Again is about
-	Kept     url.Values // what was typed into a form that was not accepted; no password
+	Again    []int            // boxes to type again, from 1: a word there is not on the list
+	Part     string           // of the report that Again is about
+	Looked   []control.Looked // where a certificate was looked for
+	Kept     url.Values       // what was typed into a form that was not accepted; no password
 }
 
 // visitKey finds the visit of a request that the mux has routed.
