@@ -49,7 +49,7 @@ vault/contacts           vault/trust vault/contacts/keyset vault/contacts/form ;
 vault/contacts/keyset    vault/trust ; x/crypto go-bip39/wordlists
 vault/contacts/form      vault/contacts/keyset ; -
 vault/settings           - ; -
-vault/book               vault/contacts vault/contacts/keyset vault/contacts/form vault/sealed ; -
+vault/book               vault/contacts vault/contacts/keyset vault/contacts/form vault/sealed ; x/text x/net/idna
 vault/journal            vault/sealed ; -
 vault                    vault/pkcs10 vault/pkcs12 vault/renewal vault/keyring vault/sealed platform/keychain mailer/cms ; age
 vault/pkcs10             - ; -
@@ -82,7 +82,7 @@ tray/demo/authority      - ; go-pkcs12
 cmd/countersign          tray/control platform platform/localsock ; cobra x/term
 cmd/countersign-agent    tray/agent tray/demo ; -
 cmd/countersign-pkcs11   pkcs11/module ; -
-cmd/bench                mailer/cms mailer/message mailer/smime vault/trust ; -
+cmd/bench                mailer/cms mailer/message mailer/smime vault/trust vault/book vault/contacts vault/sealed ; go-sqlite3
 `
 
 // testPlan is what test files may import beyond their room's own row.
@@ -100,7 +100,7 @@ cmd/countersign - ; miekg/dns
 var modules = map[string]struct{ path, why string }{
 	"x/sys":              {"golang.org/x/sys", "peer credentials, process hardening, Windows handles"},
 	"x/term":             {"golang.org/x/term", "a password typed without being shown"},
-	"x/text":             {"golang.org/x/text", "character sets of other people's mail"},
+	"x/text":             {"golang.org/x/text", "character sets of other people's mail, and names compared without accents"},
 	"x/crypto":           {"golang.org/x/crypto", "cryptobyte, Argon2id for the safety words"},
 	"x/net/idna":         {"golang.org/x/net/idna", "domain names compared as A-labels"},
 	"x/net/html":         {"golang.org/x/net/html", "HTML mail read as a tree, to take its text"},
