@@ -285,8 +285,21 @@ func (b *Book) voidTests(ctx context.Context) error {
 }
 
 // all reads every contact.
-func (b *Book) all(ctx context.Context) ([]contacts.Contact, error) {
-	return b.find(ctx, `SELECT address FROM book_contact ORDER BY address`)
+func (b *Book) all(ctx context.Context) (all []contacts.Contact, err error) {
+	err = b.db.View(ctx, func(tx *sql.Tx) error {
+		for r, err := range rows(ctx, tx) {
+			if err != nil {
+				return err
+			}
+			c, err := b.proved(tx, r)
+			if err != nil {
+				return err
+			}
+			all = append(all, c)
+		}
+		return nil
+	})
+	return all, err
 }
 
 // keysOf gives the key set of a record, if it holds both certificates.

@@ -3,13 +3,12 @@ package book
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"strings"
-	"unicode"
 
 	"countersign/vault/contacts"
 )
@@ -17,7 +16,7 @@ import (
 // rowTag begins what is signed of a row.
 const rowTag = "countersign contact 1\x00"
 
-// signed is what the record key signs of a row: the number of the contact's last
+// signed is what is authenticated of a row: the number of the contact's last
 // record, so that the row of before it does not fit after it, the address, and
 // the data, which is never empty.
 func signed(address string, last uint64, data []byte) []byte {
@@ -26,43 +25,112 @@ func signed(address string, last uint64, data []byte) []byte {
 	return append(append(text, address...), data...)
 }
 
+// row is one row of the table as it is stored.
+type row struct {
+	id        int64
+	address   string
+	last      uint64
+	data      []byte
+	signature []byte
+}
+
+const (
+	selectRow = `SELECT id, address, last, data, signature FROM book_contact`
+	insertRow = `INSERT INTO book_contact (id, address, sort, last, data, signature) VALUES (?, ?, ?, ?, ?, ?)`
+)
+
+// row makes the row of a contact.
+func (b *Book) row(id int64, c contacts.Contact, last uint64) (row, error) {
+	data, err := json.Marshal(c)
+	return row{id, c.Address, last, data, b.seal(signed(c.Address, last, data))}, err
+}
+
+// contact reads what the row holds, whoever wrote it.
+func (r row) contact() (c contacts.Contact, err error) {
+	if err = json.Unmarshal(r.data, &c); err == nil && c.Address != r.address {
+		err = errors.New("the row is of another address")
+	}
+	return c, err
+}
+
+// words is what the row is found by, whoever wrote it: in what cannot be read, the
+// address.
+func (r row) words() []string {
+	c, _ := r.contact()
+	c.Address = r.address
+	return wordsOf(c)
+}
+
+// seal authenticates a row under a key that only the record key gives, at a
+// fiftieth of what a signature costs.
+func (b *Book) seal(text []byte) []byte {
+	m := hmac.New(sha256.New, b.rowKey)
+	m.Write(text)
+	return m.Sum(nil)
+}
+
+// genuine says that the row was written by this program. Earlier versions of it
+// signed rows with the record key itself.
+func (b *Book) genuine(r row) bool {
+	text := signed(r.address, r.last, r.data)
+	if len(r.signature) == ed25519.SignatureSize {
+		return ed25519.Verify(b.keeper.Public(), text, r.signature)
+	}
+	return hmac.Equal(b.seal(text), r.signature)
+}
+
+// sortKey is where a contact stands in the list of all.
+func sortKey(c contacts.Contact) string { return fold(c.Who()) }
+
 // put writes a contact's row and the words it is found by.
 func (b *Book) put(tx *sql.Tx, c contacts.Contact, last uint64) error {
-	data, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(`INSERT INTO book_contact VALUES (?, ?, ?, ?, ?) ON CONFLICT (address) DO UPDATE
-		SET sort = excluded.sort, last = excluded.last, data = excluded.data, signature = excluded.signature`,
-		c.Address, strings.ToLower(c.Who()), last, data, b.keeper.Sign(signed(c.Address, last, data)))
-	if err != nil {
-		return err
-	}
-	if _, err := tx.Exec(`DELETE FROM book_word WHERE address = ?`, c.Address); err != nil {
-		return err
-	}
-	for _, w := range wordsOf(c) {
-		if _, err := tx.Exec(`INSERT OR IGNORE INTO book_word VALUES (?, ?)`, w, c.Address); err != nil {
+	had, err := find(tx, ` WHERE address = ?`, c.Address)
+	var words []string
+	switch {
+	case err == nil:
+		words = had.words()
+	case errors.Is(err, ErrUnknown):
+		if err := tx.QueryRow(`SELECT coalesce(max(id), 0) + 1 FROM book_contact`).Scan(&had.id); err != nil {
 			return err
 		}
+	default:
+		return err
 	}
-	return nil
+	r, err := b.row(had.id, c, last)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(insertRow+` ON CONFLICT (id) DO UPDATE
+		SET sort = excluded.sort, last = excluded.last, data = excluded.data, signature = excluded.signature`,
+		r.id, r.address, sortKey(c), r.last, r.data, r.signature)
+	if err != nil {
+		return err
+	}
+	return index(tx, r.id, words, wordsOf(c))
+}
+
+// find reads one row, or returns [ErrUnknown].
+func find(tx *sql.Tx, where string, args ...any) (r row, err error) {
+	err = tx.QueryRow(selectRow+where, args...).Scan(&r.id, &r.address, &r.last, &r.data, &r.signature)
+	if errors.Is(err, sql.ErrNoRows) {
+		return row{}, ErrUnknown
+	}
+	return r, err
 }
 
 // get reads a contact as its records bear it out.
 func (b *Book) get(tx *sql.Tx, address string) (contacts.Contact, error) {
-	var last uint64
-	var data, signature []byte
-	err := tx.QueryRow(`SELECT last, data, signature FROM book_contact WHERE address = ?`, address).
-		Scan(&last, &data, &signature)
-	if errors.Is(err, sql.ErrNoRows) {
-		return contacts.Contact{}, ErrUnknown
-	}
+	r, err := find(tx, ` WHERE address = ?`, address)
 	if err != nil {
 		return contacts.Contact{}, err
 	}
+	return b.proved(tx, r)
+}
+
+// proved is the contact of a row as its records bear it out.
+func (b *Book) proved(tx *sql.Tx, r row) (contacts.Contact, error) {
 	chain := b.standing()
-	records, err := chain.of(tx, address)
+	records, err := chain.of(tx, r.address)
 	if errors.Is(err, ErrRolledBack) {
 		b.mu.Lock()
 		b.problem, records = err, nil
@@ -74,13 +142,12 @@ func (b *Book) get(tx *sql.Tx, address string) (contacts.Contact, error) {
 	if !proved {
 		records = nil
 	}
-	var c contacts.Contact
-	genuine := ed25519.Verify(b.keeper.Public(), signed(address, last, data), signature)
-	if !genuine || proved && last != chain.last(address) || json.Unmarshal(data, &c) != nil || c.Address != address {
+	c, err := r.contact()
+	if err != nil || !b.genuine(r) || proved && r.last != chain.last(r.address) {
 		b.mu.Lock()
 		b.edited = true
 		b.mu.Unlock()
-		return rebuilt(address, records), nil
+		return rebuilt(r.address, records), nil
 	}
 	c, _ = c.Audit(records)
 	return c, nil
@@ -144,68 +211,4 @@ func (b *Book) mend(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-// Search finds contacts of which each word typed begins a word of the name or
-// the address, whatever the case; the whole address counts as a word too. With
-// an empty text it lists all, by name. Limit is at least 1.
-func (b *Book) Search(ctx context.Context, text string, limit int) ([]contacts.Contact, error) {
-	query, args := searchQuery(strings.Fields(strings.ToLower(text)))
-	found, err := b.find(ctx, query, append(args, max(limit, 1))...)
-	if err != nil {
-		return nil, fmt.Errorf("searching the address book: %w", err)
-	}
-	return found, nil
-}
-
-// find reads the contacts whose addresses a query gives.
-func (b *Book) find(ctx context.Context, query string, args ...any) ([]contacts.Contact, error) {
-	var found []contacts.Contact
-	err := b.db.View(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var address string
-			if err := rows.Scan(&address); err != nil {
-				return err
-			}
-			c, err := b.get(tx, address)
-			if err != nil {
-				return err
-			}
-			found = append(found, c)
-		}
-		return rows.Err()
-	})
-	return found, err
-}
-
-func searchQuery(words []string) (string, []any) {
-	if len(words) == 0 {
-		return `SELECT address FROM book_contact ORDER BY sort, address LIMIT ?`, nil
-	}
-	const last = "\U0010FFFF"
-	var query strings.Builder
-	query.WriteString(`SELECT DISTINCT address FROM book_word AS w WHERE word >= ? AND word < ?`)
-	args := []any{words[0], words[0] + last}
-	for _, w := range words[1:] {
-		query.WriteString(` AND EXISTS (SELECT 1 FROM book_word AS v
-			WHERE v.address = w.address AND v.word >= ? AND v.word < ?)`)
-		args = append(args, w, w+last)
-	}
-	query.WriteString(` LIMIT ?`)
-	return query.String(), args
-}
-
-// wordsOf lists what a contact is found by, in lower case.
-func wordsOf(c contacts.Contact) []string {
-	apart := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) }
-	words := strings.FieldsFunc(strings.ToLower(c.Name+" "+c.Address), apart)
-	if _, domain, ok := strings.Cut(c.Address, "@"); ok {
-		words = append(words, domain)
-	}
-	return append(words, c.Address)
 }

@@ -46,14 +46,13 @@ func TestRowEdited(t *testing.T) {
 				WHERE address = ?) WHERE address = ?`, ada, carol)
 		}},
 		"a row moved to another address": {false, func(p *profile, _ signedRow) {
-			p.sql(`DELETE FROM book_word`)
 			p.sql(`DELETE FROM book_contact WHERE address = ?`, carol)
 			p.sql(`UPDATE book_contact SET address = ? WHERE address = ?`, carol, ada)
 		}},
 		"a row added": {true, func(p *profile, _ signedRow) {
 			c, _ := verified(t, carol)
 			data, _ := json.Marshal(c)
-			p.sql(`INSERT OR REPLACE INTO book_contact VALUES (?, 'carol', 1, ?, ?)`, carol, data, make([]byte, 64))
+			p.sql(`INSERT OR REPLACE INTO book_contact (address, sort, last, data, signature) VALUES (?, 'carol', 1, ?, ?)`, carol, data, make([]byte, 64))
 		}},
 		"a suspension lifted": {true, func(p *profile, _ signedRow) {
 			data := edit(t, p.blob(row, bea), func(m map[string]any) { delete(m, "suspension"); m["state"] = "verified" })
@@ -79,7 +78,7 @@ func TestRowEdited(t *testing.T) {
 			if err := p.book.Remove(t.Context(), ada); err != nil {
 				t.Fatal(err)
 			}
-			p.sql(`INSERT INTO book_contact VALUES (?, 'ada', 1, ?, ?)`, ada, old.data, old.signature)
+			p.sql(`INSERT INTO book_contact (address, sort, last, data, signature) VALUES (?, 'ada', 1, ?, ?)`, ada, old.data, old.signature)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

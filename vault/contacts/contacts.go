@@ -82,6 +82,7 @@ const (
 type Contact struct {
 	Address    string      `json:"address"` // canonical; a bare domain is an organisation
 	Name       string      `json:"name,omitempty"`
+	Org        string      `json:"org,omitempty"` // the organisation they belong to, as typed
 	Team       bool        `json:"team,omitempty"`
 	Profile    Profile     `json:"profile,omitempty"` // as the user set it
 	State      State       `json:"state"`             // follows from the fields below
@@ -172,8 +173,6 @@ const (
 	FromTest    Origin = "test"    // a test message of theirs
 	FromAnswer  Origin = "answer"  // an answer that used other keys than those tested
 	FromFile    Origin = "file"    // a file the user added
-	// FromDirectory is where certificates are published: DNS or a directory.
-	FromDirectory Origin = "directory"
 )
 
 // Moment is what a transition may use of the world.
@@ -210,6 +209,44 @@ func New(address, name string) (Contact, error) {
 // Organisation says that the contact is an organisation: its address is a bare
 // domain, and its label never names a person (V6).
 func (c Contact) Organisation() bool { return !strings.Contains(c.Address, "@") }
+
+// Organisations lists, for a search, what they are said to belong to: as the user
+// typed it, then as their certificates say, pinned or only seen. A certificate that
+// is not pinned may say anything.
+func (c Contact) Organisations() (all []string) {
+	if c.Org != "" {
+		all = append(all, c.Org)
+	}
+	say := func(k KeySet) {
+		for _, cert := range k.Certificates() {
+			for _, o := range cert.Subject.Organization {
+				if !slices.Contains(all, o) {
+					all = append(all, o)
+				}
+			}
+		}
+	}
+	if c.Pin != nil {
+		say(c.Pin.Keys)
+	}
+	for _, k := range c.Candidates {
+		say(k.Keys)
+	}
+	return all
+}
+
+// Belongs is the organisation to show: as the user typed it, else as the pinned
+// certificate says; a stranger's certificate gives none.
+func (c Contact) Belongs() string {
+	if c.Org == "" && c.Pin != nil {
+		for _, cert := range c.Pin.Keys.Certificates() {
+			if o := cert.Subject.Organization; len(o) > 0 {
+				return o[0]
+			}
+		}
+	}
+	return c.Org
+}
 
 // Who is the name to use in a sentence.
 func (c Contact) Who() string {
