@@ -64,9 +64,12 @@ func main() {
 	flag.Parse()
 	if *child != "" {
 		err := error(nil)
-		if slices.Contains(trustWorks, *child) {
+		switch {
+		case slices.Contains(trustWorks, *child):
 			err = trustWork(*child, *dir)
-		} else {
+		case slices.Contains(contactWorks, *child):
+			err = contactWork(*child, *dir)
+		default:
 			err = work(*child, flag.Arg(0), *dir)
 		}
 		if err != nil {
@@ -95,6 +98,11 @@ func run(names []string) error {
 	if err != nil {
 		return err
 	}
+	met, err := runContacts(self, tmp, names)
+	if err != nil {
+		return err
+	}
+	known = known || met
 	for _, b := range bouts {
 		if len(names) > 0 && !slices.Contains(names, b.name) {
 			continue
