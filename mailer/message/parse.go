@@ -261,7 +261,7 @@ func (p *parser) readHeader(part *Part) (end stop, ended bool, err error) {
 		if !ok {
 			return nil
 		}
-		field = nil
+		field = field[:0]
 		if p.fields++; p.fields > p.lim.Fields {
 			return fmt.Errorf("%w: more than %d header fields and parameters", ErrLimit, p.lim.Fields)
 		}

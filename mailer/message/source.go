@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 )
 
 // A Source is a sequence of bytes that can be read as often as wanted: every
@@ -75,5 +76,8 @@ func (r *sectionReader) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Len is what is left, at most.
+func (r *sectionReader) Len() int { return int(min(max(r.left, 0), math.MaxInt)) }
 
 func (r *sectionReader) Close() error { return r.r.Close() }

@@ -112,10 +112,15 @@ func (b body) Open() (io.ReadCloser, error) { return b.part.Open() }
 
 // cmsBody is the CMS object in a part. Some programs forget to say that it is base64,
 // or put the lines of a PEM file around it (RFC 7468).
-func cmsBody(p *message.Part) (message.Source, cms.Kind, error) {
-	kind, err := cms.ReadKind(body{p})
-	if err == nil {
-		return body{p}, kind, nil
+func cmsBody(p *message.Part) (src message.Source, kind cms.Kind, err error) {
+	src = body{p}
+	if p.End-p.Body <= heldBytes {
+		if src, err = hold(src); err != nil {
+			return src, "", err
+		}
+	}
+	if kind, err = cms.ReadKind(src); err == nil {
+		return src, kind, nil
 	}
 	again := *p
 	again.Encoding = "base64"
@@ -124,7 +129,7 @@ func cmsBody(p *message.Part) (message.Source, cms.Kind, error) {
 			return src, kind, nil
 		}
 	}
-	return body{p}, kind, err
+	return src, kind, err
 }
 
 // armoured is what stands in base64 between two lines that begin with hyphens.

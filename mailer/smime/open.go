@@ -1,7 +1,6 @@
 package smime
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/asn1"
 	"errors"
@@ -353,9 +352,12 @@ func hold(src message.Source) (message.Source, error) {
 		return nil, err
 	}
 	defer r.Close()
-	var b bytes.Buffer
-	if _, err = io.CopyN(&b, r, heldBytes); errors.Is(err, io.EOF) {
+	var b brief
+	switch _, err = io.Copy(&b, r); {
+	case err == nil:
 		return message.Bytes(b.Bytes()), nil
+	case errors.Is(err, errLong):
+		err = nil
 	}
 	return src, err
 }

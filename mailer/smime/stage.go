@@ -88,13 +88,19 @@ type brief struct {
 	long bool
 }
 
+// errLong is the answer to more than a brief keeps.
+var errLong = errors.New("smime: too long to be held")
+
 func (b *brief) Write(p []byte) (int, error) {
 	if b.long = b.long || b.Len()+len(p) > heldBytes; b.long {
 		b.Reset()
-		return len(p), nil
+		return 0, errLong
 	}
 	return b.Buffer.Write(p)
 }
+
+// ReadFrom would not stop at what is held.
+func (b *brief) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{b}, r) }
 
 // summed is a source that digests itself when it is read from start to end.
 type summed struct {

@@ -66,6 +66,9 @@ func NewMarking() Marking {
 // Write takes p in.
 func (m *Marking) Write(p []byte) {
 	if len(m.rest) > 0 || len(p) < leastPiece {
+		if m.rest == nil {
+			m.rest = make([]byte, 0, leastPiece)
+		}
 		k := min(len(p), leastPiece-len(m.rest))
 		m.rest, p = append(m.rest, p[:k]...), p[k:]
 		if len(m.rest) < leastPiece {

@@ -77,7 +77,11 @@ func (r *base64Reader) WriteTo(w io.Writer) (total int64, err error) {
 // what is opened is small, or soon closed.
 func (r *base64Reader) grow() {
 	if r.full && len(r.raw) < lines {
-		r.raw = make([]byte, min(4*max(len(r.raw), 1<<10), lines))
+		room := min(4*max(len(r.raw), 1<<10), lines)
+		if in, ok := r.in.(interface{ Len() int }); ok && in.Len() < 4*room {
+			room = min(in.Len()+2, lines) // never filled, and never nothing
+		}
+		r.raw = make([]byte, room)
 	}
 }
 
@@ -108,18 +112,16 @@ func (r *base64Reader) next(p []byte) []byte {
 
 // base64Decoder holds the group of four characters that is not yet complete.
 type base64Decoder struct {
-	group   uint32
-	count   int    // characters in group
-	scratch []byte // a block without its line breaks
+	group uint32
+	count int // characters in group
 }
 
-// decode appends what src decodes to.
+// decode appends what src decodes to. It takes the line breaks out of src itself.
 func (d *base64Decoder) decode(dst, src []byte) []byte {
 	for d.count > 0 && len(src) > 0 {
 		dst, src = d.loose(dst, src[:1]), src[1:]
 	}
-	d.scratch = stripBreaks(d.scratch[:0], src)
-	src = d.scratch
+	src = stripBreaks(src)
 	at, whole := len(dst), len(src)&^3
 	dst = slices.Grow(dst, whole/4*3)[:at+whole/4*3]
 	n, err := base64.StdEncoding.Decode(dst[at:], src[:whole])
@@ -177,12 +179,11 @@ func sextet(c byte) int {
 	return -1
 }
 
-// stripBreaks appends src without its line breaks. Lines of the usual length are
+// stripBreaks moves src together, over its line breaks. Lines of the usual length are
 // taken whole; a break within them is left for loose to pass over.
-func stripBreaks(dst, src []byte) []byte {
+func stripBreaks(src []byte) []byte {
 	const usual = columns + 2
-	dst = slices.Grow(dst, len(src))
-	for {
+	for dst := src[:0]; ; {
 		to := dst[len(dst):cap(dst)]
 		n := 0
 		for len(src) >= usual && src[columns] == '\r' && src[columns+1] == '\n' {
@@ -198,13 +199,14 @@ func stripBreaks(dst, src []byte) []byte {
 	}
 }
 
-// copyLine copies without a call: in pieces that fit a register, the last two of which overlap.
+// copyLine copies without a call, in pieces that fit a register. Dst may begin before src
+// and reach into it.
 func copyLine(dst, src *[columns]byte) {
 	copy(dst[:16], src[:16])
 	copy(dst[16:32], src[16:32])
 	copy(dst[32:48], src[32:48])
 	copy(dst[48:64], src[48:64])
-	copy(dst[60:], src[60:])
+	copy(dst[64:], src[64:])
 }
 
 // Base64Size is how many bytes a Base64Writer makes of n.
