@@ -48,7 +48,7 @@ vault/trust/path         vault/trust/der ; x/crypto x/net/idna
 vault/contacts           vault/trust vault/contacts/keyset vault/contacts/form ; -
 vault/contacts/keyset    vault/trust ; x/crypto go-bip39/wordlists
 vault/contacts/form      vault/contacts/keyset ; -
-vault/settings           - ; -
+vault/settings           platform/resolver/dnssec ; -
 vault/book               vault/contacts vault/contacts/keyset vault/contacts/form vault/sealed ; x/text x/net/idna
 vault/journal            vault/sealed ; -
 vault                    vault/pkcs10 vault/pkcs12 vault/renewal vault/keyring vault/sealed platform/keychain mailer/cms ; age

@@ -31,8 +31,15 @@ func (a *Agent) published(ctx context.Context, address string, judge people.Judg
 		return nil // nothing is sent either; the status says so
 	}
 	dns := a.dns
-	if dns == nil || len(policy.DNSServers) > 0 {
+	if dns == nil || len(policy.DNSServers)+len(policy.DNSAnchors) > 0 {
 		dns = &resolver.Resolver{Servers: policy.DNSServers, Validating: policy.DNSValidating, Clock: a.clock}
+		for _, text := range policy.DNSAnchors {
+			anchor, err := resolver.ParseAnchor(text)
+			if err != nil {
+				return nil // the policy file was read, so this cannot be
+			}
+			dns.Anchors = append(dns.Anchors, anchor)
+		}
 	}
 	f := &discover.Finder{Checker: a.checker, DNS: dns, Directories: policy.Directories, Private: prefs.AllowPrivate, Judge: judge}
 	return f.Find(ctx, address)

@@ -384,6 +384,35 @@ func TestNobodyIsAskedAtHome(t *testing.T) {
 	}
 }
 
+// TestTime: a directory that never answers does not stand for the next one, and what
+// there was no time for is said.
+func TestTime(t *testing.T) {
+	c := situation{name: "slow", servers: []string{"0 0 0", "1 0 1"}, papers: []paper{{name: "val", where: "ldap1"}}}
+	s := newStage(t, []situation{c})
+	(&directorytest.Server{Silent: true}).StartAt(t, "127.0.0.1:"+s.ports[0])
+	(&directorytest.Server{Entries: s.entries[1]}).StartAt(t, "127.0.0.1:"+s.ports[1])
+	w := resolvertest.New(t, s.start)
+	w.Zone("test.")
+	w.Zone(zone).Add(s.records...)
+	s.forget(w)
+	f := s.finder()
+	s.asking, f.patience = c.address(), 200*time.Millisecond
+	if findings := f.Find(t.Context(), c.address()); len(Found(findings)) != 1 {
+		t.Errorf("%+v", findings)
+	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	findings := f.Find(over, c.address())
+	for _, f := range findings {
+		if f.Says != "There was no time left to ask." {
+			t.Errorf("%s: %s", f.Place, f.Says)
+		}
+	}
+	if len(findings) != 5 {
+		t.Errorf("%d places", len(findings))
+	}
+}
+
 // TestHostileFindings: what is no certificate, or too many of them, is said to be so.
 func TestHostileFindings(t *testing.T) {
 	c := situation{name: "odd"}

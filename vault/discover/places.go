@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -139,8 +140,9 @@ func (f *Finder) bySRV(ctx context.Context, domain, mail string) harvest {
 			continue
 		}
 		server := directory.Server{Address: net.JoinHostPort(strings.TrimSuffix(s.Host, "."), strconv.Itoa(int(s.Port)))}
-		client := directory.Client{Dial: f.dial, Roots: f.Roots}
-		if last = inDirectory(ctx, client, server, mail); !last.failed {
+		once, cancel := context.WithTimeout(ctx, cmp.Or(f.patience, serverTime))
+		last = inDirectory(once, directory.Client{Dial: f.dial, Roots: f.Roots}, server, mail)
+		if cancel(); !last.failed {
 			return last
 		}
 	}

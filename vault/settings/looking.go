@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"countersign/platform/resolver/dnssec"
 )
 
 // Bounds of where certificates are looked for.
@@ -48,6 +50,21 @@ func (p *Policy) addServer(value string) error {
 		return fmt.Errorf("more than %d DNS servers", maxServers)
 	}
 	p.DNSServers = append(p.DNSServers, value)
+	return nil
+}
+
+// addAnchor takes a DS record, as zone files have it.
+func (p *Policy) addAnchor(value string) error {
+	if _, err := dnssec.ParseAnchor(value); err != nil {
+		return fmt.Errorf("say a DS record, as . IN DS 20326 8 2 E06D..., not %q", value)
+	}
+	if slices.Contains(p.DNSAnchors, value) {
+		return fmt.Errorf("%q is given twice", value)
+	}
+	if len(p.DNSAnchors) == maxServers {
+		return fmt.Errorf("more than %d anchors", maxServers)
+	}
+	p.DNSAnchors = append(p.DNSAnchors, value)
 	return nil
 }
 

@@ -31,6 +31,7 @@ type Policy struct {
 	NoFinding        bool     // people's certificates are not looked for
 	Directories      []string // ldaps://host or ldap://host, where they are looked for as well
 	DNSServers       []string // instead of the system's: IP addresses, with or without a port
+	DNSAnchors       []string // instead of the root's keys: DS records (I5)
 	DNSValidating    bool     // DNSServers, all on loopback, check signatures for us (I5)
 	// KeyAnnouncements is what else a key announcement needs (V7): "words" are the safety
 	// words on a call, "call" a whole verification; empty: its two signatures are enough.
@@ -124,7 +125,7 @@ func (p *Policy) set(name, value string, seen map[string]bool) (err error) {
 	if !seen["version"] && name != "version" {
 		return fmt.Errorf("`version = 1` must come first")
 	}
-	if list := name == "revocation-host" || name == "directory" || name == "dns-server"; seen[name] && !list {
+	if seen[name] && !slices.Contains([]string{"revocation-host", "directory", "dns-server", "dns-anchor"}, name) {
 		return fmt.Errorf("%q is given twice", name)
 	}
 	seen[name] = true
@@ -154,6 +155,8 @@ func (p *Policy) set(name, value string, seen map[string]bool) (err error) {
 		err = p.addDirectory(value)
 	case "dns-server":
 		err = p.addServer(value)
+	case "dns-anchor":
+		err = p.addAnchor(value)
 	case "dns-validating":
 		p.DNSValidating, err = yes(value)
 	case "revocation-host":
@@ -227,7 +230,7 @@ func (p Policy) Format() []byte {
 	for _, list := range []struct {
 		name   string
 		values []string
-	}{{"revocation-host", p.RevocationHosts}, {"directory", p.Directories}, {"dns-server", p.DNSServers}} {
+	}{{"revocation-host", p.RevocationHosts}, {"directory", p.Directories}, {"dns-server", p.DNSServers}, {"dns-anchor", p.DNSAnchors}} {
 		for _, v := range list.values {
 			b.WriteString(list.name + " = " + v + "\n")
 		}

@@ -30,6 +30,7 @@
 //	find-certificates = no              # people's certificates are not looked for in DNS and directories
 //	directory = ldaps://ldap.clinic.example   # where they are looked for as well; may be repeated
 //	dns-server = 127.0.0.1              # instead of the system's; may be repeated
+//	dns-anchor = . IN DS 20326 8 2 E06D...  # instead of the root's keys, to check DNSSEC from; may be repeated (I5)
 //	dns-validating = yes                # those servers, on this machine, check DNSSEC for us (I5)
 //
 // What is not named is left to the user. [Policy.Limit] lays the policy over the

@@ -57,6 +57,8 @@ revocation-host = CRL.clinic.example
 revocation-host = crl2.clinic.example
 `
 
+const digest = "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
+
 func TestParsePolicy(t *testing.T) {
 	zero := 0
 	for name, c := range map[string]struct {
@@ -72,6 +74,8 @@ func TestParsePolicy(t *testing.T) {
 		"keys as signed": {"version = 1\nkey-announcements = signed\n", settings.Policy{}},
 		"a day":          {"version = 1\nsha1-before = 2027-01-31\n", settings.Policy{SHA1Before: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)}},
 		"no looking":     {"version = 1\nfind-certificates = no\n", settings.Policy{NoFinding: true}},
+		"anchors": {"version = 1\ndns-anchor = . IN DS 20326 8 2 " + digest + "\ndns-anchor = clinic. 300 IN DS 1 13 2 " + digest + "\n",
+			settings.Policy{DNSAnchors: []string{". IN DS 20326 8 2 " + digest, "clinic. 300 IN DS 1 13 2 " + digest}}},
 		"places": {"version = 1\ndirectory = ldaps://ldap.clinic.example\ndirectory = ldap://[::1]:3890\ndns-validating = yes\ndns-server = 127.0.0.1\ndns-server = [::1]:5353\n",
 			settings.Policy{Directories: []string{"ldaps://ldap.clinic.example", "ldap://[::1]:3890"}, DNSServers: []string{"127.0.0.1", "[::1]:5353"}, DNSValidating: true}},
 		"everything": {full, settings.Policy{
@@ -113,6 +117,8 @@ func TestPolicyRefused(t *testing.T) {
 		"directory, signed": "version = 1\ndirectory = ldaps://me:pw@ldap.clinic.example\n",
 		"directory, entry":  "version = 1\ndirectory = ldaps://ldap.clinic.example/cn=x\n",
 		"directory twice":   "version = 1\ndirectory = ldap://a.example\ndirectory = ldap://a.example\n",
+		"anchor of a name":  "version = 1\ndns-anchor = root\n",
+		"anchor an address": "version = 1\ndns-anchor = . IN A 192.0.2.1\n",
 		"DNS by name":       "version = 1\ndns-server = dns.clinic.example\n",
 		"DNS twice":         "version = 1\ndns-server = 192.0.2.1\ndns-server = 192.0.2.1\n",
 		"DNS believed":      "version = 1\ndns-server = 192.0.2.1\ndns-validating = yes\n",
