@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"hash"
 	"io"
+	"slices"
 
 	"countersign/mailer/cms/content"
 )
@@ -33,20 +34,25 @@ type sums struct {
 
 // summing makes sums of what is written to it.
 type summing struct {
-	running map[crypto.Hash]hash.Hash
+	running []digesting
 	octets  int64
 	start   []byte
 	marking content.Marking
 }
 
+type digesting struct {
+	by crypto.Hash
+	hash.Hash
+}
+
 // newSumming computes at least one digest.
 func newSumming(wanted []crypto.Hash) *summing {
-	s := &summing{running: map[crypto.Hash]hash.Hash{}, marking: content.NewMarking()}
+	s := &summing{marking: content.NewMarking()}
 	if len(wanted) == 0 {
 		wanted = []crypto.Hash{crypto.SHA256}
 	}
-	for _, h := range wanted {
-		s.running[h] = h.New()
+	for _, h := range slices.Compact(slices.Sorted(slices.Values(wanted))) {
+		s.running = append(s.running, digesting{h, h.New()})
 	}
 	return s
 }
@@ -66,8 +72,8 @@ func (s *summing) Write(p []byte) (int, error) {
 
 func (s *summing) sums() sums {
 	all := sums{of: map[crypto.Hash][]byte{}, octets: s.octets, start: s.start, marks: s.marking.Finish()}
-	for h, d := range s.running {
-		all.of[h] = d.Sum(nil)
+	for _, d := range s.running {
+		all.of[d.by] = d.Sum(nil)
 	}
 	return all
 }

@@ -3,6 +3,7 @@ package ber
 import (
 	"fmt"
 	"io"
+	"math"
 )
 
 // Octets returns the contents of the next value, an OCTET STRING under the
@@ -34,6 +35,14 @@ func (o *octets) begin(h header) error {
 	}
 	o.left, o.r.peeked = h.length, false
 	return nil
+}
+
+// Len is how many octets are left at most.
+func (o *octets) Len() int {
+	if len(o.r.frames) != o.depth {
+		return math.MaxInt
+	}
+	return int(min(o.left, math.MaxInt))
 }
 
 func (o *octets) Read(p []byte) (int, error) {

@@ -40,7 +40,7 @@ const valueCost = 8
 // that it returns whole are held octets together at most.
 func NewReader(in io.Reader, held int) *Reader {
 	return &Reader{
-		in:     bufio.NewReaderSize(in, 2<<10),
+		in:     bufio.NewReaderSize(in, 1<<10),
 		budget: held,
 		frames: []frame{{end: math.MaxInt64}},
 	}

@@ -91,8 +91,12 @@ type Reader struct {
 	err        error
 }
 
-// firstSegment is smaller than the others, because most messages are.
-const firstSegment = 16 << 10
+// firstSegment is smaller than the others, because most messages are. Least is what
+// leaves room beside the block that is held back.
+const (
+	firstSegment = 16 << 10
+	least        = 1 << 10
+)
 
 // fill reads on, when all of buf that may be has been decrypted. In the end, and
 // not before, nothing is held back.
@@ -100,7 +104,11 @@ func (r *Reader) fill() (last bool, err error) {
 	buf := r.buf
 	switch len(buf) {
 	case 0:
-		buf = make([]byte, firstSegment)
+		room := firstSegment
+		if in, ok := r.ciphertext.(interface{ Len() int }); ok {
+			room = max(least, min(room, in.Len())) // no more than there is
+		}
+		buf = make([]byte, room)
 	case firstSegment:
 		buf = make([]byte, Segment)
 	}
