@@ -86,6 +86,9 @@ func onlyIn(h, other message.Header) (list []string) {
 	known := map[string]bool{}
 	for i, h := range []message.Header{other, h} {
 		for _, name := range []string{"From", "Sender", "Reply-To", "To", "Cc"} {
+			if i == 1 && slices.Equal(h.All(name), other.All(name)) {
+				continue
+			}
 			for _, a := range h.Addresses(name) {
 				c, err := message.Canonical(a.Addr)
 				if err != nil || known[c] {

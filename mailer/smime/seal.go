@@ -69,10 +69,10 @@ func (s *Sealer) prepare(direct bool, rand io.Reader) (message.Header, *clearSig
 	return message.Header{Fields: slices.Clone(p.outer.Fields)}, p.inside, nil
 }
 
-// Seal writes the letter, signed, in an envelope. Its attachments are read once for
-// each envelope, and once more for the first if they can't be measured by seeking or
-// the key's signatures are not all of one length. After an error what was written is
-// of no use.
+// Seal writes the letter, signed, in an envelope. A letter of less than 256 KiB is put
+// together once. The attachments of others are read once for each envelope, and once more
+// for the first if they can't be measured by seeking or the key's signatures are not all
+// of one length. After an error what was written is of no use.
 func (s *Sealer) Seal(w io.Writer, e Envelope) error {
 	outer, inside, err := s.prepare(e.Direct, e.Rand)
 	if err != nil {
@@ -161,12 +161,30 @@ func (l Letter) sign(k Keys, hp string, direct bool, rand io.Reader) (message.He
 	if err != nil {
 		return outer, nil, fmt.Errorf("signing: %w", err)
 	}
-	return outer, &clearSigned{payload: payload, boundary: boundary, micalg: micalg(k), detached: d}, nil
+	s := &clearSigned{payload: &payload, boundary: boundary, micalg: micalg(k), detached: d}
+	var b brief
+	if payload.Write(&b) == nil { // and else its size will tell what is wrong
+		s.payload = held(b.Bytes())
+	}
+	return outer, s, nil
+}
+
+// held is a payload that is short enough to be put together once.
+type held []byte
+
+func (h held) Size() (int64, error) { return int64(len(h)), nil }
+
+func (h held) Write(w io.Writer) error {
+	_, err := w.Write(h)
+	return err
 }
 
 // clearSigned is a multipart/signed, ready to be written (RFC 8551, section 3.5.3).
 type clearSigned struct {
-	payload   message.Entity
+	payload interface {
+		Size() (int64, error)
+		Write(io.Writer) error
+	}
 	boundary  string
 	micalg    string
 	detached  *cms.Detached

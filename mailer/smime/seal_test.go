@@ -314,12 +314,12 @@ func TestInternationalAddresses(t *testing.T) {
 	}
 }
 
-// growing is an attachment that is longer each time it is read.
+// growing is an attachment that is longer each time it is read, and too long to be read once only.
 type growing struct{ n int }
 
 func (g *growing) Open() (io.ReadCloser, error) {
 	g.n += 1000
-	return message.Bytes(make([]byte, g.n)).Open()
+	return message.Bytes(make([]byte, 300_000+g.n)).Open()
 }
 
 // TestFreshness: the same letter never gives the same bytes twice.

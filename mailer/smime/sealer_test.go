@@ -88,9 +88,9 @@ func TestSealerChanged(t *testing.T) {
 	}
 }
 
-// shifting is an attachment that changes and keeps its length.
+// shifting is an attachment that changes and keeps its length, which is too long to be read once only.
 type shifting struct{ now byte }
 
 func (s *shifting) Open() (io.ReadCloser, error) {
-	return message.Bytes(bytes.Repeat([]byte{s.now}, 100)).Open()
+	return message.Bytes(bytes.Repeat([]byte{s.now}, 300_000)).Open()
 }

@@ -215,9 +215,9 @@ func Base64Size(n int64) int64 {
 	return text + (text+columns-1)/columns*2
 }
 
-// block is how much is encoded at once: whole lines, and little enough for the
-// processor's nearest cache.
-const block = columns / 4 * 3 * 128
+// block is how much is encoded at once: whole lines, few enough for the processor's
+// nearest cache and for a short letter to need little room.
+const block = columns / 4 * 3 * 32
 
 // NewBase64Writer encodes what is written to it, in lines of 76 characters that
 // end in CRLF. Close writes what remains; it does not close w.
