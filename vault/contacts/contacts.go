@@ -173,6 +173,8 @@ const (
 	FromTest    Origin = "test"    // a test message of theirs
 	FromAnswer  Origin = "answer"  // an answer that used other keys than those tested
 	FromFile    Origin = "file"    // a file the user added
+	// FromDirectory is where certificates are published: DNS or a directory.
+	FromDirectory Origin = "directory"
 )
 
 // Moment is what a transition may use of the world.
