@@ -69,7 +69,10 @@ func Read(payload *message.Part) Body {
 	leaves(payload, false, func(p *message.Part, doubled bool) {
 		switch {
 		case p.Type == smime.FormType && !formed:
-			b.Form, formed = readForm(p), true
+			formed = true
+			if f, err := smime.ReadForm(p); err == nil {
+				b.Form = &f
+			}
 		case !inline(p), len(texts) >= maxOpened, room <= 0:
 			b.attach(p)
 		case p.Type == "text/html" && doubled:
@@ -153,23 +156,6 @@ func readText(p *message.Part, limit int64) string {
 		return "[This part of the message cannot be read.]"
 	}
 	return text
-}
-
-func readForm(p *message.Part) *form.Form {
-	r, err := p.Open()
-	if err != nil {
-		return nil
-	}
-	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, form.MaxSize+3))
-	if err != nil {
-		return nil
-	}
-	f, err := form.Parse(data)
-	if err != nil {
-		return nil
-	}
-	return &f
 }
 
 func (b *Body) attach(p *message.Part) {

@@ -143,7 +143,7 @@ func checkForm(root *message.Part) error {
 	if text.Type != "text/plain" || !isOurs(text, "", "charset") || data.Type != FormType || !isOurs(data, formName) {
 		return bad("no fixed form")
 	}
-	f, err := readForm(data)
+	f, err := ReadForm(data)
 	if err != nil || f.Kind.Encrypted() || f.Subject() != root.Get("Subject") || f.From != root.Get("From") {
 		return bad("no fixed form that may go so")
 	}
@@ -161,13 +161,14 @@ func checkForm(root *message.Part) error {
 // formName is the file name of a form's data.
 const formName = "countersign.json"
 
-func readForm(p *message.Part) (form.Form, error) {
+// ReadForm reads the data of a fixed form from a part of type FormType.
+func ReadForm(p *message.Part) (form.Form, error) {
 	r, err := p.Open()
 	if err != nil {
 		return form.Form{}, err
 	}
 	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, form.MaxSize+1))
+	data, err := io.ReadAll(io.LimitReader(r, form.MaxSize+3))
 	if err != nil {
 		return form.Form{}, err
 	}
