@@ -57,7 +57,7 @@ func (c *cli) contactAdd() *cobra.Command {
 	cmd.Example = "  countersign contact add bea@clinic.example --name \"Dr Bea Brandt\" --certificate bea.pem"
 	cmd.Flags().StringVar(&order.Name, "name", "", "their `name`")
 	cmd.Flags().BoolVar(&order.Team, "team", false, "several people read this mailbox")
-	cmd.Flags().StringVar(&certificate, "certificate", "", "a `file` with their certificate (PEM or DER)")
+	cmd.Flags().StringVar(&certificate, "certificate", "", "a `file` with their certificate (PEM, DER, .p7b or .p7c)")
 	return cmd
 }
 

@@ -12,6 +12,7 @@ import (
 	"countersign/vault/book"
 	"countersign/vault/contacts"
 	"countersign/vault/contacts/keyset"
+	"countersign/vault/discover"
 	"countersign/vault/trust"
 )
 
@@ -168,7 +169,7 @@ type NewContact struct {
 	Address      string // as typed
 	Name         string
 	Team         bool
-	Certificates []byte // PEM or DER
+	Certificates []byte // PEM or DER, one after the other, or a certs-only message (.p7b, .p7c)
 	Profile      string // how letters to them are made: smime or direct; empty: as before
 }
 
@@ -235,10 +236,11 @@ func parseCertificates(data []byte) (certs []*x509.Certificate, err error) {
 		}
 		certs = append(certs, c)
 	}
-	if len(certs) == 0 {
-		if certs, err = x509.ParseCertificates(data); err != nil || len(certs) == 0 {
-			return nil, ErrCertificate
-		}
+	if len(certs) > 0 {
+		return certs, nil
+	}
+	if certs, err = discover.Certificates(data); err != nil {
+		return nil, ErrCertificate
 	}
 	return certs, nil
 }

@@ -73,7 +73,7 @@ func parse(kind trust.NeedKind, body io.Reader, fetched time.Time) (*document, e
 		}
 	case trust.NeedIssuer:
 		d.until = fetched.Add(keepCertificate)
-		d.certs, err = certificates(all)
+		d.certs, err = Certificates(all)
 	default:
 		err = fmt.Errorf("%q", kind)
 	}
@@ -83,9 +83,9 @@ func parse(kind trust.NeedKind, body io.Reader, fetched time.Time) (*document, e
 	return d, nil
 }
 
-// certificates reads certificates, one after the other, or a certs-only CMS message
-// of some.
-func certificates(body []byte) ([]*x509.Certificate, error) {
+// Certificates reads certificates, one after the other, or a certs-only CMS message
+// of some (RFC 8551, section 3.8): at least one, and the first 16 of more.
+func Certificates(body []byte) ([]*x509.Certificate, error) {
 	if len(body) == 0 {
 		return nil, errDocument
 	}

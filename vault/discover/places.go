@@ -112,7 +112,7 @@ func (f *Finder) at(ctx context.Context, url string) ([]*x509.Certificate, error
 	if err != nil {
 		return nil, err
 	}
-	return certificates(unwrap(body))
+	return Certificates(unwrap(body))
 }
 
 func (f *Finder) ldapAddress(ctx context.Context, who person) harvest {
