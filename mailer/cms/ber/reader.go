@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // A header is what precedes a value. At the end of the innermost open value
@@ -306,13 +307,14 @@ func (r *Reader) Each(t Tag, what string, most int, tooMany error, f func(der []
 // Value returns the next value whole. What is DER stays as it is; other
 // lengths become definite, and strings in pieces are joined.
 func (r *Reader) Value(what string) ([]byte, error) {
-	b, err := r.appendValue(nil)
+	b, err := r.appendValue(make([]byte, 0, 64))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
 	return b, nil
 }
 
+// appendValue appends the next value.
 func (r *Reader) appendValue(dst []byte) ([]byte, error) {
 	h, err := r.peek()
 	if err != nil {
@@ -345,7 +347,10 @@ func (r *Reader) appendConstructed(dst []byte, h header) ([]byte, error) {
 	if err := r.open(h); err != nil {
 		return nil, err
 	}
-	var body []byte
+	start := len(dst)
+	header := func(length int64) []byte { return AppendHeader(dst[:start], h.tag, !h.tag.isString(), length) }
+	dst = header(max(h.length, 0)) // which is right if all is DER
+	begin := len(dst)
 	for {
 		next, err := r.peek()
 		if err != nil {
@@ -354,22 +359,25 @@ func (r *Reader) appendConstructed(dst []byte, h header) ([]byte, error) {
 		if next.end {
 			break
 		}
-		at := len(body)
-		if body, err = r.appendValue(body); err != nil {
+		at := len(dst)
+		if dst, err = r.appendValue(dst); err != nil {
 			return nil, err
 		}
 		if h.tag.isString() {
 			if next.tag != h.tag {
 				return nil, malformed("a string with pieces of another kind")
 			}
-			body = append(body[:at], Contents(body[at:])...)
+			dst = append(dst[:at], Contents(dst[at:])...)
 		}
 	}
 	if err := r.Leave(); err != nil {
 		return nil, err
 	}
-	dst = AppendHeader(dst, h.tag, !h.tag.isString(), int64(len(body)))
-	return append(dst, body...), nil
+	if n := len(dst) - begin; int64(n) != h.length {
+		body := slices.Clone(dst[begin:])
+		dst = append(header(int64(n)), body...)
+	}
+	return dst, nil
 }
 
 func (r *Reader) spend(octets int64) error {
