@@ -33,12 +33,11 @@ func (c *cli) printSearch(typed string, f control.Search) {
 	for _, l := range f.Looked {
 		c.say("%s", l.Where)
 		for _, k := range l.Certificates {
-			mark := "✗"
+			c.say("  A certificate by %s, for %s, until %s", k.Issuer, k.Usage, day(k.Expires))
 			if k.Good {
-				mark = "✓"
+				c.para("    ", "It can be used.")
 			}
-			c.say("  %s by %s, for %s, until %s", mark, k.Issuer, k.Usage, day(k.Expires))
-			c.para("      ", k.Why)
+			c.para("    ", k.Why)
 		}
 		c.para("  ", l.Says)
 	}

@@ -186,7 +186,7 @@ func TestContactFind(t *testing.T) {
 		code   int
 		want   []string
 	}{
-		"nothing":   {control.Search{Looked: looked}, 1, []string{"DNS, under the address", "There is none.", "✗ by Clinics' Authority", "It ran out.", "countersign contact invite bea@x.example"}},
+		"nothing":   {control.Search{Looked: looked}, 1, []string{"DNS, under the address", "There is none.", "A certificate by Clinics' Authority", "It ran out.", "countersign contact invite bea@x.example"}},
 		"found":     {control.Search{Found: true, Looked: looked, Contact: control.Contact{Address: "bea@x.example"}}, 0, []string{"not confirmed", "countersign verify start bea@x.example"}},
 		"confirmed": {control.Search{Found: true, Contact: control.Contact{State: "verified"}}, 0, []string{"nobody was asked"}},
 	} {

@@ -30,11 +30,11 @@ func TestLooking(t *testing.T) {
 	g.clinic.search = search(false)
 	body = g.follow(g.post(lena + "/find"))
 	g.wants(body, "no certificate that can be used", "Where Countersign looked", "ran out on 1 March 2026", "under the address", "&lt;b&gt;Authority")
-	g.lacks(body, "<b>Authority")
+	g.lacks(body, "<b>Authority", "It can be used.")
 
 	g.clinic.search = search(true)
 	body = g.follow(g.post(lena + "/find"))
-	g.wants(body, "There is a certificate that can be used.", "It is not confirmed", "Send the test message")
+	g.wants(body, "There is a certificate that can be used.", "It can be used.", "It is not confirmed", "Send the test message")
 	_, again := g.get(lena + "/verify")
 	g.lacks(again, "Where Countersign looked")
 
