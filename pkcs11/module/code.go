@@ -18,6 +18,8 @@ func (c code) Error() string {
 }
 
 const (
+	generalError    code = 0x5
+	functionFailed  code = 0x6
 	argumentsBad    code = 0x7
 	attributeType   code = 0x12
 	dataInvalid     code = 0x20
@@ -39,8 +41,8 @@ var codes = map[code]struct {
 }{
 	0x1:             {"CKR_CANCEL", wire.Cancelled},
 	0x3:             {"CKR_SLOT_ID_INVALID", wire.Lost},
-	0x5:             {"CKR_GENERAL_ERROR", wire.Confused},
-	0x6:             {"CKR_FUNCTION_FAILED", wire.Confused},
+	generalError:    {"CKR_GENERAL_ERROR", wire.Confused},
+	functionFailed:  {"CKR_FUNCTION_FAILED", wire.Confused},
 	argumentsBad:    {"CKR_ARGUMENTS_BAD", wire.NoMechanism},
 	noEvent:         {"CKR_NO_EVENT", wire.Confused},
 	cantLock:        {"CKR_CANT_LOCK", wire.NotLoaded},

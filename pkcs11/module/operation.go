@@ -58,7 +58,7 @@ func (t *token) use(r *wire.Request) ([]byte, error) {
 	n, nAt := a.room(8)
 	copy(n, l.number(nil, uintptr(r.Size)))
 	if err := l.call(end, t.work, a.copied(r.Data), uintptr(len(r.Data)), outAt, nAt); err != nil {
-		return nil, unpadded(err)
+		return nil, t.blamed(r, err)
 	}
 	if l.read(n) > uintptr(r.Size) {
 		return nil, trouble{failure: wire.Confused, says: "the library says that it wrote more than it was given room for"}
@@ -66,10 +66,19 @@ func (t *token) use(r *wire.Request) ([]byte, error) {
 	return bytes.Clone(out[:l.read(n)]), nil
 }
 
-// unpadded: once an operation is under way its arguments are not what is wrong with it.
-func unpadded(err error) error {
-	if errors.Is(err, argumentsBad) {
-		return trouble{failure: wire.BadInput, code: argumentsBad, says: argumentsBad.Error()}
+// blamed says whose fault an error of C_Sign or C_Decrypt is. Its arguments are sound, so
+// what they are blamed for is the data; and some libraries call a wrong padding a general
+// error: where the token is well otherwise, that is what it was.
+func (t *token) blamed(r *wire.Request, err error) error {
+	var c code
+	if !errors.As(err, &c) {
+		return err
+	}
+	padded := r.Op == wire.Decrypt && r.Mechanism != wire.RawRSA
+	if c == argumentsBad || padded && (c == generalError || c == functionFailed) {
+		if info, fault := t.lib.tokenIn(t.slot); fault == nil && info.Name == t.name {
+			return trouble{failure: wire.BadInput, code: c, says: c.Error()}
+		}
 	}
 	return err
 }

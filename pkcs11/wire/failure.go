@@ -24,6 +24,7 @@ const (
 	Malformed           // the request was not understood
 	Crashed             // the helper died
 	Hung                // the helper gave no answer in time and was ended
+	Unasked             // a PIN is needed, and nobody may be asked for one now
 	lastSent    = Malformed
 )
 
@@ -34,5 +35,6 @@ func (f Failure) String() string {
 		LastTry: "one try left", Cancelled: "cancelled", NoKey: "no such key", NoMechanism: "mechanism missing",
 		BadInput: "input not accepted", Lost: "session lost", Busy: "token busy", Confused: "token confused",
 		Malformed: "request not understood", Crashed: "library crashed", Hung: "library hung",
-	}[min(f, Hung)]
+		Unasked: "PIN needed",
+	}[min(f, Unasked)]
 }

@@ -157,7 +157,7 @@ func TestPINIsWiped(t *testing.T) {
 
 func TestFailuresHaveNames(t *testing.T) {
 	seen := map[string]bool{}
-	for f := None; f <= Hung; f++ {
+	for f := None; f <= Unasked; f++ {
 		if s := f.String(); s == "" || seen[s] {
 			t.Errorf("failure %d is called %q", f, s)
 		}

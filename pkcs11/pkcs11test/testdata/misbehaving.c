@@ -51,14 +51,19 @@ static word operate(int i, word s, void *in, word n, unsigned char *out, word *o
 static word sign(word s, void *in, word n, unsigned char *out, word *outn) { return operate(43, s, in, n, out, outn); }
 static word decrypt(word s, void *in, word n, unsigned char *out, word *outn) { return operate(34, s, in, n, out, outn); }
 
+/* refused tells whether a mechanism of RSA is to be refused. */
+static int refused(word m) {
+  if (m != 1 && m != 3 && m != 9 && m != 0xd) return 0;
+  return m == 3 ? is("paddedonly") : is("rawonly");
+}
 static word signInit(word s, word *m, word k) {
   started = 1;
-  if ((is("rawonly") || is("paddedonly")) && (*m == 3) != is("rawonly")) return 0x70;
+  if (refused(*m)) return 0x70;
   return real->f[42](s, m, k);
 }
 static word decryptInit(word s, word *m, word k) {
   started = 1;
-  if ((is("rawonly") || is("paddedonly")) && (*m == 3) != is("rawonly")) return 0x70;
+  if (refused(*m)) return 0x70;
   return real->f[33](s, m, k);
 }
 

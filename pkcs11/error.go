@@ -1,0 +1,111 @@
+package pkcs11
+
+import (
+	"fmt"
+
+	"countersign/pkcs11/wire"
+)
+
+// Failure is why an operation came to nothing, for a program to choose by.
+type Failure = wire.Failure
+
+// The failures that a caller may see.
+const (
+	NotLoaded   = wire.NotLoaded
+	Removed     = wire.Removed
+	WrongPIN    = wire.WrongPIN
+	PINLocked   = wire.PINLocked
+	PINExpired  = wire.PINExpired
+	Cancelled   = wire.Cancelled
+	NoKey       = wire.NoKey
+	NoMechanism = wire.NoMechanism
+	BadInput    = wire.BadInput
+	Lost        = wire.Lost
+	Busy        = wire.Busy
+	Confused    = wire.Confused
+	Crashed     = wire.Crashed
+	Hung        = wire.Hung
+	Unasked     = wire.Unasked
+)
+
+// Tries is what a token tells of the PIN entries left.
+type Tries = wire.Tries
+
+// What a token may tell.
+const (
+	TriesUntold = wire.TriesUntold
+	TriesFewer  = wire.TriesFewer
+	TriesLast   = wire.TriesLast
+	TriesNone   = wire.TriesNone
+)
+
+// Error is why an operation with a token came to nothing.
+type Error struct {
+	Failure Failure
+	Tries   Tries  // after a PIN was refused
+	Says    string // a sentence or two for a person
+	Err     error  // the cause, for a log; never shown
+}
+
+// Error returns the sentence and its cause.
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return "pkcs11: " + e.Says
+	}
+	return fmt.Sprintf("pkcs11: %s (%v)", e.Says, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// sentences are for a person, by failure; the token's label goes in.
+var sentences = [...]string{
+	wire.NotLoaded:   "The software of the card's maker could not be loaded.",
+	wire.Removed:     "The card %s is not in the reader. Insert it and try again.",
+	wire.NotLoggedIn: "The card %s did not stay unlocked. Try again.",
+	wire.AsksAlways:  "The card %s wants its PIN for each use of this key.",
+	wire.WrongPIN:    "The PIN of the card %s is wrong.",
+	wire.PINLocked:   "The PIN of the card %s is locked. Whoever issued the card can unlock it.",
+	wire.PINExpired:  "The card %s wants a new PIN before it can be used. Set one with the program of its maker.",
+	wire.LastTry:     "One more wrong PIN locks the card %s.",
+	wire.Cancelled:   "The PIN of the card %s was not entered.",
+	wire.NoKey:       "The card %s does not hold this key.",
+	wire.NoMechanism: "The card %s cannot do this with this key.",
+	wire.BadInput:    "The card %s did not accept the data.",
+	wire.Lost:        "The card %s was disturbed. Leave it in the reader and try again.",
+	wire.Busy:        "Another program is using the card %s. Close it and try again.",
+	wire.Confused:    "The card %s or the software of its maker reports a fault. Take the card out, put it back and try again.",
+	wire.Malformed:   "The software of the card's maker could not be spoken to.",
+	wire.Crashed:     "The software of the card's maker stopped working. Try again.",
+	wire.Hung:        "The card %s did not answer in time. Take it out, put it back and try again.",
+	wire.Unasked:     "The card %s is waiting for its PIN. Open the message or send it again to enter it.",
+}
+
+func fail(f Failure, token string, cause error) *Error {
+	says := sentences[f]
+	if token == "" {
+		token = "in the reader"
+	} else {
+		token = fmt.Sprintf("“%s”", token)
+	}
+	for i := range len(says) - 1 {
+		if says[i] == '%' {
+			says = fmt.Sprintf(says, token)
+			break
+		}
+	}
+	return &Error{Failure: f, Says: says, Err: cause}
+}
+
+// told is the error that a reply means.
+func told(r *wire.Reply, token string) *Error {
+	e := fail(r.Failure, token, fmt.Errorf("%v: %s (CKR %#x)", r.Failure, r.Says, r.Code))
+	e.Tries = r.Tries
+	switch {
+	case r.Failure == wire.WrongPIN && r.Tries == wire.TriesLast:
+		e.Says += " One more wrong PIN locks the card."
+	case r.Failure == wire.WrongPIN && r.Tries == wire.TriesNone:
+		e.Says += " The card is locked now. Whoever issued it can unlock it."
+	}
+	return e
+}

@@ -1,0 +1,247 @@
+package pkcs11
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"errors"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"countersign/pkcs11/module"
+	"countersign/pkcs11/pkcs11test"
+)
+
+func TestMain(m *testing.M) {
+	pkcs11test.Helper(module.Main)
+	os.Exit(m.Run())
+}
+
+// open opens the token's library with the test binary as the helper.
+func open(t testing.TB, k *pkcs11test.Token, keep time.Duration) *Library {
+	t.Helper()
+	path, env := k.Command()
+	l := Open(Config{Helper: path, Env: env, Library: k.Library, Reserved: k.Reserved, KeepPIN: keep, Timeout: time.Minute, PadTimeout: time.Minute})
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// person answers prompts and remembers them.
+type person struct {
+	mu      sync.Mutex
+	prompts []Prompt
+	pads    int
+	answers []string // one after the other; then the right PIN
+	refuses bool
+}
+
+func (p *person) PIN(_ context.Context, q Prompt) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.prompts = append(p.prompts, q)
+	if p.refuses {
+		return nil, errors.New("dismissed")
+	}
+	if len(p.answers) > 0 {
+		answer := p.answers[0]
+		p.answers = p.answers[1:]
+		return []byte(answer), nil
+	}
+	return []byte(pkcs11test.PIN), nil
+}
+
+func (p *person) Pad(context.Context, Prompt) func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pads++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.pads--
+	}
+}
+
+func (p *person) asked() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.prompts)
+}
+
+func with(t testing.TB, p *person) context.Context {
+	return WithUser(t.Context(), p, "Signing the letter to Dr. Weiß")
+}
+
+// keys lists the token's keys by label.
+func keys(t testing.TB, l *Library, k *pkcs11test.Token) map[string]*Key {
+	t.Helper()
+	tokens, err := l.Tokens(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]*Key{}
+	for _, token := range tokens {
+		if token.Label != k.Label {
+			continue
+		}
+		found, more, err := l.Keys(t.Context(), token.Name)
+		if err != nil || more {
+			t.Fatal(err, more)
+		}
+		for _, key := range found {
+			all[key.Label] = key
+		}
+	}
+	return all
+}
+
+// TestPeerSuite is every operation on every token, and on SoftHSM as tokens that have
+// only the operation of an RSA key, or only their own paddings.
+func TestPeerSuite(t *testing.T) {
+	as := func(wrong string) func(testing.TB) *pkcs11test.Token {
+		return func(t testing.TB) *pkcs11test.Token {
+			k := pkcs11test.SoftHSM(t).Misbehaving(t)
+			k.Do(t, wrong)
+			return k
+		}
+	}
+	for name, set := range map[string]func(testing.TB) *pkcs11test.Token{
+		"SoftHSM": pkcs11test.SoftHSM, "NSS": pkcs11test.NSS, "raw only": as("rawonly"), "padded only": as("paddedonly"),
+		"noisy": as("print"), "always asks": as("always"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := set(t)
+			l := open(t, k, 0)
+			user := &person{}
+			all := keys(t, l, k)
+			if user.asked() != 0 || len(all) < len(k.Offered) {
+				t.Fatalf("%d keys seen with %d PINs", len(all), user.asked())
+			}
+			for _, label := range k.Offered {
+				key := all[label]
+				if !key.Certificate.Equal(k.Key(label).Cert) {
+					t.Fatalf("%s: another certificate", label)
+				}
+				var err error
+				if key, err = l.Use(key.URI(), key.Public()); err != nil { // as after a restart
+					t.Fatal(err)
+				}
+				signs(t, key.Signer(with(t, user)), label)
+				if d := key.Decrypter(with(t, user)); d != nil {
+					decrypts(t, d, name != "padded only")
+				}
+				if x := key.Exchanger(with(t, user)); x != nil {
+					agrees(t, x, k.Key(label).Private.(*ecdsa.PrivateKey))
+				}
+			}
+			if name != "always asks" && user.asked() != 1 {
+				t.Errorf("%d PINs asked for", user.asked())
+			}
+		})
+	}
+}
+
+func signs(t *testing.T, s crypto.Signer, label string) {
+	t.Helper()
+	digest256, digest512 := sha256.Sum256([]byte("letter")), sha512.Sum512([]byte("letter"))
+	check := func(what string, ok func(sig []byte) bool, digest []byte, o crypto.SignerOpts) {
+		t.Helper()
+		sig, err := s.Sign(rand.Reader, digest, o)
+		if err != nil || !ok(sig) {
+			t.Errorf("%s, %s: %v", label, what, err)
+		}
+	}
+	switch public := s.Public().(type) {
+	case *rsa.PublicKey:
+		check("PKCS1", func(sig []byte) bool { return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest256[:], sig) == nil }, digest256[:], crypto.SHA256)
+		check("PKCS1 SHA-512", func(sig []byte) bool { return rsa.VerifyPKCS1v15(public, crypto.SHA512, digest512[:], sig) == nil }, digest512[:], crypto.SHA512)
+		for _, salt := range []int{rsa.PSSSaltLengthEqualsHash, rsa.PSSSaltLengthAuto, 20} {
+			o := &rsa.PSSOptions{SaltLength: salt, Hash: crypto.SHA256}
+			check("PSS", func(sig []byte) bool { return rsa.VerifyPSS(public, crypto.SHA256, digest256[:], sig, o) == nil }, digest256[:], o)
+		}
+	case *ecdsa.PublicKey:
+		check("ECDSA", func(sig []byte) bool { return ecdsa.VerifyASN1(public, digest256[:], sig) }, digest256[:], crypto.SHA256)
+		check("ECDSA SHA-512", func(sig []byte) bool { return ecdsa.VerifyASN1(public, digest512[:], sig) }, digest512[:], crypto.SHA512)
+	case ed25519.PublicKey:
+		check("Ed25519", func(sig []byte) bool { return ed25519.Verify(public, []byte("letter"), sig) }, []byte("letter"), crypto.Hash(0))
+	}
+	if _, err := s.Sign(rand.Reader, []byte("short"), crypto.SHA256); err == nil {
+		t.Errorf("%s: a digest of 5 bytes was signed", label)
+	}
+}
+
+func decrypts(t *testing.T, d crypto.Decrypter, anyOAEP bool) {
+	t.Helper()
+	public := d.Public().(*rsa.PublicKey)
+	secret := bytes.Repeat([]byte{7}, 32)
+	//lint:ignore SA1019 RFC 8551, section 2.3: other programs still send it
+	block, err := rsa.EncryptPKCS1v15(rand.Reader, public, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]crypto.DecrypterOpts{
+		//lint:ignore SA1019 as above
+		"plain": nil, "session": &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 32}, "no length": &rsa.PKCS1v15DecryptOptions{},
+	} {
+		if got, err := d.Decrypt(rand.Reader, block, o); err != nil || !bytes.Equal(got, secret) {
+			t.Errorf("%s: %x, %v", name, got, err)
+		}
+	}
+	block[20] ^= 1
+	//lint:ignore SA1019 as above
+	if got, err := d.Decrypt(rand.Reader, block, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 32}); err != nil || len(got) != 32 || bytes.Equal(got, secret) {
+		t.Errorf("wrong padding: %x, %v", got, err)
+	}
+	if _, err := d.Decrypt(rand.Reader, block, nil); !errors.Is(err, rsa.ErrDecryption) {
+		t.Errorf("wrong padding without a length: %v", err)
+	}
+	for _, o := range []*rsa.OAEPOptions{
+		{Hash: crypto.SHA1}, {Hash: crypto.SHA256}, {Hash: crypto.SHA512, MGFHash: crypto.SHA1}, {Hash: crypto.SHA256, Label: []byte("label")},
+	} {
+		if o.Hash != crypto.SHA1 && !anyOAEP {
+			continue
+		}
+		block, err := rsa.EncryptOAEPWithOptions(rand.Reader, public, secret, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := d.Decrypt(nil, block, o); err != nil || !bytes.Equal(got, secret) {
+			t.Errorf("OAEP %+v: %x, %v", o, got, err)
+		}
+		block[20] ^= 1
+		if got, err := d.Decrypt(nil, block, o); err == nil {
+			t.Errorf("OAEP %+v: tampered, yet %x", o, got)
+		}
+	}
+	if _, err := d.Decrypt(nil, bytes.Repeat([]byte{0xff}, public.Size()), nil); !errors.Is(err, rsa.ErrDecryption) {
+		t.Errorf("a number above the modulus: %v", err)
+	}
+}
+
+func agrees(t *testing.T, x ecdh.KeyExchanger, private *ecdsa.PrivateKey) {
+	t.Helper()
+	theirs, err := x.Curve().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, err := private.ECDH()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := mine.ECDH(theirs.PublicKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := x.ECDH(theirs.PublicKey())
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("ECDH: %x, want %x, %v", got, want, err)
+	}
+}

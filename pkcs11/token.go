@@ -1,0 +1,226 @@
+package pkcs11
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/asn1"
+	"math/big"
+	"slices"
+
+	"countersign/pkcs11/wire"
+)
+
+// Name is what a token is recognised by.
+type Name = wire.Name
+
+// Token is a token in a reader.
+type Token = wire.Token
+
+// Tokens lists what is in the readers. It asks for no PIN.
+func (l *Library) Tokens(ctx context.Context) ([]Token, error) {
+	var reply *wire.Reply
+	for range 2 { // the second with a new helper
+		h, err := l.running(ctx)
+		if err != nil {
+			return nil, err
+		}
+		reply, err = h.ask(ctx, &wire.Request{Op: wire.Tokens}, l.config.Timeout)
+		if err != nil {
+			return nil, err
+		}
+		if reply.Failure != wire.Confused {
+			break
+		}
+		h.kill(wire.Crashed) // as after a restart of the system's card service
+		<-h.dead
+	}
+	if reply.Failure != wire.None {
+		return nil, told(reply, "")
+	}
+	return reply.Tokens, nil
+}
+
+// token lists tokens and picks one.
+func (h *helper) token(ctx context.Context, name Name, l *Library) (Token, error) {
+	reply, err := h.ask(ctx, &wire.Request{Op: wire.Tokens}, l.config.Timeout)
+	if err != nil {
+		return Token{}, err
+	}
+	if reply.Failure != wire.None {
+		return Token{}, told(reply, name.Label)
+	}
+	for _, t := range reply.Tokens {
+		if t.Name == name {
+			return t, nil
+		}
+	}
+	return Token{}, fail(wire.Removed, name.Label, nil)
+}
+
+// Keys lists the keys of a token, those with a certificate first: without a PIN as far
+// as the token shows them. A certificate of an authority without a key is left out; another
+// one counts as a key, because many tokens hide private keys until somebody logs in, and
+// then [Key.Seen] is false. more says that the token holds more than is listed.
+func (l *Library) Keys(ctx context.Context, token Name) (keys []*Key, more bool, err error) {
+	h, err := l.running(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	reply, err := h.ask(ctx, &wire.Request{Op: wire.Objects, Token: token}, l.config.Timeout)
+	if err == nil && reply.Failure == wire.Lost {
+		reply, err = h.ask(ctx, &wire.Request{Op: wire.Objects, Token: token}, l.config.Timeout)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if reply.Failure != wire.None {
+		return nil, false, told(reply, token.Label)
+	}
+	for _, k := range pair(reply.Objects) {
+		k.token, k.library = token, l
+		keys = append(keys, k)
+	}
+	return keys, reply.More, nil
+}
+
+// pair puts certificates, public and private keys together.
+func pair(all []wire.Object) []*Key {
+	var keys []*Key
+	for _, o := range all {
+		if o.Class != wire.Certificate {
+			continue
+		}
+		cert, err := x509.ParseCertificate(o.Value)
+		if err != nil || kindOf(cert.PublicKey) == 0 || len(o.ID) == 0 && o.Label == "" {
+			continue
+		}
+		k := &Key{ID: o.ID, Label: o.Label, Certificate: cert, public: cert.PublicKey}
+		at := slices.IndexFunc(all, func(p wire.Object) bool { return p.Class == wire.PrivateKey && belongs(p, k) })
+		if at >= 0 {
+			k.Seen, k.Always = true, all[at].Always
+			if len(k.ID) == 0 {
+				k.ID, k.Label = all[at].ID, all[at].Label
+			}
+		}
+		if k.Seen || !cert.IsCA {
+			keys = append(keys, k)
+		}
+	}
+	for _, o := range all {
+		if o.Class != wire.PrivateKey || len(o.ID) == 0 && o.Label == "" ||
+			slices.ContainsFunc(keys, func(k *Key) bool { return belongs(o, k) }) {
+			continue
+		}
+		public := publicKey(o)
+		for _, p := range all {
+			if public == nil && p.Class == wire.PublicKey && p.Kind == o.Kind && slices.Equal(p.ID, o.ID) && (len(o.ID) > 0 || p.Label == o.Label) {
+				public = publicKey(p)
+			}
+		}
+		if public != nil {
+			keys = append(keys, &Key{ID: o.ID, Label: o.Label, Seen: true, Always: o.Always, public: public})
+		}
+	}
+	return keys
+}
+
+// belongs tells whether a private key is that of a certificate: the same CKA_ID and
+// kind, or where the token shows so much of it, the same public key.
+func belongs(o wire.Object, k *Key) bool {
+	if o.Kind != kindOf(k.public) {
+		return false
+	}
+	if public, ok := publicKey(o).(interface{ Equal(crypto.PublicKey) bool }); ok {
+		return public.Equal(k.public)
+	}
+	if len(o.ID) == 0 && len(k.ID) == 0 {
+		return o.Label == k.Label
+	}
+	return slices.Equal(o.ID, k.ID)
+}
+
+func kindOf(public crypto.PublicKey) wire.Kind {
+	switch public.(type) {
+	case *rsa.PublicKey:
+		return wire.RSA
+	case *ecdsa.PublicKey:
+		return wire.EC
+	case ed25519.PublicKey:
+		return wire.Edwards
+	}
+	return 0
+}
+
+// publicKey is the public key that an object shows, or nil.
+func publicKey(o wire.Object) crypto.PublicKey {
+	switch o.Kind {
+	case wire.RSA:
+		n, e := new(big.Int).SetBytes(o.Value), new(big.Int).SetBytes(o.Params)
+		if n.BitLen() >= 1024 && n.BitLen() <= 8*wire.MaxResult && e.IsInt64() && e.Int64() > 1 && e.Int64() < 1<<31 {
+			return &rsa.PublicKey{N: n, E: int(e.Int64())}
+		}
+	case wire.EC:
+		var oid asn1.ObjectIdentifier
+		if rest, err := asn1.Unmarshal(o.Params, &oid); err != nil || len(rest) > 0 {
+			return nil
+		}
+		for name, curve := range map[string]elliptic.Curve{
+			"1.2.840.10045.3.1.7": elliptic.P256(), "1.3.132.0.34": elliptic.P384(), "1.3.132.0.35": elliptic.P521(),
+		} {
+			if oid.String() != name {
+				continue
+			}
+			if key, err := ecdsa.ParseUncompressedPublicKey(curve, o.Value); err == nil {
+				return key
+			}
+		}
+	case wire.Edwards:
+		if len(o.Value) == ed25519.PublicKeySize {
+			return ed25519.PublicKey(o.Value)
+		}
+	}
+	return nil
+}
+
+// exchange is the public key as one to agree on secrets with, or nil.
+func exchange(public crypto.PublicKey) *ecdh.PublicKey {
+	key, ok := public.(*ecdsa.PublicKey)
+	if !ok {
+		return nil
+	}
+	point, err := key.ECDH()
+	if err != nil {
+		return nil
+	}
+	return point
+}
+
+// offered is what a token can do. It is asked once.
+func (l *Library) offered(ctx context.Context, name Name) (wire.Set, error) {
+	t := l.line(name)
+	t.mu.Lock()
+	offers, known := t.offers, t.known
+	t.mu.Unlock()
+	if known {
+		return offers, nil
+	}
+	all, err := l.Tokens(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, one := range all {
+		if one.Name == name {
+			t.mu.Lock()
+			t.offers, t.known = one.Offers, true
+			t.mu.Unlock()
+			return one.Offers, nil
+		}
+	}
+	return 0, fail(wire.Removed, name.Label, nil)
+}
