@@ -84,7 +84,7 @@ type Contact struct {
 	Name       string      `json:"name,omitempty"`
 	Org        string      `json:"org,omitempty"` // the organisation they belong to, as typed
 	Team       bool        `json:"team,omitempty"`
-	Profile    Profile     `json:"profile,omitempty"` // as the user set it
+	Profile    Profile     `json:"profile,omitempty"` // as the user set it, or their signed answer was made
 	State      State       `json:"state"`             // follows from the fields below
 	Pin        *Pin        `json:"pin,omitempty"`
 	Suspension *Suspension `json:"suspension,omitempty"`
