@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 )
 
@@ -257,7 +256,7 @@ func (p *parser) multipart(part *Part, bound string, depth int) (stop, error) {
 func (p *parser) readHeader(part *Part) (end stop, ended bool, err error) {
 	var field []byte // the field being read, unfolded
 	finish := func() error {
-		name, value, ok := bytes.Cut(field, []byte(":"))
+		name, value, ok := strings.Cut(string(field), ":")
 		if !ok {
 			return nil
 		}
@@ -265,7 +264,7 @@ func (p *parser) readHeader(part *Part) (end stop, ended bool, err error) {
 		if p.fields++; p.fields > p.lim.Fields {
 			return fmt.Errorf("%w: more than %d header fields and parameters", ErrLimit, p.lim.Fields)
 		}
-		part.Fields = append(part.Fields, Field{string(bytes.TrimRight(name, " \t")), plainValue(value)})
+		part.Fields = append(part.Fields, Field{strings.TrimRight(name, " \t"), plainValue(value)})
 		return nil
 	}
 	for {
@@ -319,21 +318,30 @@ func isFieldName(name string) bool {
 
 // plainValue is a field's value with blanks in place of the control characters
 // that no field may carry, and none around it. Other bytes stay as they are.
-func plainValue(raw []byte) string {
-	value := bytes.Trim(raw, " \t")
-	if !slices.ContainsFunc(value, isControl) {
-		return string(value)
+func plainValue(raw string) string {
+	value := strings.Trim(raw, " \t")
+	if !hasControl(value) {
+		return value
 	}
-	value = bytes.Clone(value)
-	for i, c := range value {
+	plain := []byte(value)
+	for i, c := range plain {
 		if isControl(c) {
-			value[i] = ' '
+			plain[i] = ' '
 		}
 	}
-	return string(bytes.Trim(value, " \t"))
+	return strings.Trim(string(plain), " \t")
 }
 
-// isControl tells whether c is a control character that no field may carry.
+// hasControl tells whether there is a control character that no field may carry.
+func hasControl(value string) bool {
+	for i := range len(value) {
+		if isControl(value[i]) {
+			return true
+		}
+	}
+	return false
+}
+
 func isControl(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 func isMultipart(kind string) bool { return strings.HasPrefix(kind, "multipart/") }

@@ -146,7 +146,7 @@ func (h Header) Write(w io.Writer) error {
 		if !isFieldName(f.Name) {
 			return fmt.Errorf("%w: a name", ErrHeader)
 		}
-		if slices.ContainsFunc([]byte(f.Value), isControl) || !utf8.ValidString(f.Value) {
+		if hasControl(f.Value) || !utf8.ValidString(f.Value) {
 			return fmt.Errorf("%w: %s has control characters", ErrHeader, f.Name)
 		}
 		if !fold(&b, f.Name, f.Value) {
