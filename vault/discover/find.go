@@ -149,21 +149,24 @@ func (f *Finder) look(ctx context.Context, p place, who person) (harvest, time.T
 }
 
 // judge says of each certificate whether it does. One that names somebody else only
-// makes us fetch nothing.
+// makes us fetch nothing. Authorities' own came along, to judge by.
 func (f *Finder) judge(ctx context.Context, who person, p place, h harvest, at time.Time) Finding {
 	out := Finding{Place: p.Place, Where: p.where, Says: h.says, At: at}
 	for _, c := range h.certs {
-		if c.IsCA {
-			continue
-		}
 		j := Judged{Certificate: c}
-		usage := trust.Encrypt
-		if !trust.Allows(c, usage) {
-			usage = trust.Sign
-		}
-		if trust.Binds(c, who.address) == trust.BoundNone {
+		theirs := trust.Binds(c, who.address) != trust.BoundNone
+		switch {
+		case c.IsCA && !theirs:
+			continue
+		case c.IsCA:
+			j.Why = "It is made for an authority, not for a person."
+		case !theirs:
 			j.Why = "It belongs to somebody else."
-		} else {
+		default:
+			usage := trust.Encrypt
+			if !trust.Allows(c, usage) {
+				usage = trust.Sign
+			}
 			v := f.Judge(ctx, c, usage, h.certs)
 			j.Good, j.Why = v.Good(), v.Reason
 		}

@@ -28,7 +28,7 @@ type paper struct {
 	name   string // its common name, by which the test knows it
 	where  string // dns, dns-domain, ldap0 to ldap2 (with -domain), web, smimea
 	domain bool   // bound to the domain, not to the address
-	bad    string // expired, revoked, self-made, another's, wildcard, signing
+	bad    string // expired, revoked, self-made, another's, wildcard, signing, authority, huge
 	big    bool   // several times what a UDP packet holds
 }
 
@@ -72,6 +72,7 @@ func situations() []situation {
 		{name: "impostor", want: "val", place: DNSDomain, papers: []paper{{name: "forged", where: "dns", bad: "self-made"}, {name: "val", where: "dns-domain", domain: true}}},
 		{name: "another", want: "val", place: LDAPAddress, servers: one, papers: []paper{{name: "theirs", where: "dns", bad: "another's"}, {name: "star", where: "dns-domain", bad: "wildcard"}, {name: "val", where: "ldap0"}}},
 		{name: "signing", papers: []paper{{name: "half", where: "dns", bad: "signing"}}},
+		{name: "authority", papers: []paper{{name: "own", where: "dns", bad: "authority"}}},
 		{name: "selfsmimea", papers: []paper{{name: "forged", where: "smimea", bad: "self-made"}}},
 	}
 }
@@ -164,13 +165,19 @@ func (s *stage) write(c situation, p paper) *x509.Certificate {
 		parent, by = cert, key
 	case "another's":
 		cert.EmailAddresses = []string{"eve@" + c.domain()}
+	case "authority": // as openssl req -x509 makes them
+		cert.IsCA, cert.BasicConstraintsValid, parent, by = true, true, cert, key
 	case "wildcard":
 		cert.EmailAddresses, cert.DNSNames = nil, []string{"*." + strings.TrimSuffix(zone, ".")}
 	case "signing":
 		cert.KeyUsage = x509.KeyUsageDigitalSignature
 	}
-	if p.big {
-		cert.ExtraExtensions = []pkix.Extension{{Id: []int{2, 16, 840, 1, 113730, 1, 13}, Value: make([]byte, 3000)}}
+	size := map[bool]int{true: 3000}[p.big]
+	if p.bad == "huge" {
+		size = maxPersonal
+	}
+	if size > 0 {
+		cert.ExtraExtensions = []pkix.Extension{{Id: []int{2, 16, 840, 1, 113730, 1, 13}, Value: make([]byte, size)}}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, cert, parent, key.Public(), by)
 	if err != nil {
@@ -421,6 +428,8 @@ func TestHostileFindings(t *testing.T) {
 	for range 20 {
 		s.lay(c, paper{name: "theirs", where: "dns", bad: "another's"})
 	}
+	large := situation{name: "large"}
+	s.lay(large, paper{name: "huge", where: "dns", bad: "huge"})
 	s.embedded(t)
 	findings := s.find(c.address())
 	if f := findings[0]; len(f.Certificates) > maxFound || f.Says != "There is something that is no certificate." && len(f.Certificates) < maxFound {
@@ -431,6 +440,9 @@ func TestHostileFindings(t *testing.T) {
 	}
 	if !strings.Contains(findings[1].Says, "could not be fetched") {
 		t.Errorf("%+v", findings[1])
+	}
+	if f := s.find(large.address()); len(f[0].Certificates) != 0 || f[0].Says != "There is a certificate larger than any honest one." {
+		t.Errorf("%+v", f[0])
 	}
 	if f := s.find("no address"); f != nil {
 		t.Errorf("%+v", f)

@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	maxServers   = 4 // of one domain, and addresses of one server
-	maxAddresses = 4 // URLs of IPKIX records
+	maxServers   = 4        // of one domain, and addresses of one server
+	maxAddresses = 4        // URLs of IPKIX records
+	maxPersonal  = 16 << 10 // bytes of one certificate: no candidate is larger
 )
 
 // harvest is what a place said.
@@ -35,8 +36,10 @@ type harvest struct {
 func (h *harvest) add(der []byte) {
 	switch c, err := x509.ParseCertificate(der); {
 	case len(h.certs) >= maxFound:
-	case err != nil || len(der) > maxCertificate:
+	case err != nil:
 		h.says = "There is something that is no certificate."
+	case len(der) > maxPersonal:
+		h.says = "There is a certificate larger than any honest one."
 	default:
 		h.certs = append(h.certs, c)
 	}
