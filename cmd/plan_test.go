@@ -78,7 +78,7 @@ tray/web/webtest         mailer/server/servertest ; chromedp
 tray/agent               platform platform/resolver platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs10 vault/pkcs12 vault/renewal vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/events tray/agent/watch tray/control tray/web ; -
 tray/agent/events        tray/control vault/sealed ; -
 tray/agent/watch         - ; -
-tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform ; -
+tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform/resolver platform ; -
 tray/demo/authority      - ; go-pkcs12
 cmd/countersign          tray/control platform platform/localsock ; cobra x/term
 cmd/countersign-agent    tray/agent tray/demo ; -

@@ -112,6 +112,10 @@ func TestStoppedFromThePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	got, err := s.ada.svc.Contacts.Find(ctx, control.ContactQuery{Address: "somebody@elsewhere.example"})
+	if err != nil || got.Found || got.Looked[1].Says != "DNS could not be asked." {
+		t.Errorf("somebody outside was asked: %+v, %v", got, err)
+	}
 	if _, err := s.ada.svc.Settings.Stop(ctx, control.None{}); err != nil {
 		t.Fatal(err)
 	}

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"sync"
 
 	"countersign/platform"
 	"countersign/platform/keychain"
+	"countersign/platform/resolver"
 	"countersign/tray/agent"
 	"countersign/tray/control"
 	"countersign/tray/demo/authority"
@@ -68,6 +70,7 @@ func (t *troupe) enter(a *actor, sim control.Simulation) error {
 	}
 	a.agent, err = agent.Open(t.ctx, agent.Options{
 		Dirs: dirs, Keychain: keys, Simulation: sim, Demo: true, Work: keychainWork, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		DNS: noDNS(),
 	})
 	if err != nil {
 		return fmt.Errorf("starting the agent of %s: %w", a.Name, err)
@@ -85,6 +88,13 @@ func (t *troupe) enter(a *actor, sim control.Simulation) error {
 		return err
 	})
 	return nil
+}
+
+var errNoNetwork = errors.New("demo: the play has no network")
+
+// noDNS is a DNS that does not answer: nobody outside is asked for the play's people.
+func noDNS() *resolver.Resolver {
+	return &resolver.Resolver{Servers: []string{"127.0.0.1"}, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errNoNetwork }}
 }
 
 // furnish does the first set-up: identity, authority, mailbox, recovery.
