@@ -51,6 +51,7 @@ vault/contacts/keyset    vault/trust ; x/crypto go-bip39/wordlists
 vault/contacts/form      vault/contacts/keyset ; -
 vault/settings           platform/resolver/dnssec ; -
 vault/book               vault/contacts vault/contacts/keyset vault/contacts/form vault/sealed ; x/text x/net/idna
+vault/bundle             mailer/cms ; -
 vault/journal            vault/sealed ; -
 vault                    vault/pkcs10 vault/pkcs12 vault/renewal vault/keyring vault/sealed platform/keychain mailer/cms ; age
 vault/pkcs10             - ; -
@@ -75,7 +76,7 @@ tray/control             platform/localsock ; -
 tray/web                 tray/control tray/web/door ; -
 tray/web/door            - ; -
 tray/web/webtest         mailer/server/servertest ; chromedp
-tray/agent               platform platform/resolver platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs10 vault/pkcs12 vault/renewal vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/events tray/agent/watch tray/control tray/web ; -
+tray/agent               platform platform/resolver platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/bundle vault/pkcs10 vault/pkcs12 vault/renewal vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/events tray/agent/watch tray/control tray/web ; -
 tray/agent/events        tray/control vault/sealed ; -
 tray/agent/watch         - ; -
 tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform/resolver platform ; -
@@ -136,7 +137,7 @@ var pure = []string{
 	"mailer/message", "mailer/message/transfer", "mailer/cms", "mailer/cms/ber", "mailer/cms/algorithm", "mailer/cms/attribute", "mailer/cms/content", "mailer/cms/recipient", "mailer/smime", "mailer/policy", "mailer/detail",
 	"platform/resolver/dnssec",
 	"pkcs11/wire",
-	"vault/pkcs10", "vault/renewal", "vault/contacts", "vault/contacts/keyset", "vault/contacts/form", "vault/trust", "vault/trust/der", "vault/trust/crl", "vault/trust/ocsp", "vault/trust/path", "vault/settings",
+	"vault/pkcs10", "vault/renewal", "vault/contacts", "vault/contacts/keyset", "vault/contacts/form", "vault/trust", "vault/trust/der", "vault/trust/crl", "vault/trust/ocsp", "vault/trust/path", "vault/settings", "vault/bundle",
 }
 
 var impureImports = []string{"net", "net/http", "os", "syscall", "unsafe", "database/sql", "mime/multipart"}

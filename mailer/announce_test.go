@@ -16,6 +16,7 @@ import (
 	"countersign/mailer/policy"
 	"countersign/mailer/smime"
 	"countersign/tray/demo/authority"
+	"countersign/vault/book"
 	"countersign/vault/contacts"
 	"countersign/vault/contacts/form"
 	"countersign/vault/contacts/keyset"
@@ -167,7 +168,7 @@ func TestForgedAnnouncements(t *testing.T) {
 		t.Fatal(err)
 	}
 	ada, bea := w.join("Ada", adaAddress), w.enter(brief)
-	if err := ada.Book.AddAnchor(t.Context(), elsewhere.ca.Root); err != nil {
+	if err := ada.Book.AddAnchor(t.Context(), book.Anchor{Certificate: elsewhere.ca.Root}); err != nil {
 		t.Fatal(err)
 	}
 	ada.verifies(bea)

@@ -127,7 +127,7 @@ func (w *world) enter(who *authority.Person, more ...*authority.Person) *person 
 		}
 		p.certificates = append(p.certificates, who.PEM()...)
 	}
-	if err := p.Book.AddAnchor(ctx, w.ca.Root); err != nil {
+	if err := p.Book.AddAnchor(ctx, book.Anchor{Certificate: w.ca.Root}); err != nil {
 		w.Fatal(err)
 	}
 	p.recovery()

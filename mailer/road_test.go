@@ -26,6 +26,7 @@ import (
 	"countersign/mailer/smime"
 	"countersign/mailer/transport"
 	"countersign/tray/demo/authority"
+	"countersign/vault/book"
 	"countersign/vault/contacts"
 	"countersign/vault/trust"
 )
@@ -520,7 +521,7 @@ func (w *world) reissue(trusting *person, who *authority.Person) *x509.Certifica
 	}
 	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Another Authority"}, IsCA: true, KeyUsage: x509.KeyUsageCertSign}
 	root = make(root, root, key.Public())
-	if err := trusting.Book.AddAnchor(w.Context(), root); err != nil {
+	if err := trusting.Book.AddAnchor(w.Context(), book.Anchor{Certificate: root}); err != nil {
 		w.Fatal(err)
 	}
 	return make(&x509.Certificate{

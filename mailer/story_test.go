@@ -10,6 +10,7 @@ import (
 
 	"countersign/mailer"
 	"countersign/mailer/policy"
+	"countersign/vault/book"
 	"countersign/vault/contacts"
 )
 
@@ -245,7 +246,7 @@ func TestSenderNotReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	roads("own-untrusted")
-	if err := ada.Book.AddAnchor(ctx, w.ca.Root); err != nil {
+	if err := ada.Book.AddAnchor(ctx, book.Anchor{Certificate: w.ca.Root}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.ca.Revoke(ada.who.Certificate, w.now, 1); err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"countersign/vault/book"
 )
 
 // What Thunderbird's test messages are said to be, by someone who has Bob's key and
@@ -34,7 +36,7 @@ func TestThunderbird(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := bob.Book.AddAnchor(ctx, root); err != nil {
+	if err := bob.Book.AddAnchor(ctx, book.Anchor{Certificate: root}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := bob.Vault.ImportPKCS12(ctx, read("Bob.p12"), "nss"); err != nil {

@@ -12,28 +12,21 @@ import (
 )
 
 func (c *cli) anchorCommand() *cobra.Command {
-	return c.group("anchor", "The authorities that you trust", c.anchorAdd(), c.anchorList(), c.anchorRemove())
+	return c.group("anchor", "The authorities that you trust", c.anchorAdd(), c.anchorList(), c.anchorRemove(),
+		c.anchorFollow(), c.anchorFollowed(), c.anchorRefresh(), c.anchorAccept(), c.anchorLeave())
 }
 
 func (c *cli) anchorAdd() *cobra.Command {
-	var yes bool
-	var confirmed []string
+	var confirmed confirmation
+	var order control.AnchorOrder
 	cmd := c.command("add FILE", "Trust the authorities in a certificate file", cobra.ExactArgs(1),
 		func(ctx context.Context, s *control.Service, args []string) error {
 			found, err := c.previewAnchors(ctx, s, args[0])
 			if err != nil {
 				return err
 			}
-			order := control.AnchorOrder{Confirm: confirmed}
-			if yes {
-				for _, a := range found {
-					order.Confirm = append(order.Confirm, a.Fingerprint)
-				}
-			}
-			if len(order.Confirm) == 0 {
-				if order.Confirm, err = c.confirmAnchors(found); err != nil {
-					return err
-				}
+			if order.Confirm, err = c.confirmed(confirmed, found); err != nil {
+				return err
 			}
 			f, err := c.open(args[0])
 			if err != nil {
@@ -43,12 +36,42 @@ func (c *cli) anchorAdd() *cobra.Command {
 			got, err := s.Anchors.Add(ctx, order, f)
 			return show(c, got, err, c.printAnchors)
 		})
-	cmd.Long = "Trust the authorities in a certificate file (PEM or DER). Compare each fingerprint with\nthe one that the authority itself publishes before you say yes."
+	cmd.Long = "Trust the authorities in a certificate file (PEM, DER or PKCS #7) or a signed list of them. Compare\neach fingerprint with the one that the authority itself publishes before you say yes. One that you\ntrust already is trusted from then on for what you say now."
 	cmd.Example = "  countersign anchor add clinic-root.pem\n  countersign anchor add clinic-root.pem --confirm 3f0c...e1"
-	cmd.Flags().StringArrayVar(&confirmed, "confirm", nil, "trust the certificate with this SHA-256 `fingerprint`, already compared")
-	cmd.Flags().BoolVar(&yes, "yes", false, "trust all in the file without asking")
-	cmd.MarkFlagsMutuallyExclusive("confirm", "yes")
+	confirmed.flags(cmd)
+	scopeFlags(cmd, &order.For, &order.Domains)
 	return cmd
+}
+
+// confirmation is how fingerprints are confirmed without being asked.
+type confirmation struct {
+	yes  bool
+	list []string
+}
+
+func (o *confirmation) flags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&o.list, "confirm", nil, "trust the certificate with this SHA-256 `fingerprint`, already compared")
+	cmd.Flags().BoolVar(&o.yes, "yes", false, "trust all of them without asking")
+	cmd.MarkFlagsMutuallyExclusive("confirm", "yes")
+}
+
+// scopeFlags say what authorities are trusted for.
+func scopeFlags(cmd *cobra.Command, use *string, domains *[]string) {
+	cmd.Flags().StringVar(use, "for", "", "trust it for `sending` or receiving only")
+	cmd.Flags().StringArrayVar(domains, "domain", nil, "trust it for addresses at this `domain` only, or with a dot before it at all below; may be repeated")
+}
+
+// confirmed returns the fingerprints that were confirmed, asking if none was named.
+func (c *cli) confirmed(o confirmation, found []control.Anchor) ([]string, error) {
+	if o.yes {
+		for _, a := range found {
+			o.list = append(o.list, a.Fingerprint)
+		}
+	}
+	if len(o.list) == 0 {
+		return c.confirmAnchors(found)
+	}
+	return o.list, nil
 }
 
 func (c *cli) previewAnchors(ctx context.Context, s *control.Service, name string) ([]control.Anchor, error) {
@@ -135,7 +158,22 @@ func (c *cli) printAnchors(all []control.Anchor) {
 		c.say("You trust no authority yet: countersign anchor add FILE.pem")
 	}
 	for _, a := range all {
-		c.say("%s, until %s", a.Name, day(a.Expires))
+		c.say("%s, until %s%s", a.Name, day(a.Expires), goodFor(a.For, a.Domains))
 		c.say("  %s", a.Fingerprint)
+		if a.Bundle != "" {
+			c.para("  ", "from the list at "+a.Bundle)
+		}
 	}
+}
+
+// goodFor says what an authority is trusted for, if not for everything.
+func goodFor(use string, domains []string) string {
+	says := ""
+	if use != "" {
+		says = ", for " + use + " only"
+	}
+	if len(domains) > 0 {
+		says += ", for addresses at " + strings.Join(domains, ", ")
+	}
+	return says
 }

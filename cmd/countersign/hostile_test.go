@@ -66,7 +66,8 @@ func everyCommand(t *testing.T) map[string][]string {
 	file := write(t, "file", "content")
 	lines := map[string]string{
 		"identity list": "", "identity import": file + " --password-file " + file,
-		"anchor list": "", "anchor add": file + " --yes",
+		"anchor list": "", "anchor add": file + " --yes", "anchor followed": "", "anchor refresh": "",
+		"anchor follow": "https://x.example --signer ab", "anchor accept": "https://x.example --confirm ab",
 		"account list": "", "account add": "a@x.example --imap i --smtp s --yes --password-file " + file,
 		"contact list": "", "contact add": "a@x.example", "contact show": "a@x.example", "contact invite": "a@x.example",
 		"contact suspend": "a@x.example", "contact check": "a@x.example", "contact profile": "a@x.example direct",

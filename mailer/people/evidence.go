@@ -98,7 +98,7 @@ func (p *People) Judge(ctx context.Context, q trust.Question, chosen bool) trust
 	// Errors leave out evidence, and without it a verdict is no better.
 	anchors, _ := p.Book.Anchors(ctx)
 	for _, a := range anchors {
-		q.Anchors = append(q.Anchors, trust.Anchor{Certificate: a.Certificate})
+		q.Anchors = append(q.Anchors, trust.Anchor{Certificate: a.Certificate, For: trust.Purpose(a.For), Domains: a.Domains})
 	}
 	q.Evidence.Certificates, _ = p.Issuers.List(ctx)
 	prefs, rules, err := p.Settings(ctx)

@@ -131,7 +131,7 @@ func resolves() func(context.Context) bool {
 // furnish opens the rooms that stand on the vault's database.
 func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 	db := a.vault.DB()
-	if err := db.Migrate("agent", preferencesSchema, epochSchema); err != nil {
+	if err := db.Migrate("agent", preferencesSchema, epochSchema, bundleSchema); err != nil {
 		return err
 	}
 	if a.events, err = events.Open(db, a.clock); err != nil {
@@ -193,7 +193,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for name, work := range map[string]func(context.Context) error{
 		"the socket": a.answer, "the page": a.showPage, "the outbox": a.mailer.Outbox.Run, "the mailboxes": a.fetchAll,
-		"the journal": a.keepJournal, "revocation lists": a.prefetch,
+		"the journal": a.keepJournal, "revocation lists": a.prefetch, "lists of authorities": a.keepBundles,
 	} {
 		running.Go(func() {
 			if err := work(ctx); err != nil && ctx.Err() == nil {

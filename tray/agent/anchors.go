@@ -1,21 +1,21 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
+	"errors"
 	"io"
 	"slices"
-	"time"
+	"strings"
 
+	"countersign/mailer/message"
 	"countersign/tray/control"
+	"countersign/vault/book"
+	"countersign/vault/bundle"
+	"countersign/vault/trust"
 )
-
-// maxAnchorFile is the size that a file of authorities may have, in octets.
-const maxAnchorFile = 1 << 20
 
 // maxAnchorName is how much of an authority's name is shown and journaled.
 const maxAnchorName = 80
@@ -31,12 +31,13 @@ func (s anchors) List(ctx context.Context, _ control.None) ([]control.Anchor, er
 	}
 	list := make([]control.Anchor, 0, len(trusted))
 	for _, a := range trusted {
-		list = append(list, anchor(a.Certificate, a.Added))
+		list = append(list, anchor(a))
 	}
 	return list, nil
 }
 
-func anchor(c *x509.Certificate, added time.Time) control.Anchor {
+func anchor(a book.Anchor) control.Anchor {
+	c := a.Certificate
 	name := c.Subject.CommonName
 	if name == "" {
 		name = c.Subject.String()
@@ -44,7 +45,8 @@ func anchor(c *x509.Certificate, added time.Time) control.Anchor {
 	if short := []rune(name); len(short) > maxAnchorName {
 		name = string(short[:maxAnchorName])
 	}
-	return control.Anchor{Fingerprint: fingerprint(c), Name: name, Expires: c.NotAfter, Added: added, CA: c.IsCA}
+	return control.Anchor{Fingerprint: fingerprint(c), Name: name, Expires: c.NotAfter, Added: a.Added, CA: c.IsCA,
+		For: a.For, Domains: a.Domains, Bundle: a.Bundle}
 }
 
 func fingerprint(c *x509.Certificate) string {
@@ -54,33 +56,44 @@ func fingerprint(c *x509.Certificate) string {
 
 // Preview tells what a file holds without changing anything.
 func (s anchors) Preview(_ context.Context, _ control.None, file io.Reader) ([]control.Anchor, error) {
-	certs, err := readCertificates(file, maxAnchorFile)
+	f, err := readAnchors(file)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]control.Anchor, 0, len(certs))
-	for _, c := range certs {
-		list = append(list, anchor(c, time.Time{}))
-	}
-	return list, nil
+	return unadded(f.Certificates), nil
+}
+
+// unadded tells of certificates that nobody trusts yet.
+func unadded(certs []*x509.Certificate) []control.Anchor {
+	return each(certs, func(c *x509.Certificate) control.Anchor { return anchor(book.Anchor{Certificate: c}) })
 }
 
 // Add trusts the certificates of the file that are confirmed by fingerprint.
 func (s anchors) Add(ctx context.Context, order control.AnchorOrder, file io.Reader) ([]control.Anchor, error) {
-	certs, err := readCertificates(file, maxAnchorFile)
+	domains, err := scope(order.For, order.Domains)
 	if err != nil {
 		return nil, err
 	}
+	f, err := readAnchors(file)
+	if err != nil {
+		return nil, err
+	}
+	return s.add(ctx, f.Certificates, order.Confirm, book.Anchor{For: order.For, Domains: domains})
+}
+
+// add trusts those that are confirmed, each like the one given.
+func (s anchors) add(ctx context.Context, certs []*x509.Certificate, confirmed []string, like book.Anchor) ([]control.Anchor, error) {
 	var list []control.Anchor
 	for _, c := range certs {
-		if !slices.Contains(order.Confirm, fingerprint(c)) {
+		if !slices.Contains(confirmed, fingerprint(c)) {
 			continue
 		}
-		if err := s.book.AddAnchor(ctx, c); err != nil {
+		like.Certificate, like.Added = c, s.clock()
+		if err := s.book.AddAnchor(ctx, like); err != nil {
 			return nil, words(err)
 		}
-		a := anchor(c, s.clock())
-		if err := s.note(ctx, "anchor", "", "The authority \""+a.Name+"\" was trusted."); err != nil {
+		a := anchor(like)
+		if err := s.note(ctx, "anchor", "", "The authority \""+a.Name+"\" was trusted"+purpose(a.For, a.Domains)+"."); err != nil {
 			return nil, err
 		}
 		list = append(list, a)
@@ -90,6 +103,48 @@ func (s anchors) Add(ctx context.Context, order control.AnchorOrder, file io.Rea
 			Next: "Compare the fingerprint with the one that the authority publishes, and confirm it."}
 	}
 	return list, s.anchorsChanged(ctx)
+}
+
+// purpose says in words what an authority is trusted for, if not for everything.
+func purpose(use string, domains []string) string {
+	says := ""
+	switch trust.Purpose(use) {
+	case trust.ForSending:
+		says = " for sending only"
+	case trust.ForReceiving:
+		says = " for receiving only"
+	}
+	if len(domains) > 0 {
+		says += " for addresses at " + strings.Join(domains, ", ")
+	}
+	return says
+}
+
+// maxDomains is how many domains one authority may be limited to.
+const maxDomains = 50
+
+// scope checks what authorities are to be good for, and brings domains to the form in
+// which addresses have them.
+func scope(use string, domains []string) (canonical []string, err error) {
+	if p := trust.Purpose(use); p != trust.ForBoth && p != trust.ForSending && p != trust.ForReceiving {
+		return nil, &control.Error{Code: control.CodeInvalid, Says: "An authority is trusted for sending, for receiving, or for both.",
+			Next: "Say sending or receiving, or nothing for both."}
+	}
+	for _, d := range domains {
+		below := strings.HasPrefix(d, ".")
+		whole, err := message.Canonical("x@" + strings.TrimPrefix(d, "."))
+		if err != nil || len(domains) > maxDomains {
+			return nil, &control.Error{Code: control.CodeInvalid, Says: "That is not a list of domains.",
+				Next: "Name domains such as clinic.example, or .clinic.example for all below it, 50 at most."}
+		}
+		d = strings.TrimPrefix(whole, "x@")
+		if below {
+			d = "." + d
+		}
+		canonical = append(canonical, d)
+	}
+	slices.Sort(canonical)
+	return slices.Compact(canonical), nil
 }
 
 // anchorsChanged has everything that depends on the authorities looked at anew.
@@ -113,7 +168,7 @@ func (s anchors) Remove(ctx context.Context, q control.AnchorQuery) (control.Non
 		if err := s.book.RemoveAnchor(ctx, a.Certificate); err != nil {
 			return control.None{}, words(err)
 		}
-		if err := s.note(ctx, "anchor", "", "The authority \""+anchor(a.Certificate, a.Added).Name+"\" is trusted no longer."); err != nil {
+		if err := s.note(ctx, "anchor", "", "The authority \""+anchor(a).Name+"\" is trusted no longer."); err != nil {
 			return control.None{}, err
 		}
 		return control.None{}, s.anchorsChanged(ctx)
@@ -121,26 +176,37 @@ func (s anchors) Remove(ctx context.Context, q control.AnchorQuery) (control.Non
 	return control.None{}, notFound("authority in your list")
 }
 
-// readCertificates reads certificates in PEM or DER.
-func readCertificates(r io.Reader, limit int64) ([]*x509.Certificate, error) {
-	data, err := readSmall(r, limit, "certificate file")
+// readAnchors reads a file of authorities.
+func readAnchors(r io.Reader) (bundle.File, error) {
+	data, err := readSmall(r, bundle.MaxFile, "certificate file")
 	if err != nil {
-		return nil, err
+		return bundle.File{}, err
 	}
-	var der []byte
-	if bytes.Contains(data, []byte("-----BEGIN")) {
-		for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-			if block.Type == "CERTIFICATE" || block.Type == "X509 CERTIFICATE" {
-				der = append(der, block.Bytes...)
-			}
-		}
-	} else {
-		der = data
+	f, err := bundle.Read(data)
+	return f, bundleWords(err)
+}
+
+// bundleWords says what is wrong with a file of authorities.
+func bundleWords(err error) error {
+	e := &control.Error{Code: "no-certificate", Says: "There is no certificate in this file that can be read.",
+		Next: "Ask for a certificate file (.pem, .crt, .cer or .p7b)."}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bundle.ErrSize):
+		e = &control.Error{Code: control.CodeInvalid, Says: "This file is too large for a list of authorities.", Next: "Ask for a smaller one."}
+	case errors.Is(err, bundle.ErrSignature):
+		e = &control.Error{Code: "bad-signature", Says: "The signature of this list of authorities is not valid.", Next: "Do not trust it. Ask whoever publishes it."}
+	case errors.Is(err, bundle.ErrNothingSigned):
+		e = &control.Error{Code: "bad-signature", Says: "The signature of this list does not cover its certificates.", Next: "Ask whoever publishes it for one that does."}
+	case errors.Is(err, bundle.ErrSigner):
+		e = &control.Error{Code: "other-signer", Says: "This list of authorities is not signed by whom you confirmed.", Next: "Ask whoever publishes it. If they have a new certificate, follow the list anew."}
+	case errors.Is(err, bundle.ErrUndated):
+		e = &control.Error{Code: "no-date", Says: "This list of authorities does not say when it was signed, or its signer's certificate did not hold then.", Next: "Ask whoever publishes it."}
+	case errors.Is(err, bundle.ErrOlder):
+		e = &control.Error{Code: "older", Says: "This list of authorities is older than the one seen before.", Next: "Ask whoever publishes it. What you trust stays as it is."}
+	case errors.Is(err, book.ErrNoBundle):
+		return notFound("list of authorities that you follow")
 	}
-	certs, err := x509.ParseCertificates(der)
-	if err != nil || len(certs) == 0 {
-		return nil, &control.Error{Code: "no-certificate", Says: "There is no certificate in this file that can be read.",
-			Next: "Ask for a certificate file (.pem, .crt or .cer)."}
-	}
-	return certs, nil
+	return e
 }

@@ -166,24 +166,6 @@ func (i identitiesClient) Backup(ctx context.Context, q BackupOrder) (None, erro
 	return ask(ctx, i.client, identitiesBackup, q)
 }
 
-type anchorsClient struct{ *client }
-
-func (a anchorsClient) List(ctx context.Context, q None) ([]Anchor, error) {
-	return ask(ctx, a.client, anchorsList, q)
-}
-
-func (a anchorsClient) Preview(ctx context.Context, q None, file io.Reader) ([]Anchor, error) {
-	return put(ctx, a.client, anchorsPreview, q, file)
-}
-
-func (a anchorsClient) Add(ctx context.Context, q AnchorOrder, file io.Reader) ([]Anchor, error) {
-	return put(ctx, a.client, anchorsAdd, q, file)
-}
-
-func (a anchorsClient) Remove(ctx context.Context, q AnchorQuery) (None, error) {
-	return ask(ctx, a.client, anchorsRemove, q)
-}
-
 type accountsClient struct{ *client }
 
 func (a accountsClient) List(ctx context.Context, q None) ([]Account, error) {

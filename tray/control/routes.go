@@ -48,11 +48,6 @@ const (
 	identitiesConfirmRecovery route[RecoveryCheck, Recovery] = "identities/confirm-recovery"
 	identitiesBackup          route[BackupOrder, None]       = "identities/backup"
 
-	anchorsList    route[None, []Anchor]        = "anchors/list"
-	anchorsPreview route[None, []Anchor]        = "anchors/preview" // takes a file
-	anchorsAdd     route[AnchorOrder, []Anchor] = "anchors/add"     // takes a file
-	anchorsRemove  route[AnchorQuery, None]     = "anchors/remove"
-
 	accountsList   route[None, []Account]     = "accounts/list"
 	accountsAdd    route[NewAccount, Account] = "accounts/add"
 	accountsRemove route[AccountQuery, None]  = "accounts/remove"

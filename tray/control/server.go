@@ -115,10 +115,7 @@ func keysAndPlaces(mux *http.ServeMux, s *Service) {
 		call(mux, identitiesBackup, i.Backup)
 	}
 	if a := s.Anchors; a != nil {
-		call(mux, anchorsList, a.List)
-		upload(mux, anchorsPreview, a.Preview)
-		upload(mux, anchorsAdd, a.Add)
-		call(mux, anchorsRemove, a.Remove)
+		serveAnchors(mux, a)
 	}
 	if a := s.Accounts; a != nil {
 		call(mux, accountsList, a.List)

@@ -118,17 +118,6 @@ type Identities interface {
 	Backup(context.Context, BackupOrder) (None, error)
 }
 
-// Anchors is the authorities that the user or the administrator trusts.
-type Anchors interface {
-	List(context.Context, None) ([]Anchor, error)
-	// Preview tells what a certificate file holds without changing anything.
-	Preview(context.Context, None, io.Reader) ([]Anchor, error)
-	// Add trusts the certificates in a PEM or DER file whose fingerprints are
-	// confirmed in the order; others in the file are left alone.
-	Add(context.Context, AnchorOrder, io.Reader) ([]Anchor, error)
-	Remove(context.Context, AnchorQuery) (None, error)
-}
-
 // Accounts is the mailboxes and how to reach them.
 type Accounts interface {
 	List(context.Context, None) ([]Account, error)

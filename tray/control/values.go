@@ -326,20 +326,6 @@ type RecoveryCheck struct {
 	Words []string `json:"words"`
 }
 
-// Anchor is one trusted authority.
-type Anchor struct {
-	Fingerprint string    `json:"fingerprint"` // SHA-256, hexadecimal
-	Name        string    `json:"name"`
-	Expires     time.Time `json:"expires"`
-	Added       time.Time `json:"added,omitzero"`
-	CA          bool      `json:"ca"`
-}
-
-// AnchorOrder confirms, by fingerprint, which certificates to trust.
-type AnchorOrder struct {
-	Confirm []string `json:"confirm"`
-}
-
 // Account is one mailbox.
 type Account struct {
 	Address   string    `json:"address"`

@@ -35,7 +35,6 @@ package book
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -309,56 +308,3 @@ func (b *Book) Remove(ctx context.Context, address string) error {
 
 // reasonRemoved is the reason of the record that a removal leaves.
 const reasonRemoved = "removed"
-
-// Anchor is an authority that the user or the administrator trusts.
-type Anchor struct {
-	Certificate *x509.Certificate
-	Added       time.Time
-}
-
-// Anchors lists the authorities that the records bear out, in the order in which
-// they were added. While the chain does not hold there are none.
-func (b *Book) Anchors(ctx context.Context) ([]Anchor, error) {
-	var anchors []Anchor
-	err := b.db.View(ctx, func(tx *sql.Tx) (err error) {
-		anchors, err = b.standing().anchors(tx)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing the authorities: %w", err)
-	}
-	return anchors, nil
-}
-
-// AddAnchor trusts an authority, by a signed record. One that is trusted already
-// is left as it is.
-func (b *Book) AddAnchor(ctx context.Context, cert *x509.Certificate) error {
-	return b.anchor(ctx, contacts.RecordAnchorAdded, cert)
-}
-
-// RemoveAnchor trusts an authority no longer, by a signed record. One that is not
-// trusted is no error.
-func (b *Book) RemoveAnchor(ctx context.Context, cert *x509.Certificate) error {
-	return b.anchor(ctx, contacts.RecordAnchorRemoved, cert)
-}
-
-func (b *Book) anchor(ctx context.Context, kind contacts.RecordKind, cert *x509.Certificate) error {
-	b.change.Lock()
-	defer b.change.Unlock()
-	now, err := b.Anchors(ctx)
-	if err != nil {
-		return err
-	}
-	trusted := false
-	for _, a := range now {
-		trusted = trusted || a.Certificate.Equal(cert)
-	}
-	if trusted == (kind == contacts.RecordAnchorAdded) {
-		return b.unproved()
-	}
-	err = b.record(ctx, &contacts.RecordDraft{Kind: kind, Certificates: [][]byte{cert.Raw}, Time: b.clock()}, nil)
-	if err != nil {
-		return fmt.Errorf("changing the authorities: %w", err)
-	}
-	return nil
-}

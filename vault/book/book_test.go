@@ -360,27 +360,6 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-func TestAnchors(t *testing.T) {
-	p := newProfile(t)
-	one, two := certificate(t, "one"), certificate(t, "two")
-	for range 2 { // twice is once
-		if err := errors.Join(p.book.AddAnchor(t.Context(), one), p.book.AddAnchor(t.Context(), two)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if p.counter != 2 {
-		t.Errorf("%d records for two anchors", p.counter)
-	}
-	if err := errors.Join(p.book.RemoveAnchor(t.Context(), one), p.book.RemoveAnchor(t.Context(), one)); err != nil {
-		t.Fatal(err)
-	}
-	p.reopen()
-	got, err := p.book.Anchors(t.Context())
-	if err != nil || len(got) != 1 || !got[0].Certificate.Equal(two) || !got[0].Added.Equal(noon) {
-		t.Errorf("got %v, %v", got, err)
-	}
-}
-
 // TestChange has many change one contact at the same time.
 func TestChange(t *testing.T) {
 	p := newProfile(t)

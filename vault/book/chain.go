@@ -19,7 +19,7 @@ type chain struct {
 	number  int64 // of the chain itself
 	head    [32]byte
 	counter uint64
-	links   map[string][]link // by address; anchors under the empty one
+	links   map[string][]link // by address; anchors and bundles under the empty one
 }
 
 type link struct {
@@ -70,28 +70,6 @@ func (c chain) of(tx *sql.Tx, address string) ([]contacts.Record, error) {
 		records = append(records, r)
 	}
 	return records, nil
-}
-
-func (c chain) anchors(tx *sql.Tx) ([]Anchor, error) {
-	records, err := c.of(tx, "")
-	if err != nil {
-		return nil, err
-	}
-	var all []Anchor
-	for _, r := range records {
-		if len(r.Certificates) != 1 {
-			continue
-		}
-		cert, err := x509.ParseCertificate(r.Certificates[0])
-		if err != nil {
-			return nil, fmt.Errorf("reading an authority's certificate: %w", err)
-		}
-		all = slices.DeleteFunc(all, func(a Anchor) bool { return a.Certificate.Equal(cert) })
-		if r.Kind == contacts.RecordAnchorAdded {
-			all = append(all, Anchor{cert, r.Time})
-		}
-	}
-	return all, nil
 }
 
 // standing returns the chain as it is now. Chains are never changed in place.

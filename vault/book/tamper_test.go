@@ -223,7 +223,7 @@ func TestRecordsTamperedWith(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newProfile(t)
 			p.verify(ada)
-			if err := p.book.AddAnchor(t.Context(), certificate(t, "root")); err != nil {
+			if err := p.book.AddAnchor(t.Context(), book.Anchor{Certificate: certificate(t, "root")}); err != nil {
 				t.Fatal(err)
 			}
 			p.verify(bea)

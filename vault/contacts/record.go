@@ -20,6 +20,10 @@ const (
 	RecordRenewed       RecordKind = "renewed"
 	RecordAnchorAdded   RecordKind = "anchor-added"
 	RecordAnchorRemoved RecordKind = "anchor-removed"
+	// A bundle of anchors is fetched again and again from one place (F2).
+	RecordBundleFollowed RecordKind = "bundle-followed"
+	RecordBundleSeen     RecordKind = "bundle-seen" // a newer one, by the time at which it was signed
+	RecordBundleLeft     RecordKind = "bundle-left"
 )
 
 // RecordDraft is what a record says, before it is signed and chained.
@@ -27,10 +31,21 @@ type RecordDraft struct {
 	Kind         RecordKind `json:"kind"`
 	Address      string     `json:"address,omitempty"` // empty for anchors
 	Keys         KeyHashes  `json:"keys"`
-	Certificates [][]byte   `json:"certificates"` // DER: signing, then encryption; or the anchor
+	Certificates [][]byte   `json:"certificates"` // DER: signing, then encryption; or the anchor, or who signs the bundle
 	Time         time.Time  `json:"time"`
 	Call         Call       `json:"call"`             // verified, renewed, suspended: of the verification
 	Reason       string     `json:"reason,omitempty"` // suspended
+	// Of anchors and bundles: what they are for, for which domains, where the bundle is,
+	// and when the one that was seen last was signed.
+	For     string    `json:"for,omitempty"`
+	Domains []string  `json:"domains,omitempty"`
+	Bundle  string    `json:"bundle,omitempty"`
+	Signed  time.Time `json:"signed,omitzero"`
+}
+
+// extended says that the record has fields that the first encoding lacks.
+func (d RecordDraft) extended() bool {
+	return d.For != "" || len(d.Domains) > 0 || d.Bundle != "" || !d.Signed.IsZero()
 }
 
 // Record is one signed entry of the records' chain.
@@ -67,6 +82,7 @@ func (d RecordDraft) Chain(counter uint64, head [32]byte, sign func(msg []byte) 
 	r := Record{Seq: counter + 1, RecordDraft: d, Prev: head}
 	r.Time = r.Time.UTC().Truncate(time.Second)
 	r.Call.At = r.Call.At.UTC().Truncate(time.Second)
+	r.Signed = r.Signed.UTC().Truncate(time.Second)
 	r.Sig = sign(r.encode())
 	return r
 }
@@ -78,7 +94,8 @@ func (r Record) Head() [32]byte { return sha256.Sum256(append(r.encode(), r.Sig.
 // encode is the one encoding that is signed: a name for the purpose, then every
 // field in order. Numbers are 8 octets, most significant first; times are Unix
 // seconds, the zero time 0; text and octets have their length before them;
-// hashes stand as they are.
+// hashes stand as they are. A record with none of the fields for anchors and bundles
+// has the first encoding, as all had before there were such fields.
 func (r Record) encode() []byte {
 	var b bytes.Buffer
 	number := func(n uint64) { b.Write(binary.BigEndian.AppendUint64(nil, n)) }
@@ -90,7 +107,18 @@ func (r Record) encode() []byte {
 		}
 		number(uint64(t.Unix()))
 	}
-	text("countersign record 1")
+	if r.extended() {
+		text("countersign record 2")
+		text(r.For)
+		number(uint64(len(r.Domains)))
+		for _, d := range r.Domains {
+			text(d)
+		}
+		text(r.Bundle)
+		moment(r.Signed)
+	} else {
+		text("countersign record 1")
+	}
 	number(r.Seq)
 	text(string(r.Kind))
 	text(r.Address)

@@ -183,7 +183,7 @@ func lasting(c *x509.Certificate) *x509.Certificate {
 func TestEncodingCoversEverything(t *testing.T) {
 	k, _, _, _ := history(t)
 	count := reflect.TypeFor[Record]().NumField() + reflect.TypeFor[RecordDraft]().NumField() + reflect.TypeFor[Call]().NumField()
-	if count != 4+7+6 {
+	if count != 4+11+6 {
 		t.Errorf("a record has %d fields: encode has to know them, and this test", count)
 	}
 	if r := k.records[1]; r.Head() == k.records[0].Head() {

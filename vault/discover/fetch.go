@@ -51,7 +51,15 @@ func fetch(ctx context.Context, n trust.Need, allowed func(netip.Addr) bool) ([]
 		return nil, errScheme
 	}
 	req.Header.Set("User-Agent", "") // leaves it out
-	client := newClient(allowed)
+	limit := maxList
+	if n.Kind != trust.NeedCRL {
+		limit = maxCertificate
+	}
+	return receive(newClient(allowed), req, limit)
+}
+
+// receive asks for one document of at most limit octets.
+func receive(client *http.Client, req *http.Request, limit int) ([]byte, error) {
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {
@@ -60,10 +68,6 @@ func fetch(ctx context.Context, n trust.Need, allowed func(netip.Addr) bool) ([]
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%w: status %d", errStatus, resp.StatusCode)
-	}
-	limit := maxList
-	if n.Kind != trust.NeedCRL {
-		limit = maxCertificate
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
 	if err != nil {
