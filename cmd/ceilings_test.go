@@ -16,7 +16,7 @@ const (
 
 // roomy packages may be larger; the reason stands beside them.
 var roomy = map[string]int{
-	"cmd/countersign": 2500, // one file a command, and nothing shared but how things are printed
+	"cmd/countersign": 2800, // one file a command, and nothing shared but how things are printed
 }
 
 func TestCeilings(t *testing.T) {

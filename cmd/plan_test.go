@@ -53,7 +53,8 @@ vault/settings           platform/resolver/dnssec ; -
 vault/book               vault/contacts vault/contacts/keyset vault/contacts/form vault/sealed ; x/text x/net/idna
 vault/bundle             mailer/cms ; -
 vault/journal            vault/sealed ; -
-vault                    vault/pkcs10 vault/pkcs12 vault/renewal vault/keyring vault/sealed platform/keychain mailer/cms ; age
+vault                    vault/issued vault/pkcs10 vault/renewal vault/keyring vault/sealed platform/keychain mailer/cms ; age
+vault/issued             vault/pkcs10 vault/pkcs12 vault/keyring mailer/cms ; -
 vault/pkcs10             - ; -
 vault/pkcs12             mailer/cms/ber ; go-pkcs12
 vault/renewal            - ; -
@@ -76,8 +77,9 @@ tray/control             platform/localsock ; -
 tray/web                 tray/control tray/web/door ; -
 tray/web/door            - ; -
 tray/web/webtest         mailer/server/servertest ; chromedp
-tray/agent               platform platform/resolver platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/bundle vault/pkcs10 vault/pkcs12 vault/renewal vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/events tray/agent/watch tray/control tray/web ; -
+tray/agent               platform platform/resolver platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/bundle vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/events tray/agent/keys tray/agent/watch tray/control tray/web ; -
 tray/agent/events        tray/control vault/sealed ; -
+tray/agent/keys          mailer mailer/people mailer/policy vault vault/issued vault/pkcs10 vault/renewal vault/trust vault/book tray/control ; -
 tray/agent/watch         - ; -
 tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform/resolver platform ; -
 tray/demo/authority      - ; go-pkcs12
@@ -91,6 +93,7 @@ cmd/bench                mailer/cms mailer/message mailer/smime vault/trust vaul
 const testPlan = `
 mailer/cms   - ; go-pkcs12 mozilla/pkcs7
 mailer/smime - ; go-pkcs12
+mailer       - ; go-pkcs12
 vault        - ; go-pkcs12
 vault/discover - ; x/crypto miekg/dns
 vault/discover/directory - ; asn1-ber

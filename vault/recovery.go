@@ -135,7 +135,7 @@ func (v *Vault) Recovery(ctx context.Context) (Recovery, error) {
 	}
 	for _, q := range requests {
 		for _, k := range q.Keys {
-			if r.State == RecoveryReady && k.opens() && !slices.Contains(row.Keys, k.id()) {
+			if r.State == RecoveryReady && k.Opens() && !slices.Contains(row.Keys, k.ID()) {
 				r.State, r.Early = RecoveryOutdated, true
 			}
 		}
@@ -284,10 +284,10 @@ func (v *Vault) requested(ctx context.Context, c *contents, signing bool) error 
 	}
 	for _, r := range requests {
 		for _, k := range r.Keys {
-			if !signing && !k.opens() || !v.keys.Holds(k.id()) {
+			if !signing && !k.Opens() || !v.keys.Holds(k.ID()) {
 				continue
 			}
-			if c.Keys[k.id()], err = v.keys.Get(ctx, k.id()); err != nil {
+			if c.Keys[k.ID()], err = v.keys.Get(ctx, k.ID()); err != nil {
 				return err
 			}
 		}

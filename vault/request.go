@@ -1,55 +1,28 @@
 package vault
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/x509"
 	"database/sql"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"slices"
 	"time"
 
-	"countersign/vault/keyring"
+	"countersign/vault/issued"
 	"countersign/vault/pkcs10"
 )
 
-// Request is one key, or a key for signing and one for encryption, made here and
-// waiting for what an authority issues for it.
-type Request struct {
-	ID      string         `json:"id"` // opaque
-	Address string         `json:"address"`
-	Name    string         `json:"name,omitempty"`
-	Kind    pkcs10.Kind    `json:"kind"`
-	Made    time.Time      `json:"made"`
-	Keys    []RequestedKey `json:"keys"`
-}
-
-// RequestedKey is one key of a request.
-type RequestedKey struct {
-	Use         pkcs10.Use `json:"use"`
-	Request     []byte     `json:"request"`               // PKCS #10 in DER
-	Public      []byte     `json:"public"`                // SubjectPublicKeyInfo in DER
-	Certificate []byte     `json:"certificate,omitempty"` // that came, while the other is still missing
-}
-
-// id names the key in the keychain.
-func (k RequestedKey) id() string { return keyring.Name(k.Public) }
-
-// opens says that mail will be encrypted to the key.
-func (k RequestedKey) opens() bool { return k.Use != pkcs10.Sign }
-
-// PEM is what is handed to the authority: one block a key.
-func (r Request) PEM() []byte {
-	var b bytes.Buffer
-	for _, k := range r.Keys {
-		_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE REQUEST", Bytes: k.Request}) // to memory
-	}
-	return b.Bytes()
-}
+// What of vault/issued the vault hands on.
+type (
+	// Request is one key, or a key for signing and one for encryption, made here and
+	// waiting for what an authority issues for it.
+	Request = issued.Request
+	// RequestedKey is one key of a request.
+	RequestedKey = issued.RequestedKey
+)
 
 // RequestOrder says which keys to make. Address is canonical.
 type RequestOrder struct {
@@ -111,7 +84,7 @@ func (v *Vault) requestKey(ctx context.Context, o RequestOrder, use pkcs10.Use) 
 		return k, ErrKeyKind
 	}
 	defer clear(der)
-	return k, v.keys.Put(ctx, k.id(), der)
+	return k, v.keys.Put(ctx, k.ID(), der)
 }
 
 func (v *Vault) saveRequest(tx *sql.Tx, r Request) error {
@@ -169,9 +142,9 @@ func (v *Vault) DiscardRequest(ctx context.Context, id string) (Request, error) 
 	}
 	for _, k := range all[n].Keys {
 		// A request that an older recovery file brought back may be of keys in use.
-		used := slices.ContainsFunc(own, func(i Identity) bool { return slices.Contains(i.keys(), k.id()) })
+		used := slices.ContainsFunc(own, func(i Identity) bool { return slices.Contains(i.keys(), k.ID()) })
 		if err == nil && !used {
-			err = v.keys.Remove(ctx, k.id())
+			err = v.keys.Remove(ctx, k.ID())
 		}
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -9,7 +10,8 @@ import (
 )
 
 func (c *cli) identityCommand() *cobra.Command {
-	return c.group("identity", "Your own keys and certificates", c.identityImport(), c.identityList())
+	return c.group("identity", "Your own keys and certificates",
+		c.identityImport(), c.identityList(), c.identityRequest(), c.identityRequests(), c.identityDiscard(), c.identityInstall(), c.identityLost())
 }
 
 func (c *cli) identityImport() *cobra.Command {
@@ -37,7 +39,14 @@ func (c *cli) identityImport() *cobra.Command {
 func (c *cli) identityList() *cobra.Command {
 	return c.command("list", "List your certificates", cobra.NoArgs, func(ctx context.Context, s *control.Service, _ []string) error {
 		got, err := s.Identities.List(ctx, control.None{})
-		return show(c, got, err, c.printIdentities)
+		if err != nil || c.json {
+			return show(c, got, err, c.printIdentities)
+		}
+		waiting, err := s.Identities.Requests(ctx, control.None{})
+		return show(c, got, err, func(all []control.Identity) {
+			c.printIdentities(all)
+			c.printRequests(waiting)
+		})
 	})
 }
 
@@ -49,13 +58,39 @@ func (c *cli) printIdentities(all []control.Identity) {
 	var rows [][]string
 	for _, i := range all {
 		state := i.State
-		if i.Retired {
+		switch {
+		case !i.Lost.IsZero():
+			state = "given up " + day(i.Lost)
+		case i.Retired:
 			state = "retired"
 		}
-		rows = append(rows, []string{named(i.Name, i.Address), i.Usage, state, "until " + day(i.Expires), "by " + i.Issuer, "key: " + i.KeyPlace})
+		rows = append(rows, []string{named(i.Name, i.Address), uses(i), state, "until " + day(i.Expires), "by " + i.Issuer, "key: " + i.KeyPlace})
 	}
 	c.table(rows...)
 	for _, i := range all {
 		c.para("  ", i.Problem)
+	}
+}
+
+// uses tells what the certificates of an identity are for, and which where there are two.
+func uses(i control.Identity) string {
+	if len(i.Certificates) < 2 || i.Retired {
+		return i.Usage
+	}
+	var list []string
+	for _, k := range i.Certificates {
+		list = append(list, k.Usage+" ("+k.Key+")")
+	}
+	return strings.Join(list, ", ")
+}
+
+func (c *cli) printRequests(all []control.IdentityRequest) {
+	for _, r := range all {
+		state := "waits for its certificate"
+		if r.Half {
+			state = "waits for the second of two certificates"
+		}
+		c.say("Asked for on %s: %s, %s, %s.", day(r.Made), named(r.Name, r.Address), r.Key, state)
+		c.para("  ", "countersign identity install FILE, or countersign identity discard "+r.ID)
 	}
 }

@@ -27,6 +27,11 @@ func (c *cli) printStatus(s control.Status) {
 		c.para("  ", a.Next)
 		c.para("  ", a.Command)
 	}
+	if r := s.Certificate; r != nil {
+		c.say("! %s", r.Reason)
+		c.para("  ", r.Next)
+		c.para("  ", r.Command)
+	}
 	for _, step := range s.Setup {
 		if !step.Done {
 			c.say("! To do: %s", step.Title)

@@ -9,7 +9,7 @@
 // accounts.go, journal.go, settings.go and finding.go answer the interfaces of control, in its
 // values, which values.go converts; courier.go fetches and submits; epoch.go holds what
 // was waiting when a profile was restored; restore.go brings one back. The room
-// events keeps what the faces are told.
+// events keeps what the faces are told; the room keys is the life of the user's own keys.
 package agent
 
 import (
@@ -32,6 +32,7 @@ import (
 	"countersign/platform/localsock"
 	"countersign/platform/resolver"
 	"countersign/tray/agent/events"
+	"countersign/tray/agent/keys"
 	"countersign/tray/agent/watch"
 	"countersign/tray/control"
 	"countersign/tray/web"
@@ -75,6 +76,7 @@ type Agent struct {
 	checker  *discover.Checker
 	mailer   *mailer.Mailer
 	accounts *account.Accounts
+	keys     *keys.Keys
 	events   *events.Log
 	page     *web.Page
 	svc      *control.Service
@@ -163,6 +165,7 @@ func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 			Clock: a.clock, Rand: o.Rand, Zone: time.Local,
 		},
 	}
+	a.keys = &keys.Keys{Vault: a.vault, Mailer: a.mailer, Book: a.book, Log: a.log, Clock: a.clock, Note: a.note, Tell: a.tell, Words: words}
 	box.Again, box.Changed = a.again, a.mailer.Changed
 	if err := a.mailer.Open(); err != nil {
 		return err
@@ -176,7 +179,7 @@ func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 // serve lays out what can be asked.
 func (a *Agent) serve(sim control.Simulation) {
 	a.svc = &control.Service{
-		Mail: letters{a}, Contacts: addressBook{a}, Identities: identities{a}, Anchors: anchors{a}, Accounts: mailboxes{a},
+		Mail: letters{a}, Contacts: addressBook{a}, Identities: identities{a, a.keys}, Anchors: anchors{a}, Accounts: mailboxes{a},
 		Journal: record{a}, Settings: preferences{a}, Events: a.events, Simulation: sim,
 	}
 }
@@ -193,7 +196,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for name, work := range map[string]func(context.Context) error{
 		"the socket": a.answer, "the page": a.showPage, "the outbox": a.mailer.Outbox.Run, "the mailboxes": a.fetchAll,
-		"the journal": a.keepJournal, "revocation lists": a.prefetch, "lists of authorities": a.keepBundles,
+		"the journal": a.keepJournal, "revocation lists": a.prefetch, "the user's certificates": a.keys.Tend, "lists of authorities": a.keepBundles,
 	} {
 		running.Go(func() {
 			if err := work(ctx); err != nil && ctx.Err() == nil {

@@ -2,66 +2,22 @@ package agent
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"time"
 
+	"countersign/tray/agent/keys"
 	"countersign/tray/control"
 	"countersign/vault"
 	"countersign/vault/pkcs12"
-	"countersign/vault/trust"
 )
 
-// identities answers control.Identities.
-type identities struct{ *Agent }
-
-// List tells of each key set of the user's own, and whether it can be used.
-func (s identities) List(ctx context.Context, _ control.None) ([]control.Identity, error) {
-	own, err := s.vault.Identities(ctx)
-	if err != nil {
-		return nil, words(err)
-	}
-	list := make([]control.Identity, 0, len(own))
-	for _, i := range own {
-		list = append(list, s.identity(ctx, i))
-	}
-	return list, nil
-}
-
-func (s identities) identity(ctx context.Context, i vault.Identity) control.Identity {
-	v := control.Identity{ID: i.ID, Address: i.Address, Name: i.Name, Retired: i.Retired, KeyPlace: i.KeyPlace, State: "good"}
-	for _, half := range []struct {
-		cert  *x509.Certificate
-		usage trust.Usage
-		name  string
-	}{{i.Signing, trust.Sign, "signing"}, {i.Encryption, trust.Encrypt, "encryption"}} {
-		if half.cert == nil {
-			continue
-		}
-		v.Usage = strings.TrimPrefix(v.Usage+" and "+half.name, " and ")
-		v.Issuer = half.cert.Issuer.CommonName
-		v.Expires = earlier(v.Expires, half.cert.NotAfter)
-		if i.Retired || v.State != "good" {
-			continue
-		}
-		if verdict := s.mailer.Own(ctx, i, half.usage); !verdict.Good() {
-			v.State, v.Problem = string(verdict.Status), verdict.Reason
-		}
-	}
-	return v
-}
-
-// earlier is the earlier of two times, of which the first may not be set yet.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) {
-		return b
-	}
-	return a
+// identities answers control.Identities; what is not here, the room keys answers.
+type identities struct {
+	*Agent
+	*keys.Keys
 }
 
 // ImportPKCS12 reads a PKCS #12 file.
@@ -83,11 +39,12 @@ func (s identities) ImportPKCS12(ctx context.Context, order control.PKCS12Order,
 		if n := slices.IndexFunc(all, func(o vault.Identity) bool { return o.ID == i.ID }); n >= 0 {
 			i = all[n]
 		}
-		list = append(list, s.identity(ctx, i))
+		list = append(list, s.Describe(ctx, i, all))
 		if err := s.note(ctx, "identity", i.Address, "A certificate with its key was imported."); err != nil {
 			return nil, err
 		}
 	}
+	s.Announce(ctx)
 	return list, s.tell(ctx, "status", "", "Your certificates have changed.")
 }
 
@@ -133,6 +90,7 @@ func (s identities) ConfirmRecovery(ctx context.Context, check control.RecoveryC
 	if err := s.tell(ctx, "status", "", "Your recovery file is ready."); err != nil {
 		return control.Recovery{}, err
 	}
+	s.Announce(ctx) // a new key had to wait for it (K1)
 	return s.Recovery(ctx, control.None{})
 }
 

@@ -103,6 +103,9 @@ func (s preferences) Status(ctx context.Context, _ control.None) (control.Status
 		return st, err
 	}
 	st.AddressBook = changedOutside(s.book.Problem())
+	if st.Certificate, err = s.keys.Renewing(ctx); err != nil {
+		st.Problem = words(err).Error()
+	}
 	if _, _, err := s.rules(ctx); err != nil {
 		st.Problem = "The administrator's policy file cannot be used, so nothing is sent."
 	}
@@ -145,13 +148,16 @@ func (s preferences) setup(ctx context.Context, own []vault.Identity) ([]control
 	if err != nil {
 		return nil, err
 	}
-	usable := false
+	usable, command := false, "countersign identity import FILE.p12"
 	for _, i := range own {
 		usable = usable || !i.Retired && i.Signing != nil && i.Encryption != nil
 	}
+	if waiting, err := s.vault.Requests(ctx); err == nil && len(waiting) > 0 { // an edited list is told elsewhere
+		command = "countersign identity install FILE"
+	}
 	return []control.Step{
 		{Name: "identity", Title: "Your certificate", Why: "It signs what you write, and others encrypt to it.",
-			Done: usable, Command: "countersign identity import FILE.p12"},
+			Done: usable, Command: command},
 		{Name: "anchor", Title: "An authority you trust", Why: "It vouches for other people's certificates until you have called them.",
 			Done: len(anchors) > 0, Command: "countersign anchor add FILE.pem"},
 		{Name: "account", Title: "Your mailbox", Why: "To send and to fetch mail.",

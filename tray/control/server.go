@@ -113,6 +113,11 @@ func keysAndPlaces(mux *http.ServeMux, s *Service) {
 		call(mux, identitiesMakeRecovery, i.MakeRecovery)
 		call(mux, identitiesConfirmRecovery, i.ConfirmRecovery)
 		call(mux, identitiesBackup, i.Backup)
+		call(mux, identitiesRequest, i.Request)
+		call(mux, identitiesRequests, i.Requests)
+		call(mux, identitiesDiscard, i.Discard)
+		upload(mux, identitiesInstall, i.Install)
+		call(mux, identitiesLost, i.Lost)
 	}
 	if a := s.Anchors; a != nil {
 		serveAnchors(mux, a)

@@ -116,6 +116,7 @@ type Identities interface {
 	// Backup writes a copy of the database, still encrypted, to a new file. With
 	// the recovery file it brings everything back on another machine.
 	Backup(context.Context, BackupOrder) (None, error)
+	Renewals
 }
 
 // Accounts is the mailboxes and how to reach them.

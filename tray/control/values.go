@@ -298,6 +298,9 @@ type Identity struct {
 	State    string    `json:"state"` // good | expired | revoked | unknown | untrusted
 	Problem  string    `json:"problem,omitempty"`
 	KeyPlace string    `json:"key_place"` // "keychain", "sealed under the keychain"
+
+	Lost         time.Time        `json:"lost,omitzero"` // when its keys were given up: they only open mail
+	Certificates []OwnCertificate `json:"certificates,omitempty"`
 }
 
 // PKCS12Order names the passphrase of a PKCS #12 file.
@@ -380,6 +383,9 @@ type Status struct {
 	// AddressBook says that the address book was changed from outside, and what to
 	// do about it: code "rolled-back" (Contacts.StartOver begins anew) or "edited".
 	AddressBook *Refusal `json:"address_book,omitempty"`
+	// Certificate says that the user's own certificate runs out soon, or has, and what
+	// to do about it: code "renew" or "run-out".
+	Certificate *Refusal `json:"certificate,omitempty"`
 	Unread      int      `json:"unread"`
 	Waiting     int      `json:"waiting"` // contacts with something to do
 	Outbox      int      `json:"outbox"`  // not yet taken by a server

@@ -50,6 +50,8 @@ func TestActs(t *testing.T) {
 		{"settings/new", nil, "Contacts.StartOver", nil, "contacts"},
 		{"setup/anchor/remove", []string{"fingerprint", "0af3"}, "Anchors.Remove", control.AnchorQuery{Fingerprint: "0af3"}, "settings"},
 		{"setup/account/remove", []string{"address", "a@b.example"}, "Accounts.Remove", control.AccountQuery{Address: "a@b.example"}, "settings"},
+		{"setup/identity/request", []string{"address", " ada@x.example ", "name", "Dr Ada", "key", "p-256", "separate", "yes"}, "Identities.Request", control.RequestOrder{Address: "ada@x.example", Name: "Dr Ada", Key: "p-256", Separate: true}, "setup"},
+		{"setup/identity/discard", []string{"id", "r1"}, "Identities.Discard", control.RequestQuery{ID: "r1"}, "setup"},
 		{"setup/recovery/confirm", []string{"word", "meadow", "word", "paddle"}, "Identities.ConfirmRecovery", control.RecoveryCheck{Words: []string{"meadow", "paddle"}}, "setup"},
 		{"phone/dial", []string{"number", "020 7946 0188", "back", "inbox"}, "Simulation.Dial", control.DialOrder{Number: "020 7946 0188"}, "inbox"},
 		{"phone/play", []string{"name", "impostor", "back", "inbox"}, "Simulation.Play", control.ActQuery{Name: "impostor"}, "inbox"},
@@ -70,7 +72,7 @@ func TestNothingHappensByGet(t *testing.T) {
 	g := open(t, true)
 	id := g.person("imran.shah@northclinic.example")
 	before := len(g.clinic.calls)
-	for _, path := range []string{"fetch", "outbox/withdraw", "contacts/new", "contacts/" + id + "/remove", "contacts/" + id + "/find", "contacts/" + id + "/call", "message/m1/seen", "message/m1/reply", "settings/end", "setup/recovery", "setup/anchor/confirm", "phone/dial"} {
+	for _, path := range []string{"fetch", "outbox/withdraw", "contacts/new", "contacts/" + id + "/remove", "contacts/" + id + "/find", "contacts/" + id + "/call", "message/m1/seen", "message/m1/reply", "settings/end", "setup/recovery", "setup/identity/lost", "setup/identity/discard", "setup/anchor/confirm", "phone/dial"} {
 		if resp, _ := g.get(path); resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("%s: %d", path, resp.StatusCode)
 		}
@@ -80,7 +82,7 @@ func TestNothingHappensByGet(t *testing.T) {
 	}
 	for _, call := range g.clinic.calls[before:] {
 		switch name := call[strings.Index(call, ".")+1:]; name {
-		case "List", "Show", "Check", "Draft", "Drafts", "Outbox", "Mine", "Programs", "Get", "Recovery", "Preview":
+		case "List", "Show", "Check", "Draft", "Drafts", "Outbox", "Mine", "Programs", "Get", "Recovery", "Requests", "Preview":
 		default:
 			t.Errorf("reading a page called %s", call)
 		}

@@ -34,6 +34,7 @@ type clinic struct {
 	wire     string // what Attachment and Raw stream
 	torn     bool   // and then fail
 	fresh    bool   // no identity yet
+	asked    bool   // a certificate was asked for
 }
 
 var monday = time.Date(2026, 11, 23, 9, 50, 0, 0, time.UTC)

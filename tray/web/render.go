@@ -211,6 +211,11 @@ func (p *Page) table() *http.ServeMux {
 
 		"GET /setup":                   (*visit).setup,
 		"POST /setup/identity":         (*visit).addIdentity,
+		"POST /setup/identity/request": (*visit).request,
+		"GET /setup/identity/request":  (*visit).requestFile,
+		"POST /setup/identity/discard": (*visit).discardRequest,
+		"POST /setup/identity/install": (*visit).install,
+		"POST /setup/identity/lost":    (*visit).giveUp,
 		"POST /setup/anchor":           (*visit).previewAnchor,
 		"POST /setup/anchor/confirm":   (*visit).addAnchor,
 		"POST /setup/anchor/remove":    (*visit).removeAnchor,

@@ -19,8 +19,10 @@ type settingUp struct {
 	Anchors    []control.Anchor
 	Accounts   []control.Account
 	Recovery   control.Recovery
-	Preview    []control.Anchor // read from a file, to be confirmed
-	Words      []string         // of a recovery file just made: shown once
+	Requests   []control.IdentityRequest
+	Lost       *control.LostReport // of a key just given up: shown once
+	Preview    []control.Anchor    // read from a file, to be confirmed
+	Words      []string            // of a recovery file just made: shown once
 	HasFile    bool
 }
 
@@ -44,6 +46,9 @@ func (v *visit) settingUp(s settingUp) error {
 		return err
 	}
 	if s.Recovery, err = svc.Identities.Recovery(ctx, control.None{}); err != nil {
+		return err
+	}
+	if s.Requests, err = svc.Identities.Requests(ctx, control.None{}); err != nil {
 		return err
 	}
 	v.s.mu.Lock()

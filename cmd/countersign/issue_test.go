@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"countersign/tray/control"
+)
+
+// issue REQUEST FILE [DAYS [ADDRESS]] has the authority certify each key that a file
+// asks for, until so many days from now, for the address asked for or another.
+func issue(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 4 {
+		ts.Fatalf("usage: issue REQUEST FILE [DAYS [ADDRESS]]")
+	}
+	days := 365
+	if len(args) > 2 {
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		days = n
+	}
+	var out bytes.Buffer
+	for rest := []byte(ts.ReadFile(args[0])); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		r, err := x509.ParseCertificateRequest(block.Bytes)
+		ts.Check(err)
+		ts.Check(r.CheckSignature())
+		uses := x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
+		if r.PublicKeyAlgorithm == x509.ECDSA {
+			uses = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyAgreement
+		}
+		address := r.EmailAddresses[0]
+		if len(args) == 4 {
+			address = args[3]
+		}
+		p, err := theWorld(ts).ca.CertifyUntil(r.Subject.CommonName, address, r.PublicKey, uses, time.Now().AddDate(0, 0, days))
+		ts.Check(err)
+		out.Write(p.PEM())
+	}
+	ts.Check(pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: theWorld(ts).ca.Issuing.Raw}))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), out.Bytes(), 0o600))
+}
+
+func TestIdentityCommands(t *testing.T) {
+	out := t.TempDir() + "/ada.csr"
+	made := control.IdentityRequest{ID: "r1", Address: "ada@x.example", Key: "p-256", PEM: "a request"}
+	inUse := []control.Identity{{ID: "i0", Address: "ada@x.example", Retired: true}, {ID: "i1", Address: "ada@x.example", Name: "Ada"}}
+	report := control.LostReport{Says: []string{"Telephone now."}, Certificates: []control.OwnCertificate{{Usage: "signing", Issuer: "CN=Clinic", Serial: "0a1b"}},
+		Call: []control.ToCall{{Name: "Dr Bea Brandt", Address: "bea@x.example", Number: "+44 20 7946 0123"}}}
+	for _, test := range []struct {
+		line   []string
+		person *person
+		code   int
+		method string
+		query  any
+		says   string
+	}{
+		{[]string{"request", "ada@x.example", "--p256", "--separate", "--out", out}, nil, done, "Identities.Request", control.RequestOrder{Address: "ada@x.example", Key: "p-256", Separate: true}, "for your authority"},
+		{[]string{"request", "ada@x.example", "--out", out}, nil, failed, "", nil, ""}, // the file is there now
+		{[]string{"request", "ada@x.example", "--rsa", "1024", "--out", out + "2"}, nil, wrongUsage, "", nil, ""},
+		{[]string{"request", "ada@x.example", "--rsa", "4096", "--p256", "--out", out + "2"}, nil, wrongUsage, "", nil, ""},
+		{[]string{"request", "ada@x.example"}, nil, wrongUsage, "", nil, ""},
+		{[]string{"request", "ada@x.example", "--name", "Dr Ada", "--out", out + "3"}, nil, done, "Identities.Request", control.RequestOrder{Address: "ada@x.example", Key: "rsa-3072", Name: "Dr Ada"}, ""},
+		{[]string{"requests"}, nil, done, "Identities.Requests", control.None{}, "identity discard r1"},
+		{[]string{"discard", "r1", "--yes"}, nil, done, "Identities.Discard", control.RequestQuery{ID: "r1"}, "gone"},
+		{[]string{"discard", "r1"}, nil, wrongUsage, "", nil, ""},
+		{[]string{"discard", "r1"}, &person{answers: []string{"n"}}, failed, "", nil, ""},
+		{[]string{"install", out}, nil, done, "Identities.Install", control.None{}, "in use"},
+		{[]string{"lost", "ada@x.example"}, &person{answers: []string{"y"}}, done, "Identities.Lost", control.LostOrder{ID: "i1"}, "+44 20 7946 0123"},
+		{[]string{"lost", "ada@x.example"}, &person{answers: []string{""}}, failed, "", nil, ""},
+		{[]string{"lost", "ada@x.example"}, nil, wrongUsage, "", nil, ""},
+		{[]string{"lost", "eve@x.example", "--yes"}, nil, failed, "", nil, ""},
+	} {
+		f := &fake{answers: map[string]any{
+			"Identities.Request": made, "Identities.Requests": []control.IdentityRequest{made}, "Identities.List": inUse, "Identities.Lost": report,
+			"Identities.Install": control.Installed{Says: []string{"The new certificate is in use."}},
+		}}
+		r := run(t, f, test.person, append([]string{"identity"}, test.line...)...)
+		if r.code != test.code || !bytes.Contains([]byte(r.out), []byte(test.says)) {
+			t.Errorf("%q ended with %d: %s %s", test.line, r.code, r.out, r.err)
+		}
+		for _, method := range []string{"Identities.Request", "Identities.Discard", "Identities.Install", "Identities.Lost"} {
+			if got := f.queries(method); len(got) > 0 && (method != test.method || got[0] != test.query) {
+				t.Errorf("%q asked %s %v", test.line, method, got)
+			}
+		}
+	}
+	if saved, err := os.ReadFile(out); err != nil || string(saved) != "a request" {
+		t.Errorf("%q, %v", saved, err)
+	}
+}
