@@ -31,11 +31,16 @@ func (c *cli) inspectCommand() *cobra.Command {
 	cmd.Long = `Take a message file apart: its layers and algorithms, who signed it and who can open it,
 and what may be said of it. It is not stored. - is standard input.
 
+It opens what is encrypted to your own keys (countersign identity import FILE.p12), and
+judges signers by the authorities that you trust (countersign anchor add FILE). Without
+either it still takes the message apart.
+
 With --json, programs get the same and more. These stay the same from version to version:
 
   verdict.protection  none, signed, encrypted, encrypted-and-signed
   verdict.signature   none; valid: it holds for exactly the content shown; invalid
-  verdict.chain       who vouches for the signer: trusted, untrusted, expired, revoked, unknown
+  verdict.chain       who vouches for the signer: trusted, untrusted, expired (or not yet valid),
+                      revoked, unknown
   verdict.from        match: the signer is the one that From names; mismatch. Both say
                       something only where verdict.signature is valid
   verdict.contact     unknown, has-certificate, test-sent, answered, verified, mismatch, suspended
