@@ -25,7 +25,7 @@ those that your administrator named. The first place with one that can be used e
 a certificate to consider: this never confirms anybody.
 
 The DNS servers on the way, and the directories that are asked, learn that somebody here looks for this
-address. The exit code is 1 where nothing was found that can be used.`
+address. It takes a minute at most. The exit code is 1 where nothing was found that can be used.`
 	return cmd
 }
 
