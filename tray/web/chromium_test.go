@@ -68,6 +68,24 @@ var (
 	schemes = []string{"light", "dark"}
 )
 
+// accessible looks at the page in every width, and reports what a person with a
+// keyboard, a screen reader or weak eyes would miss.
+func (d *desk) accessible(name string) {
+	d.t.Helper()
+	check, err := os.ReadFile("testdata/accessible.js")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for _, px := range widths {
+		for _, scheme := range schemes {
+			d.Look(px, scheme)
+			for _, w := range webtest.Of[[]string](d.Person, string(check)) {
+				d.t.Errorf("%s, %d px, %s: %s", name, px, scheme, w)
+			}
+		}
+	}
+}
+
 // TestPeerEveryPageInChromium draws every page in every width and checks what a
 // person with a keyboard, a screen reader or weak eyes needs.
 func TestPeerEveryPageInChromium(t *testing.T) {
@@ -80,20 +98,9 @@ func TestPeerEveryPageInChromium(t *testing.T) {
 		"mismatch": "contacts/" + d.person("o.marsh@oldtown.example") + "/verify", "stranger": "contacts/" + d.person("nobody@elsewhere.example"),
 		"words": "words", "record": "record", "settings": "settings", "setup": "setup",
 	}
-	check, err := os.ReadFile("testdata/accessible.js")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, path := range named {
 		d.open(path)
-		for _, px := range widths {
-			for _, scheme := range schemes {
-				d.Look(px, scheme)
-				for _, w := range webtest.Of[[]string](d.Person, string(check)) {
-					t.Errorf("%s, %d px, %s: %s", name, px, scheme, w)
-				}
-			}
-		}
+		d.accessible(name)
 		d.Shoot(name)
 		d.ShootWindow(name+"-820-light", 820, "light")
 	}

@@ -55,5 +55,6 @@ func TestPeerLookInChromium(t *testing.T) {
 	if !d.is(`document.getElementById("h-looked") && document.body.innerText.includes("There is a certificate that can be used.")`) {
 		t.Error("the page does not say what was found")
 	}
+	d.accessible("looked")
 	d.Shoot("looked")
 }
