@@ -47,6 +47,7 @@
 //	address-in-name        the address stands in the certificate's old place only
 //	chain-untrusted, chain-expired, chain-revoked, chain-unknown
 //	                       of the certificate of the signer that counts
+//	revocation-unpublished its authority does not publish whether certificates were withdrawn
 //	not-confirmed          the contact is not confirmed in person or by telephone
 //	header-unprotected     lines of the header that are shown are not covered
 //	date-differs           the time signed and the Date shown are more than a day apart
@@ -106,24 +107,26 @@ type Recipient struct {
 
 // Signer is one signature.
 type Signer struct {
-	Certificate *Certificate
-	Issuer      string // as the message names the certificate, with Serial; or else KeyID
-	Serial      string
-	KeyID       string
-	Valid       bool // it holds, and by a method that proves something
-	Counts      bool // it is inside of all encryption, or there is none
-	Code        string
-	Problem     string
-	Method      string // "RSA", "ECDSA P-256"
-	Digest      string
-	Time        time.Time // as the signer says
-	Attributes  []string  // what was signed beside the content: "signing-time", "receipt-request" ...
-	Chain       string    // trusted | untrusted | expired | revoked | unknown; empty: not looked up
-	Reason      string
-	Path        []string // names from the certificate to the authority trusted
-	RevokedAt   time.Time
-	Known       bool   // the certificate did not come with the message
-	Names       string // how the certificate names From: address | domain | legacy | none
+	Certificate    *Certificate
+	Issuer         string // as the message names the certificate, with Serial; or else KeyID
+	Serial         string
+	KeyID          string
+	Valid          bool // it holds, and by a method that proves something
+	Counts         bool // it is inside of all encryption, or there is none
+	Code           string
+	Problem        string
+	Method         string // "RSA", "ECDSA P-256"
+	Digest         string
+	Time           time.Time // as the signer says
+	Attributes     []string  // what was signed beside the content: "signing-time", "receipt-request" ...
+	Chain          string    // trusted | untrusted | expired | revoked | unknown; empty: not looked up
+	Reason         string
+	Path           []string // names from the certificate to the authority trusted
+	RevokedAt      time.Time
+	Revocation     string    // what is known of withdrawal, the weakest on the path: good | unpublished | unknown | revoked; empty: not looked up
+	RevocationAsOf time.Time // when the oldest evidence of that was made
+	Known          bool      // the certificate did not come with the message
+	Names          string    // how the certificate names From: address | domain | legacy | none
 }
 
 // Of reports on a message: facts and verdict are those that it was judged with, mine
@@ -195,7 +198,24 @@ func signer(info *cms.SignerInfo, counts bool, v trust.Verdict) Signer {
 	for _, c := range v.Path {
 		s.Path = append(s.Path, distinguished(c.RawSubject))
 	}
+	s.Revocation, s.RevocationAsOf = revocation(v.Checked)
 	return s
+}
+
+// revocation is the weakest of what was found on a path, and when the oldest evidence
+// was made.
+func revocation(found []trust.Finding) (weakest string, asOf time.Time) {
+	words := map[trust.Status]string{trust.Trusted: "good", trust.Unpublished: "unpublished", trust.Unknown: "unknown", trust.Revoked: "revoked"}
+	order := []string{"", "good", "unpublished", "unknown", "revoked"}
+	for _, f := range found {
+		if word := words[f.Status]; slices.Index(order, word) > slices.Index(order, weakest) {
+			weakest = word
+		}
+		if !f.ThisUpdate.IsZero() && (asOf.IsZero() || f.ThisUpdate.Before(asOf)) {
+			asOf = f.ThisUpdate
+		}
+	}
+	return weakest, asOf
 }
 
 // findings are the codes that apply; the signer is the one that the verdict speaks of.
@@ -237,6 +257,7 @@ func findings(o *smime.Opened, v policy.Verdict, r Report, signer *Signer, outsi
 		{"organisation", valid && signer != nil && signer.Names == string(trust.BoundDomain)},
 		{"address-in-name", valid && signer != nil && signer.Names == string(trust.BoundLegacy)},
 		{"chain-" + v.Chain, valid && v.Chain != string(trust.Trusted)},
+		{"revocation-unpublished", valid && signer != nil && signer.Revocation == "unpublished"},
 		{"not-confirmed", valid && v.Contact != string(contacts.Verified)},
 		{"header-unprotected", len(r.Unprotected) > 0},
 		{"date-differs", differs},

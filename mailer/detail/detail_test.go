@@ -88,6 +88,7 @@ func TestFindings(t *testing.T) {
 		"good":             {opened(gcm, signed(good)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress}, "", ""},
 		"by the house":     {opened(gcm, signed(good)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundDomain}, "organisation", ""},
 		"withdrawn":        {opened(gcm, signed(good)), trust.Verdict{Status: trust.Revoked, Bound: trust.BoundAddress}, "chain-revoked", ""},
+		"never told":       {opened(gcm, signed(good)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress, Checked: []trust.Finding{{Status: trust.Unpublished}, {Status: trust.Trusted}}}, "revocation-unpublished", ""},
 		"not enclosed":     {opened(gcm, signed(known)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress}, "certificate-known", ""},
 		"not hers":         {opened(gcm, signed(good)), trust.Verdict{Status: trust.Untrusted, Bound: trust.BoundNone}, "from-mismatch chain-untrusted", ""},
 		"another day":      {opened(gcm, signed(late)), trust.Verdict{Status: trust.Trusted, Bound: trust.BoundAddress}, "date-differs", ""},
@@ -115,6 +116,30 @@ func TestFindings(t *testing.T) {
 		}
 		if r.Code != c.code {
 			t.Errorf("%s: the code is %q, not %q", name, r.Code, c.code)
+		}
+	}
+}
+
+// TestRevocation: the weakest word on the path, and the oldest.
+func TestRevocation(t *testing.T) {
+	bea := certificate(t, "Bea", "bea@northclinic.example")
+	o := opened(signed(cms.SignerInfo{Certificate: bea, Time: now}))
+	old := now.AddDate(0, 0, -3)
+	for _, c := range []struct {
+		found []trust.Finding
+		want  string
+		asOf  time.Time
+	}{
+		{nil, "", time.Time{}},
+		{[]trust.Finding{{Status: trust.Trusted, ThisUpdate: now}, {Status: trust.Trusted, ThisUpdate: old}}, "good", old},
+		{[]trust.Finding{{Status: trust.Trusted, ThisUpdate: now}, {Status: trust.Unpublished}}, "unpublished", now},
+		{[]trust.Finding{{Status: trust.Unknown}, {Status: trust.Trusted, ThisUpdate: now}}, "unknown", now},
+		{[]trust.Finding{{Status: trust.Unknown}, {Status: trust.Revoked, ThisUpdate: now}}, "revoked", now},
+	} {
+		f := policy.Facts{Signers: []trust.Verdict{{Status: trust.Trusted, Bound: trust.BoundAddress, Checked: c.found}}}
+		s := detail.Of(o, f, policy.Judge(o, f), nil).Layers[0].Signers[0]
+		if s.Revocation != c.want || !s.RevocationAsOf.Equal(c.asOf) {
+			t.Errorf("%+v: %s as of %s", c.found, s.Revocation, s.RevocationAsOf)
 		}
 	}
 }

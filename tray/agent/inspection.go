@@ -30,7 +30,7 @@ func inspectedLayer(l detail.Layer) control.InspectedLayer {
 func inspectedSigner(s detail.Signer) control.InspectedSigner {
 	v := control.InspectedSigner{
 		Issuer: s.Issuer, Serial: s.Serial, KeyID: s.KeyID, Valid: s.Valid, Counts: s.Counts, Code: s.Code, Problem: s.Problem, Method: s.Method, Digest: s.Digest, Time: s.Time, Attributes: s.Attributes,
-		Chain: s.Chain, Reason: s.Reason, Path: s.Path, RevokedAt: s.RevokedAt, Names: s.Names,
+		Chain: s.Chain, Reason: s.Reason, Path: s.Path, RevokedAt: s.RevokedAt, Revocation: s.Revocation, RevocationAsOf: s.RevocationAsOf, Names: s.Names,
 	}
 	if s.Certificate != nil {
 		c := inspectedCertificate(*s.Certificate)

@@ -58,23 +58,25 @@ type InspectedRecipient struct {
 
 // InspectedSigner is one signature.
 type InspectedSigner struct {
-	Certificate *InspectedCertificate `json:"certificate,omitempty"` // absent if it is not enclosed
-	Issuer      string                `json:"issuer,omitempty"`      // as the message names the certificate, with Serial; or else KeyID
-	Serial      string                `json:"serial,omitempty"`
-	KeyID       string                `json:"key_id,omitempty"`
-	Valid       bool                  `json:"valid"`          // it holds, and by a method that proves something
-	Counts      bool                  `json:"counts"`         // it speaks for the content, and not only for who sent it on
-	Code        string                `json:"code,omitempty"` // why it is not valid
-	Problem     string                `json:"problem,omitempty"`
-	Method      string                `json:"method,omitempty"`     // "RSA", "RSA-PSS", "ECDSA P-256"
-	Digest      string                `json:"digest,omitempty"`     // "SHA-256"
-	Time        time.Time             `json:"time,omitzero"`        // as the signer says
-	Attributes  []string              `json:"attributes,omitempty"` // what was signed beside the content: "signing-time", "receipt-request" ...
-	Chain       string                `json:"chain,omitempty"`      // trusted | untrusted | expired | revoked | unknown; absent: not looked up
-	Reason      string                `json:"reason,omitempty"`     // why it is not trusted
-	Path        []string              `json:"path,omitempty"`       // from the certificate to the authority trusted
-	RevokedAt   time.Time             `json:"revoked_at,omitzero"`
-	Names       string                `json:"names,omitempty"` // how the certificate names From: address | domain | legacy | none
+	Certificate    *InspectedCertificate `json:"certificate,omitempty"` // absent if it is not enclosed
+	Issuer         string                `json:"issuer,omitempty"`      // as the message names the certificate, with Serial; or else KeyID
+	Serial         string                `json:"serial,omitempty"`
+	KeyID          string                `json:"key_id,omitempty"`
+	Valid          bool                  `json:"valid"`          // it holds, and by a method that proves something
+	Counts         bool                  `json:"counts"`         // it speaks for the content, and not only for who sent it on
+	Code           string                `json:"code,omitempty"` // why it is not valid
+	Problem        string                `json:"problem,omitempty"`
+	Method         string                `json:"method,omitempty"`     // "RSA", "RSA-PSS", "ECDSA P-256"
+	Digest         string                `json:"digest,omitempty"`     // "SHA-256"
+	Time           time.Time             `json:"time,omitzero"`        // as the signer says
+	Attributes     []string              `json:"attributes,omitempty"` // what was signed beside the content: "signing-time", "receipt-request" ...
+	Chain          string                `json:"chain,omitempty"`      // trusted | untrusted | expired | revoked | unknown; absent: not looked up
+	Reason         string                `json:"reason,omitempty"`     // why it is not trusted
+	Path           []string              `json:"path,omitempty"`       // from the certificate to the authority trusted
+	RevokedAt      time.Time             `json:"revoked_at,omitzero"`
+	Revocation     string                `json:"revocation,omitempty"`      // good | unpublished | unknown | revoked, the weakest on the path; absent: not looked up
+	RevocationAsOf time.Time             `json:"revocation_as_of,omitzero"` // when the oldest evidence of that was made
+	Names          string                `json:"names,omitempty"`           // how the certificate names From: address | domain | legacy | none
 }
 
 // InspectedCertificate is a certificate.
