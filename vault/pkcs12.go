@@ -135,6 +135,11 @@ func (v *Vault) arrange(address string, found []issued.Own, chain []*x509.Certif
 	if now.Retired {
 		return now, nil, nil
 	}
+	defer func() {
+		if now.Signing != nil { // what others see beside a signature
+			now.Name = now.Signing.Subject.CommonName
+		}
+	}()
 	for _, old := range all {
 		if old.Address != address || old.Retired {
 			continue

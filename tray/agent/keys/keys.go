@@ -60,13 +60,7 @@ func (s *Keys) List(ctx context.Context, _ control.None) ([]control.Identity, er
 // using is not shown: what was replaced is the rest.
 func (s *Keys) Describe(ctx context.Context, i vault.Identity, all []vault.Identity) control.Identity {
 	v := control.Identity{ID: i.ID, Address: i.Address, Name: i.Name, Retired: i.Retired, KeyPlace: i.KeyPlace, State: "good", Lost: i.Lost}
-	for _, one := range halves(i) {
-		goesOn := slices.ContainsFunc(all, func(o vault.Identity) bool {
-			return !o.Retired && slices.ContainsFunc(halves(o), func(h half) bool { return h.usage == one.usage && h.cert.Equal(one.cert) })
-		})
-		if i.Retired && goesOn {
-			continue
-		}
+	for _, one := range shown(i, all) {
 		v.Usage = strings.TrimPrefix(v.Usage+" and "+one.name, " and ")
 		v.Issuer = one.cert.Issuer.CommonName
 		v.Expires = earlier(v.Expires, one.cert.NotAfter)
@@ -250,16 +244,18 @@ func (s *Keys) Lost(ctx context.Context, o control.LostOrder) (control.LostRepor
 	case err == nil:
 		r.Request = &q
 	case errors.As(err, &known) && known.Code == vault.ErrRequested.Code:
-		r.Says = append(r.Says, "A certificate for a new key was asked for before.")
+		r.Says = append(r.Says, "A certificate for a new key was asked for before. If this computer was in other hands since, take that request back and make another.")
 	default:
 		return r, err
 	}
-	r.Says = append([]string{
+	says := []string{
 		"Nothing is signed with this key any more. Mail that was encrypted to it can still be read here.",
 		"Telephone your authority's revocation desk now, and read out what stands below.",
-		"Then call the people below, on the numbers recorded when you confirmed them, and ask them to stop writing to you until you have a new certificate.",
-		"If somebody else may have the key, mail that was sent to you earlier may be read by them: tell those who sent it.",
-	}, r.Says...)
+	}
+	if len(r.Call) > 0 {
+		says = append(says, "Then call the people below, on the numbers recorded when you confirmed them, and ask them to stop writing to you until you have a new certificate.")
+	}
+	r.Says = append(append(says, "If somebody else may have the key, mail that was sent to you earlier may be read by them: tell those who sent it."), r.Says...)
 	return r, s.Tell(ctx, "status", "", "A key of yours was given up. Nothing is signed with it any more.")
 }
 
@@ -283,6 +279,16 @@ func (s *Keys) toCall(ctx context.Context) ([]control.ToCall, error) {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))
 	})
 	return list, err
+}
+
+// shown lists the halves of one of all identities that are its own: of one that is
+// retired, not those that another, in use, goes on with.
+func shown(i vault.Identity, all []vault.Identity) []half {
+	return slices.DeleteFunc(halves(i), func(one half) bool {
+		return i.Retired && slices.ContainsFunc(all, func(o vault.Identity) bool {
+			return !o.Retired && slices.ContainsFunc(halves(o), func(h half) bool { return h.usage == one.usage && h.cert.Equal(one.cert) })
+		})
+	})
 }
 
 // half is one of the two uses of an identity.
