@@ -58,7 +58,9 @@
 // One place has 8 seconds, all have 60. At most 16 certificates of a place, 4 servers of a
 // domain and 4 URLs (IPKIX) are looked at; servers at private addresses as above, but those
 // that the administrator named wherever they are. What a place said is kept for an hour, that it had nothing for
-// ten minutes, neither for longer than DNS allows; that it could not be asked is not kept.
+// ten minutes, neither for longer than DNS allows; that it could not be asked is not kept,
+// but within one search a DNS that left two questions without an answer, and a domain's
+// directories that could not be asked, are asked no more.
 package discover
 
 import (

@@ -69,6 +69,29 @@ type Finder struct {
 // person is whom a certificate is looked for.
 type person struct{ address, local, domain string }
 
+// search is one run through the places, with what it has to remember on the way: that
+// whoever does not answer is not asked again and again while somebody waits.
+type search struct {
+	*Finder
+	silent  int      // questions in a row that DNS did not answer
+	unasked *harvest // what the domain's directories said, where none could be asked
+}
+
+// unquoted is a local part without its quotes (RFC 5321, section 4.1.2).
+func unquoted(local string) string {
+	if len(local) < 2 || local[0] != '"' || local[len(local)-1] != '"' {
+		return local
+	}
+	var b strings.Builder
+	for i := 1; i < len(local)-1; i++ {
+		if local[i] == '\\' && i < len(local)-2 {
+			i++
+		}
+		b.WriteByte(local[i])
+	}
+	return b.String()
+}
+
 // place is one place to look in.
 type place struct {
 	Place
@@ -88,14 +111,15 @@ func (f *Finder) Find(ctx context.Context, address string) []Finding {
 	if at < 0 {
 		return nil
 	}
-	who := person{address, address[:at], address[at+1:]}
+	who := person{address, unquoted(address[:at]), address[at+1:]}
+	s := &search{Finder: f}
 	var findings []Finding
-	for _, p := range f.places(who) {
+	for _, p := range s.places(who) {
 		h, asked := harvest{says: "There was no time left to ask."}, f.Checker.clock()
 		if ctx.Err() == nil {
-			h, asked = f.look(ctx, p, who)
+			h, asked = s.look(ctx, p, who)
 		}
-		findings = append(findings, f.judge(ctx, who, p, h, asked))
+		findings = append(findings, s.judge(ctx, who, p, h, asked))
 		if len(Found(findings)) > 0 {
 			break
 		}
@@ -120,7 +144,7 @@ func Found(findings []Finding) (certs []*x509.Certificate) {
 	return certs
 }
 
-func (f *Finder) places(who person) []place {
+func (f *search) places(who person) []place {
 	all := []place{
 		{DNSAddress, "DNS, under the address", "", f.dnsAddress},
 		{DNSDomain, "DNS, under " + who.domain, "", f.dnsDomain},
@@ -136,7 +160,7 @@ func (f *Finder) places(who person) []place {
 }
 
 // look asks a place, unless what it said a short time ago is still good.
-func (f *Finder) look(ctx context.Context, p place, who person) (harvest, time.Time) {
+func (f *search) look(ctx context.Context, p place, who person) (harvest, time.Time) {
 	if h, at, ok := f.Checker.recallFound(ctx, who.address, p); ok {
 		return h, at
 	}
@@ -150,7 +174,7 @@ func (f *Finder) look(ctx context.Context, p place, who person) (harvest, time.T
 
 // judge says of each certificate whether it does. One that names somebody else only
 // makes us fetch nothing. Authorities' own came along, to judge by.
-func (f *Finder) judge(ctx context.Context, who person, p place, h harvest, at time.Time) Finding {
+func (f *search) judge(ctx context.Context, who person, p place, h harvest, at time.Time) Finding {
 	out := Finding{Place: p.Place, Where: p.where, Says: h.says, At: at}
 	for _, c := range h.certs {
 		j := Judged{Certificate: c}

@@ -433,7 +433,7 @@ func TestHostileFindings(t *testing.T) {
 	s.lay(large, paper{name: "huge", where: "dns", bad: "huge"})
 	s.embedded(t)
 	findings := s.find(c.address())
-	if f := findings[0]; len(f.Certificates) > maxFound || f.Says != "There is something that is no certificate." && len(f.Certificates) < maxFound {
+	if f := findings[0]; len(f.Certificates) > maxFound || f.Says != "There is something that cannot be read as a certificate." && len(f.Certificates) < maxFound {
 		t.Errorf("%d certificates, %q", len(f.Certificates), f.Says)
 	}
 	if s.shelf.count("/ca.cer") != 0 {
@@ -448,11 +448,23 @@ func TestHostileFindings(t *testing.T) {
 	if f := s.find("no address"); f != nil {
 		t.Errorf("%+v", f)
 	}
-	gone := s.finder()
-	gone.DNS = &resolver.Resolver{Servers: []string{"192.0.2.53"}, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }}
+	gone, dials := s.finder(), 0
+	gone.DNS = &resolver.Resolver{Servers: []string{"192.0.2.53"}, Dial: func(context.Context, string, string) (net.Conn, error) {
+		dials++
+		return nil, net.ErrClosed
+	}}
 	for _, f := range gone.Find(t.Context(), "bea@elsewhere.test") {
 		if f.Says != saysNoDNS {
 			t.Errorf("%s: %q", f.Place, f.Says)
+		}
+	}
+	all := dials
+	if _, err := gone.DNS.Lookup(t.Context(), "elsewhere.test", resolver.TypeCERT); err == nil || all != maxSilent*(dials-all) {
+		t.Errorf("a DNS that does not answer was called %d times, and %d times for one name", all, dials-all)
+	}
+	for quoted, want := range map[string]string{`ada`: "ada", `"a b"`: "a b", `"a\"b\\"`: `a"b\`, `"`: `"`, `""`: "", `"a\"`: `a\`} {
+		if got := unquoted(quoted); got != want {
+			t.Errorf("%s: %s", quoted, got)
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 const (
 	maxServers   = 4        // of one domain, and addresses of one server
 	maxAddresses = 4        // URLs of IPKIX records
+	maxSilent    = 2        // questions that DNS does not answer, and then no more are asked
 	maxPersonal  = 16 << 10 // bytes of one certificate: no candidate is larger
 )
 
@@ -37,7 +38,7 @@ func (h *harvest) add(der []byte) {
 	switch c, err := x509.ParseCertificate(der); {
 	case len(h.certs) >= maxFound:
 	case err != nil:
-		h.says = "There is something that is no certificate."
+		h.says = "There is something that cannot be read as a certificate."
 	case len(der) > maxPersonal:
 		h.says = "There is a certificate larger than any honest one."
 	default:
@@ -55,11 +56,18 @@ const (
 )
 
 // lookup asks DNS. A harvest comes back where there are no records to use.
-func (f *Finder) lookup(ctx context.Context, name string, err error, t resolver.Type) (resolver.Answer, *harvest) {
+func (f *search) lookup(ctx context.Context, name string, err error, t resolver.Type) (resolver.Answer, *harvest) {
 	if err != nil {
 		return resolver.Answer{}, &harvest{says: "DNS has no names for such addresses."}
 	}
+	if f.silent >= maxSilent {
+		h := failed(saysNoDNS)
+		return resolver.Answer{}, &h
+	}
 	a, err := f.DNS.Lookup(ctx, name, t)
+	if f.silent++; err == nil {
+		f.silent = 0
+	}
 	h := harvest{says: "There is none.", expires: a.Expires}
 	switch {
 	case err != nil:
@@ -74,17 +82,17 @@ func (f *Finder) lookup(ctx context.Context, name string, err error, t resolver.
 	return a, &h
 }
 
-func (f *Finder) dnsAddress(ctx context.Context, who person) harvest {
+func (f *search) dnsAddress(ctx context.Context, who person) harvest {
 	name, err := resolver.CertificateName(who.local, who.domain)
 	return f.inDNS(ctx, name, err)
 }
 
-func (f *Finder) dnsDomain(ctx context.Context, who person) harvest {
+func (f *search) dnsDomain(ctx context.Context, who person) harvest {
 	return f.inDNS(ctx, who.domain, nil)
 }
 
 // inDNS looks for CERT records (RFC 4398).
-func (f *Finder) inDNS(ctx context.Context, name string, err error) harvest {
+func (f *search) inDNS(ctx context.Context, name string, err error) harvest {
 	a, nothing := f.lookup(ctx, name, err, resolver.TypeCERT)
 	if nothing != nil {
 		return *nothing
@@ -110,7 +118,7 @@ func (f *Finder) inDNS(ctx context.Context, name string, err error) harvest {
 }
 
 // at fetches certificates by a URL: the user asked for them (I1).
-func (f *Finder) at(ctx context.Context, url string) ([]*x509.Certificate, error) {
+func (f *search) at(ctx context.Context, url string) ([]*x509.Certificate, error) {
 	body, err := fetch(ctx, trust.Need{URL: url, Kind: trust.NeedIssuer}, guard(f.Private))
 	if err != nil {
 		return nil, err
@@ -118,17 +126,25 @@ func (f *Finder) at(ctx context.Context, url string) ([]*x509.Certificate, error
 	return Certificates(unwrap(body))
 }
 
-func (f *Finder) ldapAddress(ctx context.Context, who person) harvest {
-	return f.bySRV(ctx, who.domain, who.address)
+func (f *search) ldapAddress(ctx context.Context, who person) harvest {
+	h := f.bySRV(ctx, who.domain, who.address)
+	if h.failed {
+		f.unasked = &h
+	}
+	return h
 }
 
-func (f *Finder) ldapDomain(ctx context.Context, who person) harvest {
+// ldapDomain asks nobody who could not be asked a moment ago.
+func (f *search) ldapDomain(ctx context.Context, who person) harvest {
+	if f.unasked != nil {
+		return *f.unasked
+	}
 	return f.bySRV(ctx, who.domain, who.domain)
 }
 
 // bySRV asks the directories of a domain (RFC 2782), the next where one cannot be
 // asked.
-func (f *Finder) bySRV(ctx context.Context, domain, mail string) harvest {
+func (f *search) bySRV(ctx context.Context, domain, mail string) harvest {
 	name, err := resolver.ServiceName("ldap", "tcp", domain)
 	a, nothing := f.lookup(ctx, name, err, resolver.TypeSRV)
 	if nothing != nil {
@@ -153,7 +169,7 @@ func (f *Finder) bySRV(ctx context.Context, domain, mail string) harvest {
 }
 
 // dial connects to a host that DNS named, at an address that DNS names.
-func (f *Finder) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (f *search) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -182,7 +198,7 @@ func (f *Finder) dial(ctx context.Context, network, address string) (net.Conn, e
 
 // configured asks a directory that the administrator named, wherever it is: for the
 // address, and then for the domain.
-func (f *Finder) configured(url string) func(context.Context, person) harvest {
+func (f *search) configured(url string) func(context.Context, person) harvest {
 	return func(ctx context.Context, who person) harvest {
 		server, err := directory.ParseServer(url)
 		if err != nil {
@@ -217,7 +233,7 @@ func inDirectory(ctx context.Context, c directory.Client, s directory.Server, ma
 
 // smimea looks for an SMIMEA record (RFC 8162) that carries the certificate itself.
 // Without a proof by DNSSEC it is anybody's word.
-func (f *Finder) smimea(ctx context.Context, who person) harvest {
+func (f *search) smimea(ctx context.Context, who person) harvest {
 	name, err := resolver.SMIMEAName(who.local, who.domain)
 	a, nothing := f.lookup(ctx, name, err, resolver.TypeSMIMEA)
 	switch {
