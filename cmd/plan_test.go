@@ -94,6 +94,7 @@ const testPlan = `
 mailer/cms   - ; go-pkcs12 mozilla/pkcs7
 mailer/smime - ; go-pkcs12
 mailer       - ; go-pkcs12
+pkcs11       - ; crypto11
 vault        - ; go-pkcs12
 vault/discover - ; x/crypto miekg/dns
 vault/discover/directory - ; asn1-ber
@@ -125,6 +126,7 @@ var modules = map[string]struct{ path, why string }{
 	"asn1-ber":           {"github.com/go-asn1-ber/asn1-ber", "what go-ldap makes of an answer (tests only)"},
 	"cobra":              {"github.com/spf13/cobra", "commands, help and shell completion"},
 	"purego":             {"github.com/ebitengine/purego", "a vendor's PKCS#11 library called without cgo"},
+	"crypto11":           {"github.com/ThalesGroup/crypto11", "makes keys on test tokens, and is what ours is compared with (tests only)"},
 	"mozilla/pkcs7":      {"go.mozilla.org/pkcs7", "an independent reader of what we write (tests only)"},
 	"testscript":         {"github.com/rogpeppe/go-internal/testscript", "stories (tests only)"},
 	"go-cmp":             {"github.com/google/go-cmp", "readable differences (tests only)"},
