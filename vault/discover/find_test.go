@@ -266,6 +266,28 @@ func TestSituations(t *testing.T) {
 	}
 }
 
+// TestCertificatesInAMessage: directories of clinics hold them so, with the authority's
+// beside.
+func TestCertificatesInAMessage(t *testing.T) {
+	c := situation{name: "message", servers: []string{"0 0 0"}, papers: []paper{{name: "val", where: "ldap0"}}}
+	s := newStage(t, []situation{c})
+	entry := s.entries[0][0].Attributes
+	cert := entry["userCertificate;binary"][0]
+	long := func(tag byte, parts ...string) string {
+		in := strings.Join(parts, "")
+		return string([]byte{tag, 0x82, byte(len(in) >> 8), byte(len(in))}) + in
+	}
+	const data, signedData = "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01", "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"
+	entry["userSMIMECertificate;binary"] = []string{long(0x30, signedData, long(0xa0, long(0x30, "\x02\x01\x01\x31\x00", long(0x30, data), long(0xa0, cert, string(s.ca.Raw)), "\x31\x00")))}
+	delete(entry, "userCertificate;binary")
+	s.shelf.put("/ca.cer", nil)
+	s.embedded(t)
+	findings := s.find(c.address())
+	if got := Found(findings); len(got) != 1 || got[0].Subject.CommonName != "val" {
+		t.Errorf("%+v", findings)
+	}
+}
+
 // TestKept: what a place said is not asked again until it runs out, and failures are.
 func TestKept(t *testing.T) {
 	all := []situation{

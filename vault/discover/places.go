@@ -33,16 +33,20 @@ type harvest struct {
 	until   time.Time
 }
 
-// add takes a certificate that can be read.
+// add takes a certificate, or a CMS message that holds some.
 func (h *harvest) add(der []byte) {
-	switch c, err := x509.ParseCertificate(der); {
-	case len(h.certs) >= maxFound:
-	case err != nil:
+	certs, err := Certificates(der)
+	if err != nil {
 		h.says = "There is something that cannot be read as a certificate."
-	case len(der) > maxPersonal:
-		h.says = "There is a certificate larger than any honest one."
-	default:
-		h.certs = append(h.certs, c)
+	}
+	for _, c := range certs {
+		switch {
+		case len(h.certs) >= maxFound:
+		case len(c.Raw) > maxPersonal:
+			h.says = "There is a certificate larger than any honest one."
+		default:
+			h.certs = append(h.certs, c)
+		}
 	}
 }
 

@@ -7,7 +7,8 @@
 //
 // [Client.Find] does what the Direct Project asks for: it signs in as nobody, learns
 // the server's naming contexts, and looks in each of them for entries whose mail
-// is the address or domain, for their userCertificate. [Client.Fetch] follows an
+// is the address or domain, for their userCertificate, and after it for their
+// userSMIMECertificate. [Client.Fetch] follows an
 // LDAP URL (RFC 4516) as certificates hold them (RFC 5280, sections 4.2.1.13 and
 // 4.2.2.1).
 //
@@ -72,7 +73,8 @@ type Server struct {
 }
 
 // Find returns the certificates of all entries whose mail is the text, an address
-// or a domain, as the directory has them. None is no error.
+// or a domain, as the directory has them: each a certificate, or a CMS message that
+// holds some (userSMIMECertificate, RFC 2798, section 2.8). None is no error.
 func (c Client) Find(ctx context.Context, s Server, mail string) ([][]byte, error) {
 	conn, done, err := c.open(ctx, s, maxAnswer)
 	if err != nil {
@@ -87,12 +89,13 @@ func (c Client) Find(ctx context.Context, s Server, mail string) ([][]byte, erro
 	var last error
 	for _, base := range contexts {
 		entries, err := search(conn, query{base: base, scope: ldap.ScopeWholeSubtree,
-			filter: "(mail=" + ldap.EscapeFilter(mail) + ")", attributes: []string{"userCertificate;binary", "userCertificate"}})
+			filter: "(mail=" + ldap.EscapeFilter(mail) + ")", attributes: []string{"userCertificate;binary", "userCertificate", "userSMIMECertificate;binary", "userSMIMECertificate"}})
 		if err != nil {
 			last = err // another context may be open to us
 			continue
 		}
 		found = append(found, values(entries, "userCertificate")...)
+		found = append(found, values(entries, "userSMIMECertificate")...)
 	}
 	if len(found) == 0 && last != nil {
 		return nil, last

@@ -44,7 +44,7 @@ func TestFind(t *testing.T) {
 		Entries: []directorytest.Entry{
 			{DN: "cn=both,dc=harbour,dc=example", Attributes: map[string][]string{"mail": {"Ada@harbour.example"},
 				"userCertificate": {"plain"}, "USERCERTIFICATE;BINARY": {"one", "", "two"}, "userCertificateX": {"no"}, "description": {"no"}}},
-			person("bea@harbour.example", "userCertificate;binary", "bea"),
+			{DN: "cn=bea,dc=harbour,dc=example", Attributes: map[string][]string{"mail": {"bea@harbour.example"}, "userSMIMECertificate;binary": {"message"}, "userCertificate;binary": {"bea"}}},
 			person("harbour.example", "userCertificate", "domain"),
 			person(`a*b(c)\@harbour.example`, "userCertificate", "odd"),
 			person("none@harbour.example", "description", "x"),
@@ -53,6 +53,7 @@ func TestFind(t *testing.T) {
 	at := directory.Server{Address: s.Start(t)}
 	for mail, want := range map[string][]string{
 		"ada@harbour.example":      {"one", "two", "plain"},
+		"bea@harbour.example":      {"bea", "message"},
 		"harbour.example":          {"domain"},
 		"nobody@harbour.example":   nil,
 		"none@harbour.example":     nil,
