@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	lp64    = layout{word: 8, pointer: 8}               // Linux, macOS
-	windows = layout{word: 4, pointer: 8, packed: true} // Windows, 64 bits
+	lp64  = layout{word: 8, pointer: 8}               // Linux, macOS
+	llp64 = layout{word: 4, pointer: 8, packed: true} // Windows, 64 bits
 )
 
 func TestLayout(t *testing.T) {
@@ -27,7 +27,7 @@ func TestLayout(t *testing.T) {
 		unavailable                  uintptr
 	}{
 		"LP64":    {lp64, "01000000000000000203040506070000" + "0900000000000000", 56, 8, 48, 1<<64 - 1},
-		"Windows": {windows, "01000000" + "0203040506070000" + "09000000", 52, 2, 38, 1<<32 - 1},
+		"Windows": {llp64, "01000000" + "0203040506070000" + "09000000", 52, 2, 38, 1<<32 - 1},
 	} {
 		if got := hex.EncodeToString(c.l.triple(1, 0x070605040302, 9)); got != c.triple {
 			t.Errorf("%s: mechanism is %s", name, got)
@@ -82,7 +82,7 @@ func TestPeerLayout(t *testing.T) {
 	for name, c := range map[string]struct {
 		l          layout
 		word, pack string
-	}{"LP64": {lp64, "uint64_t", ""}, "Windows": {windows, "uint32_t", "#pragma pack(push, 1)"}} {
+	}{"LP64": {lp64, "uint64_t", ""}, "Windows": {llp64, "uint32_t", "#pragma pack(push, 1)"}} {
 		dir := t.TempDir()
 		source, program := filepath.Join(dir, "layout.c"), filepath.Join(dir, "layout")
 		text := strings.NewReplacer("%WORD%", c.word, "%PACK%", c.pack).Replace(headers)
