@@ -32,7 +32,7 @@ func about(c contacts.Contact, code, reason, next string, ch choice) Refusal {
 
 func stranger(c contacts.Contact) Refusal {
 	return about(c, "no-certificate", c.Who()+" has no certificate here yet.",
-		"Ask them for a signed message, or add their certificate from a file.", asking)
+		"Look for their certificate, ask them for a signed message, or add it from a file.", asking)
 }
 
 // refuse tells why nothing may go to a recipient, or nil.

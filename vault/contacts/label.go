@@ -99,7 +99,7 @@ func (c Contact) Next(loc *time.Location) string {
 	case c.State == HasCertificate:
 		return "Send a test message, then call."
 	}
-	return fmt.Sprintf("Ask %s for a signed message, or add a certificate from a file.", who)
+	return fmt.Sprintf("Look for a certificate, ask %s for a signed message, or add one from a file.", who)
 }
 
 func (t *Test) next(who string, loc *time.Location) string {

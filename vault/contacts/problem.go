@@ -15,7 +15,7 @@ var (
 	ErrAddress = &Problem{"bad-address", "That is not an e-mail address.", "Check the spelling."}
 
 	ErrNoCertificate = &Problem{"no-certificate", "There is no certificate for this person yet.",
-		"Ask them for a signed message, or add their certificate from a file."}
+		"Look for their certificate, ask them for a signed message, or add it from a file."}
 	ErrOtherAddress = &Problem{"other-address", "That certificate belongs to another address.",
 		"Ask for the certificate of the address that you want to write to."}
 	ErrTooLarge = &Problem{"too-large", "That certificate is larger than any honest one.",
