@@ -5,11 +5,12 @@
 // An [Agent] is one profile. Several can live in one process, as in the demo;
 // nothing here is global. [Main] is the program.
 //
-// Files: agent.go opens and runs; mail.go, contacts.go, identities.go, anchors.go,
+// Files: agent.go opens and runs; mail.go, contacts.go, identities.go,
 // accounts.go, journal.go, settings.go and finding.go answer the interfaces of control, in its
 // values, which values.go converts; courier.go fetches and submits; epoch.go holds what
 // was waiting when a profile was restored; restore.go brings one back. The room
-// events keeps what the faces are told; the room keys is the life of the user's own keys.
+// events keeps what the faces are told; the room keys is the life of the user's own keys,
+// the room anchors the authorities.
 package agent
 
 import (
@@ -31,6 +32,7 @@ import (
 	"countersign/platform/keychain"
 	"countersign/platform/localsock"
 	"countersign/platform/resolver"
+	"countersign/tray/agent/anchors"
 	"countersign/tray/agent/events"
 	"countersign/tray/agent/keys"
 	"countersign/tray/agent/watch"
@@ -77,6 +79,7 @@ type Agent struct {
 	mailer   *mailer.Mailer
 	accounts *account.Accounts
 	keys     *keys.Keys
+	anchors  *anchors.Anchors
 	events   *events.Log
 	page     *web.Page
 	svc      *control.Service
@@ -133,7 +136,7 @@ func resolves() func(context.Context) bool {
 // furnish opens the rooms that stand on the vault's database.
 func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 	db := a.vault.DB()
-	if err := db.Migrate("agent", preferencesSchema, epochSchema, bundleSchema); err != nil {
+	if err := db.Migrate("agent", preferencesSchema, epochSchema); err != nil {
 		return err
 	}
 	if a.events, err = events.Open(db, a.clock); err != nil {
@@ -165,6 +168,10 @@ func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 			Clock: a.clock, Rand: o.Rand, Zone: time.Local,
 		},
 	}
+	a.anchors = &anchors.Anchors{Book: a.book, DB: db, Log: a.log, Clock: a.clock, Fetch: a.list, Note: a.note, Tell: a.tell, Changed: a.anchorsChanged, Words: words}
+	if err := a.anchors.Open(); err != nil {
+		return err
+	}
 	a.keys = &keys.Keys{Vault: a.vault, Mailer: a.mailer, Book: a.book, Log: a.log, Clock: a.clock, Note: a.note, Tell: a.tell, Words: words}
 	box.Again, box.Changed = a.again, a.mailer.Changed
 	if err := a.mailer.Open(); err != nil {
@@ -179,7 +186,7 @@ func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 // serve lays out what can be asked.
 func (a *Agent) serve(sim control.Simulation) {
 	a.svc = &control.Service{
-		Mail: letters{a}, Contacts: addressBook{a}, Identities: identities{a, a.keys}, Anchors: anchors{a}, Accounts: mailboxes{a},
+		Mail: letters{a}, Contacts: addressBook{a}, Identities: identities{a, a.keys}, Anchors: a.anchors, Accounts: mailboxes{a},
 		Journal: record{a}, Settings: preferences{a}, Events: a.events, Simulation: sim,
 	}
 }
@@ -196,7 +203,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for name, work := range map[string]func(context.Context) error{
 		"the socket": a.answer, "the page": a.showPage, "the outbox": a.mailer.Outbox.Run, "the mailboxes": a.fetchAll,
-		"the journal": a.keepJournal, "revocation lists": a.prefetch, "the user's certificates": a.keys.Tend, "lists of authorities": a.keepBundles,
+		"the journal": a.keepJournal, "revocation lists": a.prefetch, "the user's certificates": a.keys.Tend, "lists of authorities": a.anchors.Keep,
 	} {
 		running.Go(func() {
 			if err := work(ctx); err != nil && ctx.Err() == nil {
@@ -272,6 +279,23 @@ func (a *Agent) check(ctx context.Context, q trust.Question, fetch bool) trust.V
 		prefs.AllowPrivate, policy.RevocationHosts = false, nil
 	}
 	return a.checker.Check(ctx, q, discover.Rules{Chosen: fetch, AllowPrivate: prefs.AllowPrivate, Hosts: policy.RevocationHosts})
+}
+
+// list fetches a list of authorities, by the same rules.
+func (a *Agent) list(ctx context.Context, url string) ([]byte, error) {
+	prefs, _, err := a.rules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.checker.Bundle(ctx, url, discover.Rules{AllowPrivate: prefs.AllowPrivate})
+}
+
+// anchorsChanged has everything that depends on the authorities looked at anew.
+func (a *Agent) anchorsChanged(ctx context.Context) error {
+	if err := a.mailer.Reconsider(ctx); err != nil {
+		return err
+	}
+	return a.tell(ctx, "status", "", "The authorities that you trust have changed.")
 }
 
 // prefetch renews revocation lists before they run out, so that sending never waits

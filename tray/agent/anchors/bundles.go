@@ -1,4 +1,4 @@
-package agent
+package anchors
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"countersign/tray/control"
 	"countersign/vault/book"
 	"countersign/vault/bundle"
-	"countersign/vault/discover"
 )
 
 // Lists of authorities that are followed (F2). The signed records say which, who signs
@@ -20,15 +19,15 @@ import (
 // believed only as far as its signature goes, each time it is read: whoever edits
 // it takes nothing away and adds nothing but what would wait for a confirmation.
 
-const bundleSchema = `CREATE TABLE bundle (
+const schema = `CREATE TABLE bundle (
 	url     TEXT PRIMARY KEY,
 	file    BLOB NOT NULL,
 	fetched INTEGER NOT NULL, -- Unix seconds; 0: never
 	problem TEXT NOT NULL
 ) STRICT`
 
-// bundleEvery is how often they are fetched.
-const bundleEvery = 24 * time.Hour
+// every is how often they are fetched.
+const every = 24 * time.Hour
 
 // kept is what is kept of a bundle.
 type kept struct {
@@ -37,9 +36,9 @@ type kept struct {
 	problem string
 }
 
-func (a *Agent) kept(ctx context.Context, url string) (k kept, err error) {
+func (s *Anchors) kept(ctx context.Context, url string) (k kept, err error) {
 	var at int64
-	err = a.vault.DB().View(ctx, func(tx *sql.Tx) error {
+	err = s.DB.View(ctx, func(tx *sql.Tx) error {
 		return tx.QueryRow(`SELECT file, fetched, problem FROM bundle WHERE url = ?`, url).Scan(&k.file, &at, &k.problem)
 	})
 	if at != 0 {
@@ -51,12 +50,12 @@ func (a *Agent) kept(ctx context.Context, url string) (k kept, err error) {
 	return k, err
 }
 
-func (a *Agent) keep(ctx context.Context, url string, k kept) error {
+func (s *Anchors) keep(ctx context.Context, url string, k kept) error {
 	at := int64(0)
 	if !k.fetched.IsZero() {
 		at = k.fetched.Unix()
 	}
-	err := a.vault.DB().Update(ctx, func(tx *sql.Tx) error {
+	err := s.DB.Update(ctx, func(tx *sql.Tx) error {
 		_, err := tx.Exec(`INSERT OR REPLACE INTO bundle VALUES (?, ?, ?, ?)`, url, append([]byte{}, k.file...), at, k.problem)
 		return err
 	})
@@ -67,10 +66,10 @@ func (a *Agent) keep(ctx context.Context, url string, k kept) error {
 }
 
 // Bundles lists the bundles that are followed.
-func (s anchors) Bundles(ctx context.Context, _ control.None) ([]control.Bundle, error) {
-	followed, err := s.book.Bundles(ctx)
+func (s *Anchors) Bundles(ctx context.Context, _ control.None) ([]control.Bundle, error) {
+	followed, err := s.Book.Bundles(ctx)
 	if err != nil {
-		return nil, words(err)
+		return nil, s.Words(err)
 	}
 	list := make([]control.Bundle, 0, len(followed))
 	for _, b := range followed {
@@ -80,7 +79,7 @@ func (s anchors) Bundles(ctx context.Context, _ control.None) ([]control.Bundle,
 		}
 		waiting, err := s.waitingIn(ctx, b, k.file)
 		if err != nil {
-			return nil, words(err)
+			return nil, s.Words(err)
 		}
 		v := shownBundle(b, waiting)
 		v.Fetched, v.Problem = k.fetched, k.problem
@@ -96,13 +95,13 @@ func shownBundle(b book.Bundle, waiting []*x509.Certificate) control.Bundle {
 
 // waitingIn lists those in a bundle who are not trusted. A file that is not the
 // newest one that was seen, or not the signer's, has none.
-func (a *Agent) waitingIn(ctx context.Context, b book.Bundle, file []byte) ([]*x509.Certificate, error) {
-	trusted, err := a.book.Anchors(ctx)
+func (s *Anchors) waitingIn(ctx context.Context, b book.Bundle, file []byte) ([]*x509.Certificate, error) {
+	trusted, err := s.Book.Anchors(ctx)
 	if err != nil {
 		return nil, err
 	}
 	f, err := bundle.Read(file)
-	if err != nil || f.Renews(b.Signer, b.Signed, a.clock()) != nil {
+	if err != nil || f.Renews(b.Signer, b.Signed, s.Clock()) != nil {
 		return nil, nil
 	}
 	var had []*x509.Certificate
@@ -114,14 +113,10 @@ func (a *Agent) waitingIn(ctx context.Context, b book.Bundle, file []byte) ([]*x
 }
 
 // fetchBundle fetches one and reads it.
-func (a *Agent) fetchBundle(ctx context.Context, url string) (bundle.File, []byte, error) {
-	prefs, _, err := a.rules(ctx)
+func (s *Anchors) fetchBundle(ctx context.Context, url string) (bundle.File, []byte, error) {
+	data, err := s.Fetch(ctx, url)
 	if err != nil {
-		return bundle.File{}, nil, words(err)
-	}
-	data, err := a.checker.Bundle(ctx, url, discover.Rules{AllowPrivate: prefs.AllowPrivate})
-	if err != nil {
-		a.log.Warn("fetching a list of authorities", "error", err)
+		s.Log.Warn("fetching a list of authorities", "error", err)
 		return bundle.File{}, nil, &control.Error{Code: "not-fetched", Says: "The list of authorities could not be fetched.",
 			Next: "Check the address: it begins with https. A server at a private address has to be allowed in the settings."}
 	}
@@ -130,7 +125,7 @@ func (a *Agent) fetchBundle(ctx context.Context, url string) (bundle.File, []byt
 }
 
 // Follow fetches a bundle and, if its signer is confirmed, follows it.
-func (s anchors) Follow(ctx context.Context, o control.BundleOrder) (control.Bundle, error) {
+func (s *Anchors) Follow(ctx context.Context, o control.BundleOrder) (control.Bundle, error) {
 	domains, err := scope(o.For, o.Domains)
 	if err != nil {
 		return control.Bundle{}, err
@@ -139,7 +134,7 @@ func (s anchors) Follow(ctx context.Context, o control.BundleOrder) (control.Bun
 	if err != nil {
 		return control.Bundle{}, err
 	}
-	if err := f.Renews(f.Signer, time.Time{}, s.clock()); err != nil {
+	if err := f.Renews(f.Signer, time.Time{}, s.Clock()); err != nil {
 		return control.Bundle{}, bundleWords(err)
 	}
 	b := book.Bundle{URL: o.URL, Signer: f.Signer, Signed: f.Signed, For: o.For, Domains: domains}
@@ -152,22 +147,22 @@ func (s anchors) Follow(ctx context.Context, o control.BundleOrder) (control.Bun
 	if old, err := s.followed(ctx, o.URL); err == nil && old.Signed.After(f.Signed) {
 		return control.Bundle{}, bundleWords(bundle.ErrOlder) // to follow anew is no way back
 	}
-	b.Followed = s.clock()
-	if err := s.book.Follow(ctx, b); err != nil {
-		return control.Bundle{}, words(err)
+	b.Followed = s.Clock()
+	if err := s.Book.Follow(ctx, b); err != nil {
+		return control.Bundle{}, s.Words(err)
 	}
-	if err := s.note(ctx, "anchor", "", "The list of authorities at "+o.URL+" is followed"+purpose(o.For, domains)+", signed by \""+shownBundle(b, nil).SignerName+"\"."); err != nil {
+	if err := s.Note(ctx, "anchor", "", "The list of authorities at "+o.URL+" is followed"+purpose(o.For, domains)+", signed by \""+shownBundle(b, nil).SignerName+"\"."); err != nil {
 		return control.Bundle{}, err
 	}
-	if err := s.keep(ctx, b.URL, kept{file: data, fetched: s.clock()}); err != nil {
+	if err := s.keep(ctx, b.URL, kept{file: data, fetched: s.Clock()}); err != nil {
 		return control.Bundle{}, err
 	}
 	waiting, err := s.waitingIn(ctx, b, data)
-	return shownBundle(b, waiting), words(err)
+	return shownBundle(b, waiting), s.Words(err)
 }
 
-func (a *Agent) followed(ctx context.Context, url string) (book.Bundle, error) {
-	all, err := a.book.Bundles(ctx)
+func (s *Anchors) followed(ctx context.Context, url string) (book.Bundle, error) {
+	all, err := s.Book.Bundles(ctx)
 	i := slices.IndexFunc(all, func(b book.Bundle) bool { return b.URL == url })
 	if err == nil && i < 0 {
 		err = book.ErrNoBundle
@@ -179,20 +174,20 @@ func (a *Agent) followed(ctx context.Context, url string) (book.Bundle, error) {
 }
 
 // Refresh fetches every bundle now.
-func (s anchors) Refresh(ctx context.Context, _ control.None) ([]control.Bundle, error) {
+func (s *Anchors) Refresh(ctx context.Context, _ control.None) ([]control.Bundle, error) {
 	if err := s.refreshBundles(ctx); err != nil {
-		return nil, words(err)
+		return nil, s.Words(err)
 	}
 	return s.Bundles(ctx, control.None{})
 }
 
-// keepBundles fetches them once a day.
-func (a *Agent) keepBundles(ctx context.Context) error {
+// Keep fetches the lists that are followed, once a day, until ctx ends.
+func (s *Anchors) Keep(ctx context.Context) error {
 	hour := time.NewTicker(time.Hour)
 	defer hour.Stop()
 	for {
-		if err := a.dueBundles(ctx); err != nil && ctx.Err() == nil {
-			a.log.Warn("renewing lists of authorities", "error", err)
+		if err := s.dueBundles(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Warn("renewing lists of authorities", "error", err)
 		}
 		select {
 		case <-hour.C:
@@ -204,27 +199,27 @@ func (a *Agent) keepBundles(ctx context.Context) error {
 
 // dueBundles fetches those that were not fetched for a day; one that could not be had
 // is tried every hour.
-func (a *Agent) dueBundles(ctx context.Context) error {
-	return a.eachBundle(ctx, func(b book.Bundle, k kept) error {
-		if a.clock().Sub(k.fetched) < bundleEvery {
+func (s *Anchors) dueBundles(ctx context.Context) error {
+	return s.eachBundle(ctx, func(b book.Bundle, k kept) error {
+		if s.Clock().Sub(k.fetched) < every {
 			return nil
 		}
-		return a.refreshBundle(ctx, b, k)
+		return s.refreshBundle(ctx, b, k)
 	})
 }
 
-func (a *Agent) refreshBundles(ctx context.Context) error {
-	return a.eachBundle(ctx, func(b book.Bundle, k kept) error { return a.refreshBundle(ctx, b, k) })
+func (s *Anchors) refreshBundles(ctx context.Context) error {
+	return s.eachBundle(ctx, func(b book.Bundle, k kept) error { return s.refreshBundle(ctx, b, k) })
 }
 
-func (a *Agent) eachBundle(ctx context.Context, do func(book.Bundle, kept) error) error {
-	all, err := a.book.Bundles(ctx)
+func (s *Anchors) eachBundle(ctx context.Context, do func(book.Bundle, kept) error) error {
+	all, err := s.Book.Bundles(ctx)
 	if err != nil {
 		return err
 	}
 	var problems []error
 	for _, b := range all {
-		k, err := a.kept(ctx, b.URL)
+		k, err := s.kept(ctx, b.URL)
 		if err == nil {
 			err = do(b, k)
 		}
@@ -235,39 +230,39 @@ func (a *Agent) eachBundle(ctx context.Context, do func(book.Bundle, kept) error
 
 // refreshBundle fetches one bundle. What is gone from it is trusted no longer, at once;
 // what is new waits for the user.
-func (a *Agent) refreshBundle(ctx context.Context, b book.Bundle, k kept) error {
-	f, data, err := a.fetchBundle(ctx, b.URL)
+func (s *Anchors) refreshBundle(ctx context.Context, b book.Bundle, k kept) error {
+	f, data, err := s.fetchBundle(ctx, b.URL)
 	if err == nil {
-		err = bundleWords(f.Renews(b.Signer, b.Signed, a.clock()))
+		err = bundleWords(f.Renews(b.Signer, b.Signed, s.Clock()))
 	}
 	if err != nil {
-		return a.bundleProblem(ctx, b, k, err)
+		return s.bundleProblem(ctx, b, k, err)
 	}
-	before, err := a.waitingIn(ctx, b, k.file)
+	before, err := s.waitingIn(ctx, b, k.file)
 	if err != nil {
 		return err
 	}
-	if err := a.book.Seen(ctx, b.URL, f.Signed); err != nil { // from here on no older one counts
+	if err := s.Book.Seen(ctx, b.URL, f.Signed); err != nil { // from here on no older one counts
 		return err
 	}
 	b.Signed = f.Signed
-	if err := a.dropGone(ctx, b, f); err != nil {
+	if err := s.dropGone(ctx, b, f); err != nil {
 		return err
 	}
-	if err := a.keep(ctx, b.URL, kept{file: data, fetched: a.clock()}); err != nil {
+	if err := s.keep(ctx, b.URL, kept{file: data, fetched: s.Clock()}); err != nil {
 		return err
 	}
-	now, err := a.waitingIn(ctx, b, data)
+	now, err := s.waitingIn(ctx, b, data)
 	fresh := slices.DeleteFunc(slices.Clone(now), func(c *x509.Certificate) bool { return slices.ContainsFunc(before, c.Equal) })
 	if err != nil || len(fresh) == 0 {
 		return err
 	}
-	return a.broadcast(ctx, fmt.Sprintf("%d new in the list of authorities at %s: nothing is trusted until you confirm it.", len(fresh), b.URL))
+	return s.broadcast(ctx, fmt.Sprintf("%d new in the list of authorities at %s: nothing is trusted until you confirm it.", len(fresh), b.URL))
 }
 
 // dropGone trusts no longer whatever came from the bundle and is not in it now.
-func (a *Agent) dropGone(ctx context.Context, b book.Bundle, f bundle.File) error {
-	trusted, err := a.book.Anchors(ctx)
+func (s *Anchors) dropGone(ctx context.Context, b book.Bundle, f bundle.File) error {
+	trusted, err := s.Book.Anchors(ctx)
 	if err != nil {
 		return err
 	}
@@ -279,22 +274,22 @@ func (a *Agent) dropGone(ctx context.Context, b book.Bundle, f bundle.File) erro
 	}
 	gone, _ := f.Compare(had)
 	for _, c := range gone {
-		if err := a.book.RemoveAnchor(ctx, c); err != nil {
+		if err := s.Book.RemoveAnchor(ctx, c); err != nil {
 			return err
 		}
 		name := anchor(book.Anchor{Certificate: c}).Name
-		if err := a.broadcast(ctx, "The authority \""+name+"\" is trusted no longer: the list at "+b.URL+" has left it out."); err != nil {
+		if err := s.broadcast(ctx, "The authority \""+name+"\" is trusted no longer: the list at "+b.URL+" has left it out."); err != nil {
 			return err
 		}
 	}
 	if len(gone) == 0 {
 		return nil
 	}
-	return a.anchorsChanged(ctx)
+	return s.Changed(ctx)
 }
 
 // bundleProblem keeps what went wrong. That a list was refused is told once.
-func (a *Agent) bundleProblem(ctx context.Context, b book.Bundle, k kept, err error) error {
+func (s *Anchors) bundleProblem(ctx context.Context, b book.Bundle, k kept, err error) error {
 	var e *control.Error
 	if !errors.As(err, &e) {
 		return err
@@ -303,19 +298,19 @@ func (a *Agent) bundleProblem(ctx context.Context, b book.Bundle, k kept, err er
 		return nil
 	}
 	k.problem = e.Says
-	if err := a.keep(ctx, b.URL, k); err != nil || e.Code == "not-fetched" {
+	if err := s.keep(ctx, b.URL, k); err != nil || e.Code == "not-fetched" {
 		return err
 	}
-	return a.broadcast(ctx, e.Says+" It was refused: "+b.URL+".")
+	return s.broadcast(ctx, e.Says+" It was refused: "+b.URL+".")
 }
 
 // broadcast writes into the journal and tells the faces.
-func (a *Agent) broadcast(ctx context.Context, says string) error {
-	return errors.Join(a.note(ctx, "anchor", "", says), a.tell(ctx, "status", "", says))
+func (s *Anchors) broadcast(ctx context.Context, says string) error {
+	return errors.Join(s.Note(ctx, "anchor", "", says), s.Tell(ctx, "status", "", says))
 }
 
 // Accept trusts those that wait in a bundle and are confirmed.
-func (s anchors) Accept(ctx context.Context, o control.BundleConfirm) ([]control.Anchor, error) {
+func (s *Anchors) Accept(ctx context.Context, o control.BundleConfirm) ([]control.Anchor, error) {
 	b, err := s.followed(ctx, o.URL)
 	if err != nil {
 		return nil, bundleWords(err)
@@ -326,18 +321,18 @@ func (s anchors) Accept(ctx context.Context, o control.BundleConfirm) ([]control
 	}
 	waiting, err := s.waitingIn(ctx, b, k.file)
 	if err != nil {
-		return nil, words(err)
+		return nil, s.Words(err)
 	}
 	return s.add(ctx, waiting, o.Confirm, book.Anchor{For: b.For, Domains: b.Domains, Bundle: b.URL})
 }
 
 // Leave follows a bundle no longer.
-func (s anchors) Leave(ctx context.Context, q control.BundleQuery) (control.None, error) {
-	if err := s.book.Leave(ctx, q.URL); err != nil {
+func (s *Anchors) Leave(ctx context.Context, q control.BundleQuery) (control.None, error) {
+	if err := s.Book.Leave(ctx, q.URL); err != nil {
 		if errors.Is(err, book.ErrNoBundle) {
 			err = bundleWords(err)
 		}
-		return control.None{}, words(err)
+		return control.None{}, s.Words(err)
 	}
-	return control.None{}, s.note(ctx, "anchor", "", "The list of authorities at "+q.URL+" is followed no longer.")
+	return control.None{}, s.Note(ctx, "anchor", "", "The list of authorities at "+q.URL+" is followed no longer.")
 }

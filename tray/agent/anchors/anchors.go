@@ -1,4 +1,8 @@
-package agent
+// Package anchors is the authorities that the user trusts, as people see them: from
+// files, what each is good for, and the signed lists that are followed. It puts the
+// address book, whose signed records say who is trusted, and what was fetched together.
+// Nothing is trusted but by a confirmation of its fingerprint.
+package anchors
 
 import (
 	"context"
@@ -6,28 +10,47 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"countersign/mailer/message"
 	"countersign/tray/control"
 	"countersign/vault/book"
 	"countersign/vault/bundle"
+	"countersign/vault/sealed"
 	"countersign/vault/trust"
 )
+
+// Anchors answers control.Anchors. Its fields are set by whoever makes it; then it is
+// opened.
+type Anchors struct {
+	Book  *book.Book
+	DB    *sealed.DB
+	Log   *slog.Logger
+	Clock func() time.Time
+	Fetch func(ctx context.Context, url string) ([]byte, error) // a list, over HTTPS
+
+	Note    func(ctx context.Context, kind, person, says string) error // writes the journal
+	Tell    func(ctx context.Context, kind, id, says string) error     // tells the faces
+	Changed func(context.Context) error                                // has what depends on the authorities looked at anew
+	Words   func(error) error                                          // turns a room's error into what a person reads
+}
+
+// Open makes the table.
+func (s *Anchors) Open() error { return s.DB.Migrate("anchors", schema) }
 
 // maxAnchorName is how much of an authority's name is shown and journaled.
 const maxAnchorName = 80
 
-// anchors answers control.Anchors.
-type anchors struct{ *Agent }
-
 // List tells of the authorities that the signed records bear out.
-func (s anchors) List(ctx context.Context, _ control.None) ([]control.Anchor, error) {
-	trusted, err := s.book.Anchors(ctx)
+func (s *Anchors) List(ctx context.Context, _ control.None) ([]control.Anchor, error) {
+	trusted, err := s.Book.Anchors(ctx)
 	if err != nil {
-		return nil, words(err)
+		return nil, s.Words(err)
 	}
 	list := make([]control.Anchor, 0, len(trusted))
 	for _, a := range trusted {
@@ -55,7 +78,7 @@ func fingerprint(c *x509.Certificate) string {
 }
 
 // Preview tells what a file holds without changing anything.
-func (s anchors) Preview(_ context.Context, _ control.None, file io.Reader) ([]control.Anchor, error) {
+func (s *Anchors) Preview(_ context.Context, _ control.None, file io.Reader) ([]control.Anchor, error) {
 	f, err := readAnchors(file)
 	if err != nil {
 		return nil, err
@@ -65,11 +88,15 @@ func (s anchors) Preview(_ context.Context, _ control.None, file io.Reader) ([]c
 
 // unadded tells of certificates that nobody trusts yet.
 func unadded(certs []*x509.Certificate) []control.Anchor {
-	return each(certs, func(c *x509.Certificate) control.Anchor { return anchor(book.Anchor{Certificate: c}) })
+	list := make([]control.Anchor, 0, len(certs))
+	for _, c := range certs {
+		list = append(list, anchor(book.Anchor{Certificate: c}))
+	}
+	return list
 }
 
 // Add trusts the certificates of the file that are confirmed by fingerprint.
-func (s anchors) Add(ctx context.Context, order control.AnchorOrder, file io.Reader) ([]control.Anchor, error) {
+func (s *Anchors) Add(ctx context.Context, order control.AnchorOrder, file io.Reader) ([]control.Anchor, error) {
 	domains, err := scope(order.For, order.Domains)
 	if err != nil {
 		return nil, err
@@ -82,18 +109,18 @@ func (s anchors) Add(ctx context.Context, order control.AnchorOrder, file io.Rea
 }
 
 // add trusts those that are confirmed, each like the one given.
-func (s anchors) add(ctx context.Context, certs []*x509.Certificate, confirmed []string, like book.Anchor) ([]control.Anchor, error) {
+func (s *Anchors) add(ctx context.Context, certs []*x509.Certificate, confirmed []string, like book.Anchor) ([]control.Anchor, error) {
 	var list []control.Anchor
 	for _, c := range certs {
 		if !slices.Contains(confirmed, fingerprint(c)) {
 			continue
 		}
-		like.Certificate, like.Added = c, s.clock()
-		if err := s.book.AddAnchor(ctx, like); err != nil {
-			return nil, words(err)
+		like.Certificate, like.Added = c, s.Clock()
+		if err := s.Book.AddAnchor(ctx, like); err != nil {
+			return nil, s.Words(err)
 		}
 		a := anchor(like)
-		if err := s.note(ctx, "anchor", "", "The authority \""+a.Name+"\" was trusted"+purpose(a.For, a.Domains)+"."); err != nil {
+		if err := s.Note(ctx, "anchor", "", "The authority \""+a.Name+"\" was trusted"+purpose(a.For, a.Domains)+"."); err != nil {
 			return nil, err
 		}
 		list = append(list, a)
@@ -102,7 +129,7 @@ func (s anchors) add(ctx context.Context, certs []*x509.Certificate, confirmed [
 		return nil, &control.Error{Code: "not-confirmed", Says: "None of the certificates in this file was confirmed.",
 			Next: "Compare the fingerprint with the one that the authority publishes, and confirm it."}
 	}
-	return list, s.anchorsChanged(ctx)
+	return list, s.Changed(ctx)
 }
 
 // purpose says in words what an authority is trusted for, if not for everything.
@@ -147,40 +174,32 @@ func scope(use string, domains []string) (canonical []string, err error) {
 	return slices.Compact(canonical), nil
 }
 
-// anchorsChanged has everything that depends on the authorities looked at anew.
-func (a *Agent) anchorsChanged(ctx context.Context) error {
-	if err := a.mailer.Reconsider(ctx); err != nil {
-		return err
-	}
-	return a.tell(ctx, "status", "", "The authorities that you trust have changed.")
-}
-
 // Remove trusts an authority no longer.
-func (s anchors) Remove(ctx context.Context, q control.AnchorQuery) (control.None, error) {
-	trusted, err := s.book.Anchors(ctx)
+func (s *Anchors) Remove(ctx context.Context, q control.AnchorQuery) (control.None, error) {
+	trusted, err := s.Book.Anchors(ctx)
 	if err != nil {
-		return control.None{}, words(err)
+		return control.None{}, s.Words(err)
 	}
 	for _, a := range trusted {
 		if fingerprint(a.Certificate) != q.Fingerprint {
 			continue
 		}
-		if err := s.book.RemoveAnchor(ctx, a.Certificate); err != nil {
-			return control.None{}, words(err)
+		if err := s.Book.RemoveAnchor(ctx, a.Certificate); err != nil {
+			return control.None{}, s.Words(err)
 		}
-		if err := s.note(ctx, "anchor", "", "The authority \""+anchor(a).Name+"\" is trusted no longer."); err != nil {
+		if err := s.Note(ctx, "anchor", "", "The authority \""+anchor(a).Name+"\" is trusted no longer."); err != nil {
 			return control.None{}, err
 		}
-		return control.None{}, s.anchorsChanged(ctx)
+		return control.None{}, s.Changed(ctx)
 	}
 	return control.None{}, notFound("authority in your list")
 }
 
 // readAnchors reads a file of authorities.
 func readAnchors(r io.Reader) (bundle.File, error) {
-	data, err := readSmall(r, bundle.MaxFile, "certificate file")
+	data, err := io.ReadAll(io.LimitReader(r, bundle.MaxFile+1))
 	if err != nil {
-		return bundle.File{}, err
+		return bundle.File{}, fmt.Errorf("reading a certificate file: %w", err)
 	}
 	f, err := bundle.Read(data)
 	return f, bundleWords(err)
@@ -209,4 +228,8 @@ func bundleWords(err error) error {
 		return notFound("list of authorities that you follow")
 	}
 	return e
+}
+
+func notFound(what string) error {
+	return &control.Error{Code: control.CodeNotFound, Says: "There is no such " + what + ".", Next: "Look at the list again."}
 }
