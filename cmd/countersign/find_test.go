@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,8 +75,10 @@ type publication struct {
 	web            *httptest.Server
 	server, anchor string
 	root           []byte // PEM
-	hits           map[string]int
 	forged         []byte // a certificate that nobody vouches for
+
+	mu   sync.Mutex
+	hits map[string]int
 }
 
 func publish(t *testing.T) *publication {
@@ -83,7 +86,9 @@ func publish(t *testing.T) *publication {
 	p := &publication{hits: map[string]int{}}
 	docs := map[string][]byte{}
 	p.web = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.hits[r.URL.Path]++ // one request at a time
+		p.mu.Lock()
+		p.hits[r.URL.Path]++
+		p.mu.Unlock()
 		w.Write(docs[r.URL.Path])
 	}))
 	t.Cleanup(p.web.Close)
@@ -172,6 +177,8 @@ func (p *publication) lie(_ *testscript.TestScript, neg bool, _ []string) {
 
 // fetched PATH fails unless that was fetched from the web; ! fetched if it was.
 func (p *publication) fetched(ts *testscript.TestScript, neg bool, args []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if len(args) != 1 || (p.hits[args[0]] > 0) == neg {
 		ts.Fatalf("fetched so far: %v", p.hits)
 	}
