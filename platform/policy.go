@@ -27,13 +27,8 @@ func PolicyFile(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("reading the policy file: %w: %s is not a plain file", ErrExposed, path)
 	}
-	for at := path; ; at = filepath.Dir(at) {
-		if err := checkAdministrators(at); err != nil {
-			return nil, fmt.Errorf("reading the policy file: %w", err)
-		}
-		if at == filepath.Dir(at) {
-			break
-		}
+	if err := AdministratorsOnly(path); err != nil {
+		return nil, fmt.Errorf("reading the policy file: %w", err)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -48,4 +43,21 @@ func PolicyFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("reading the policy file: it has more than %d bytes", maxPolicy)
 	}
 	return data, nil
+}
+
+// AdministratorsOnly fails with [ErrExposed] unless what is at path, which is absolute, and
+// every folder above it belong to the administrator and nobody else can change them. A link
+// anywhere in path is refused: its end is to be asked about.
+func AdministratorsOnly(path string) error {
+	if !filepath.IsAbs(path) {
+		return fmt.Errorf("%w: %s is not an absolute path", ErrExposed, path)
+	}
+	for at := filepath.Clean(path); ; at = filepath.Dir(at) {
+		if err := checkAdministrators(at); err != nil {
+			return err
+		}
+		if at == filepath.Dir(at) {
+			return nil
+		}
+	}
 }
