@@ -36,7 +36,7 @@ mailer/cms/attribute     mailer/cms/ber mailer/cms/algorithm mailer/cms/content 
 mailer/cms/content       mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/cms/recipient     mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/smime             mailer/message mailer/message/transfer mailer/cms vault/contacts/form ; -
-pkcs11                   pkcs11/wire ; x/crypto
+pkcs11                   pkcs11/wire platform ; x/crypto
 pkcs11/wire              - ; -
 pkcs11/module            pkcs11/wire platform ; purego x/sys
 pkcs11/pkcs11test        mailer/server/servertest ; -
