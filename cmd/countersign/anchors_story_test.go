@@ -34,15 +34,14 @@ import (
 // lists that somebody signs and publishes over HTTPS.
 func TestAnchorStories(t *testing.T) {
 	long(t)
-	var world *authority.Authority
-	p := stories(func(ca *authority.Authority) (office, error) { world = ca; return openEmbedded(ca) })
+	p := stories(func(ca *authority.Authority) (office, error) { return openEmbedded(ca) })
 	p.Dir = "testdata/anchors"
 	around := p.Setup
 	p.Setup = func(env *testscript.Env) error {
 		if err := around(env); err != nil {
 			return err
 		}
-		return putUp(env, world)
+		return putUp(env, env.Values[worldKey{}].(*world).ca)
 	}
 	p.Cmds["publish"] = publishList
 	testscript.Run(t, p)
