@@ -1,27 +1,53 @@
 package pkcs11test
 
 import (
-	_ "embed"
+	"embed"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 )
 
-//go:embed testdata/misbehaving.c
-var misbehaving string
+//go:embed testdata
+var sources embed.FS
+
+// SmallLibrary names the environment variable in which Small finds its library built
+// already, for systems that have no gcc.
+const SmallLibrary = "COUNTERSIGN_SMALL_LIBRARY"
+
+// Small is a token of a library of our own that runs on every system, Windows too. Its one
+// key, "small key", reverses bytes. It counts wrong PINs and locks at the third.
+func Small(tb testing.TB) *Token {
+	tb.Helper()
+	library := os.Getenv(SmallLibrary)
+	if library == "" {
+		library = build(tb, "small")
+	}
+	return &Token{Library: library, Reserved: "reserved for us", Label: "Small token", keys: map[string]Key{}, folder: tb.TempDir()}
+}
+
+// build compiles one of the sources here into a library.
+func build(tb testing.TB, name string) string {
+	tb.Helper()
+	need(tb, "", "gcc")
+	text, err := sources.ReadFile("testdata/" + name + ".c")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	dir := tb.TempDir()
+	source, library := filepath.Join(dir, name+".c"), filepath.Join(dir, name+".so")
+	write(tb, source, string(text))
+	if out, err := exec.Command("gcc", "-w", "-O1", "-fPIC", "-shared", "-o", library, source, "-ldl").CombinedOutput(); err != nil {
+		tb.Fatalf("gcc: %v\n%s", err, out)
+	}
+	return library
+}
 
 // Misbehaving puts a library in front of the token's own that does what [Token.Do] says.
 // It is built by gcc.
 func (t *Token) Misbehaving(tb testing.TB) *Token {
 	tb.Helper()
-	need(tb, t.Library, "gcc")
-	dir := tb.TempDir()
-	source, library := filepath.Join(dir, "misbehaving.c"), filepath.Join(dir, "misbehaving.so")
-	write(tb, source, misbehaving)
-	if out, err := exec.Command("gcc", "-w", "-O1", "-fPIC", "-shared", "-o", library, source, "-ldl").CombinedOutput(); err != nil {
-		tb.Fatalf("gcc: %v\n%s", err, out)
-	}
+	library := build(tb, "misbehaving")
 	bad := *t
 	bad.Library = library
 	bad.Env = append(append([]string{}, t.Env...), "MISBEHAVING_REAL="+t.Library, "MISBEHAVING_HOW="+t.how(), "MISBEHAVING_PIN="+PIN)

@@ -149,7 +149,7 @@ func (t *Token) move(tb testing.TB, pattern, prefix string) {
 
 func need(t testing.TB, library string, programs ...string) {
 	t.Helper()
-	if _, err := os.Stat(library); err != nil {
+	if _, err := os.Stat(library); library != "" && err != nil {
 		servertest.Absent(t, library+" is not there: make setup installs it")
 	}
 	for _, p := range programs {
