@@ -34,7 +34,7 @@ func (c *cli) aboutContact(use, short string, do func(*control.Service) aboutCon
 func (c *cli) contactAdd() *cobra.Command {
 	var order control.NewContact
 	var certificate string
-	cmd := c.command("add ADDRESS", "Add someone, or give them a new name or certificate", cobra.ExactArgs(1),
+	cmd := c.command("add ADDRESS", "Add someone, or give them a new name, organisation or certificate", cobra.ExactArgs(1),
 		func(ctx context.Context, s *control.Service, args []string) error {
 			order.Address = args[0]
 			if certificate != "" {
@@ -53,9 +53,10 @@ func (c *cli) contactAdd() *cobra.Command {
 			got, err := s.Contacts.Add(ctx, order)
 			return show(c, got, err, c.printContact)
 		})
-	cmd.Long = "Add someone, or give them a new name or a certificate to consider. This never confirms them:\nsee countersign verify."
+	cmd.Long = "Add someone, or give them a new name, an organisation or a certificate to consider. This never confirms them:\nsee countersign verify."
 	cmd.Example = "  countersign contact add bea@clinic.example --name \"Dr Bea Brandt\" --certificate bea.pem"
 	cmd.Flags().StringVar(&order.Name, "name", "", "their `name`")
+	cmd.Flags().StringVar(&order.Organisation, "organisation", "", "the `organisation` they belong to")
 	cmd.Flags().BoolVar(&order.Team, "team", false, "several people read this mailbox")
 	cmd.Flags().StringVar(&certificate, "certificate", "", "a `file` with their certificate (PEM, DER, .p7b or .p7c)")
 	return cmd
@@ -152,6 +153,7 @@ func (c *cli) printRecipients(all []control.RecipientState) {
 // printContact prints someone, and what to do next.
 func (c *cli) printContact(p control.Contact) {
 	c.say("%s %s", shape(p.Level), named(p.Name, p.Address))
+	c.para("  ", p.Organisation)
 	c.para("  ", p.Label)
 	if p.Team {
 		c.para("  ", "Several people read this mailbox.")

@@ -171,6 +171,7 @@ type NewContact struct {
 	Team         bool
 	Certificates []byte // PEM or DER, one after the other, or a certs-only message (.p7b, .p7c)
 	Profile      string // how letters to them are made: smime or direct; empty: as before
+	Organisation string // that they belong to; empty: as before
 }
 
 // AddContact makes a contact, or gives an existing one a new name, a profile or a
@@ -196,6 +197,9 @@ func (p *People) AddContact(ctx context.Context, n NewContact) (Contact, error) 
 	_, err = p.Change(ctx, address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
 		if name := policy.CleanLine(n.Name); name != "" {
 			c.Name = name
+		}
+		if org := policy.CleanLine(n.Organisation); org != "" {
+			c.Org = org
 		}
 		c.Team, c.Profile = c.Team || n.Team, cmp.Or(profile, c.Profile)
 		for _, keys := range keyset.Pair(certs) {

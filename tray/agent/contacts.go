@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"countersign/mailer"
+	"countersign/mailer/policy"
 	"countersign/tray/control"
 	"countersign/vault/contacts"
 	"countersign/vault/contacts/keyset"
@@ -14,7 +15,7 @@ type addressBook struct{ *Agent }
 
 func contact(c mailer.Contact) control.Contact {
 	v := control.Contact{
-		Address: c.Address, Name: c.Name, Team: c.Team, Profile: string(c.Profile), State: string(c.State), Label: c.Label, Level: string(c.Level()), Next: c.Next,
+		Address: c.Address, Name: c.Name, Organisation: policy.CleanLine(c.Belongs()), Team: c.Team, Profile: string(c.Profile), State: string(c.State), Label: c.Label, Level: string(c.Level()), Next: c.Next,
 		Expires: c.Expires, Incoming: incoming(c.Incoming),
 		Candidates: each(c.Candidates, func(k mailer.Candidate) control.Candidate { return control.Candidate(k) }),
 	}

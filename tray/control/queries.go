@@ -58,6 +58,7 @@ type (
 		Team         bool   `json:"team,omitempty"`
 		Certificates []byte `json:"certificates,omitempty"` // PEM or DER, at most 64 KiB
 		Profile      string `json:"profile,omitempty"`      // smime | direct: how letters to them are made; empty: as before
+		Organisation string `json:"organisation,omitempty"` // that they belong to; empty: as before
 	}
 	TestOrder struct {
 		Address   string `json:"address"`

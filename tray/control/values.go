@@ -159,23 +159,25 @@ type Fetched struct {
 
 // Contact is one person or team in the address book.
 type Contact struct {
-	Address    string      `json:"address"`
-	Name       string      `json:"name,omitempty"`
-	Team       bool        `json:"team,omitempty"`
-	Profile    string      `json:"profile,omitempty"` // smime | direct, as the user set it, or as learned
-	State      string      `json:"state"`             // unknown | has-certificate | test-sent | answered | verified | mismatch | suspended
-	Label      string      `json:"label"`             // the state in words
-	Level      string      `json:"level"`             // good | care | stop
-	Next       string      `json:"next"`              // what to do next, one sentence
-	Verified   time.Time   `json:"verified,omitzero"`
-	Expires    time.Time   `json:"expires,omitzero"`   // of the pinned certificates, the earlier
-	Test       *Test       `json:"test,omitempty"`     // the test that the user sent
-	Script     *Script     `json:"script,omitempty"`   // what to say on the call; with Show only
-	Incoming   *Incoming   `json:"incoming,omitempty"` // a test that they sent to the user
-	Candidates []Candidate `json:"candidates,omitempty"`
-	Number     string      `json:"number,omitempty"` // of the earlier verification, offered first
-	Source     string      `json:"source,omitempty"`
-	Refusal    *Refusal    `json:"refusal,omitempty"` // why nothing can be sent to them now
+	Address string `json:"address"`
+	Name    string `json:"name,omitempty"`
+	// Organisation is as the user typed it, else as the confirmed certificate says.
+	Organisation string      `json:"organisation,omitempty"`
+	Team         bool        `json:"team,omitempty"`
+	Profile      string      `json:"profile,omitempty"` // smime | direct, as the user set it, or as learned
+	State        string      `json:"state"`             // unknown | has-certificate | test-sent | answered | verified | mismatch | suspended
+	Label        string      `json:"label"`             // the state in words
+	Level        string      `json:"level"`             // good | care | stop
+	Next         string      `json:"next"`              // what to do next, one sentence
+	Verified     time.Time   `json:"verified,omitzero"`
+	Expires      time.Time   `json:"expires,omitzero"`   // of the pinned certificates, the earlier
+	Test         *Test       `json:"test,omitempty"`     // the test that the user sent
+	Script       *Script     `json:"script,omitempty"`   // what to say on the call; with Show only
+	Incoming     *Incoming   `json:"incoming,omitempty"` // a test that they sent to the user
+	Candidates   []Candidate `json:"candidates,omitempty"`
+	Number       string      `json:"number,omitempty"` // of the earlier verification, offered first
+	Source       string      `json:"source,omitempty"`
+	Refusal      *Refusal    `json:"refusal,omitempty"` // why nothing can be sent to them now
 }
 
 // Script is what to say on the call, in order.
