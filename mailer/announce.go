@@ -29,6 +29,10 @@ import (
 // announce, and where the keys of before can vouch for nothing: they are lost, or their
 // certificates are not in force. It returns how many announcements were accepted.
 func (m *Mailer) Announce(ctx context.Context) (int, error) {
+	all, err := m.Vault.Identities(ctx)
+	if err != nil || !slices.ContainsFunc(all, func(i vault.Identity) bool { return i.Retired && i.Lost.IsZero() }) {
+		return 0, err // as nearly always: nobody is asked anything
+	}
 	sender, err := m.Sender(ctx)
 	if err != nil || len(policy.Own(sender.Sender)) > 0 {
 		return 0, err
