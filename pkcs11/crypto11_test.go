@@ -79,3 +79,35 @@ func TestPeerCrypto11(t *testing.T) {
 		t.Errorf("%d PINs asked for", user.asked())
 	}
 }
+
+// BenchmarkSign is one P-256 signature after the other, through the helper and within this
+// process by crypto11: the difference is what the helper adds, and our check of the signature.
+func BenchmarkSign(b *testing.B) {
+	k := pkcs11test.SoftHSM(b)
+	for _, v := range k.Env {
+		name, value, _ := strings.Cut(v, "=")
+		b.Setenv(name, value)
+	}
+	digest := sha256.Sum256([]byte("letter"))
+	sign := func(s crypto.Signer) func(*testing.B) {
+		return func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.Sign(rand.Reader, digest[:], crypto.SHA256); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	l := open(b, k, 0)
+	b.Run("helper", sign(keys(b, l, k)["p256"].Signer(WithUser(b.Context(), &person{}, "a benchmark"))))
+	theirs, err := crypto11.Configure(&crypto11.Config{Path: k.Library, TokenLabel: k.Label, Pin: pkcs11test.PIN})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer theirs.Close()
+	key, err := theirs.GenerateECDSAKeyPairWithLabel([]byte{0x72}, []byte("crypto11"), elliptic.P256())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("crypto11", sign(key))
+}
