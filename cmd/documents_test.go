@@ -17,7 +17,7 @@ var documents = []string{"README.md", "THREATS.md", "CHANGELOG.md", "mailer/SPEC
 
 var (
 	quoted   = regexp.MustCompile("`([^`\n]+)`")
-	inTree   = regexp.MustCompile(`^(?:(?:cmd|mailer|platform|tray|vault)/[\w./-]*|\w+\.md|Makefile|go\.(?:mod|sum)|\.ci/run)$`)
+	inTree   = regexp.MustCompile(`^(?:(?:cmd|mailer|pkcs11|platform|tray|vault)/[\w./-]*|\w+\.md|Makefile|go\.(?:mod|sum)|\.ci/run)$`)
 	picture  = regexp.MustCompile(`\]\(([^)#:\s]+)\)`)
 	testName = regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w*`)
 	// named is a file or a test, as a reader comes upon them.
