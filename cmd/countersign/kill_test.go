@@ -37,6 +37,9 @@ func TestKillWhileSending(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.must("ada", "stop")
+	if err := ended(filepath.Join(w.dir, "ada")); err != nil {
+		t.Fatal(err) // it answers for a moment, and would be taken for the next
+	}
 	whole := w.undisturbed(t)
 
 	saved, accepted := map[string]bool{}, map[string]bool{}

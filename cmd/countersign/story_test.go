@@ -364,16 +364,22 @@ func seen(ts *testscript.TestScript, neg bool, args []string) {
 
 // gone NAME waits until a person's agent has ended.
 func gone(ts *testscript.TestScript, neg bool, args []string) {
-	dirs, err := platform.FindDirs(ts.MkAbs(args[0]))
-	ts.Check(err)
+	ts.Check(ended(ts.MkAbs(args[0])))
+}
+
+// ended waits until the agent of a home has ended.
+func ended(home string) error {
+	dirs, err := platform.FindDirs(home)
+	if err != nil {
+		return err
+	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		lock, err := platform.Lock(dirs.Run)
 		if err == nil {
-			ts.Check(lock.Close())
-			return
+			return lock.Close()
 		}
 		if !errors.Is(err, platform.ErrRunning) || time.Now().After(deadline) {
-			ts.Fatalf("the agent of %s does not end: %v", args[0], err)
+			return fmt.Errorf("the agent of %s does not end: %w", home, err)
 		}
 	}
 }
