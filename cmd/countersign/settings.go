@@ -38,7 +38,7 @@ func (c *cli) settingsSet() *cobra.Command {
 	cmd.Long = `Change settings:
 
   fetch-minutes   how often mail is fetched, 1 to 60
-  allow-private   yes: revocation lists may lie at private addresses (a clinic's own authority)
+  allow-private   yes: authorities and directories at private addresses are asked too (a clinic's own)
   grace-hours     how long past its date a revocation list still counts, 0 to 168
   keep-summaries  yes: sealed summaries are kept, so that the inbox opens at once`
 	cmd.Example = "  countersign settings set fetch-minutes=5 keep-summaries=no"

@@ -407,7 +407,7 @@ type Step struct {
 // Preferences is the few things the user can set.
 type Preferences struct {
 	FetchMinutes  int  `json:"fetch_minutes"`  // 1 to 60
-	AllowPrivate  bool `json:"allow_private"`  // revocation lists at private addresses (a clinic's own authority)
+	AllowPrivate  bool `json:"allow_private"`  // authorities and directories at private addresses (a clinic's own)
 	GraceHours    int  `json:"grace_hours"`    // past nextUpdate, 0 to 168
 	KeepSummaries bool `json:"keep_summaries"` // sealed summaries so that the inbox opens at once
 }

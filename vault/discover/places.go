@@ -221,7 +221,7 @@ func inDirectory(ctx context.Context, c directory.Client, s directory.Server, ma
 	found, err := c.Find(ctx, s, mail)
 	switch {
 	case errors.Is(err, ErrAddress):
-		return failed("The directory is at a private address, and such are not asked.")
+		return failed("The directory is at a private address. Such are asked only where the settings allow it.")
 	case errors.Is(err, directory.ErrClosed):
 		return failed("The directory answers only people who sign in.")
 	case errors.Is(err, directory.ErrElsewhere):

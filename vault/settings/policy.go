@@ -23,7 +23,7 @@ const (
 type Policy struct {
 	NoSummaries      bool
 	NoContentKeys    bool     // K1b forbidden
-	NoPrivate        bool     // revocation lists never from private addresses
+	NoPrivate        bool     // nobody at private addresses is asked
 	RequireAnchor    bool     // V6: a certificate confirmed by words needs an anchor as well
 	GraceHours       *int     // the most the user may allow; nil: the user decides
 	MessageMegabytes int      // the largest message to send; 0: 25

@@ -20,7 +20,7 @@
 //	version = 1
 //	summaries = no                      # no sealed summaries are kept
 //	content-keys = no                   # no opened content keys are kept (K1b)
-//	private-addresses = no              # no revocation lists from private addresses
+//	private-addresses = no              # no authorities and directories at private addresses are asked
 //	require-anchor = yes                # words alone do not make a certificate trusted (V6)
 //	grace-hours = 24                    # the most the user may allow, 0 to 168
 //	key-announcements = words           # what a new key needs beside its two signatures: signed, words or call (V7)
@@ -65,7 +65,7 @@ const maxPreferences = 4 << 10
 // Preferences is the few things the user can set.
 type Preferences struct {
 	FetchMinutes  int  `json:"fetch_minutes"`  // minutes between looking for mail, 1 to 60
-	AllowPrivate  bool `json:"allow_private"`  // revocation lists at private addresses (a clinic's own authority)
+	AllowPrivate  bool `json:"allow_private"`  // authorities and directories at private addresses (a clinic's own)
 	GraceHours    int  `json:"grace_hours"`    // hours past a revocation list's nextUpdate, 0 to 168
 	KeepSummaries bool `json:"keep_summaries"` // sealed summaries so that the inbox opens at once
 }
