@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
+	"countersign/pkcs11/padding"
 	"countersign/pkcs11/wire"
 )
 
@@ -133,19 +134,19 @@ func (l lent) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]b
 
 // signRSA makes a PKCS #1 v1.5 signature.
 func (l lent) signRSA(public *rsa.PublicKey, digest []byte, hash crypto.Hash) ([]byte, error) {
-	info, ok := digestInfo(hash, digest)
+	info, ok := padding.DigestInfo(hash, digest)
 	if !ok {
 		return nil, fmt.Errorf("%w: hash %v", ErrKind, hash)
 	}
 	right := func(s []byte) bool { return rsa.VerifyPKCS1v15(public, hash, digest, s) == nil }
-	padded := func() ([]byte, error) { return padSignature(info, public.Size()) }
+	padded := func() ([]byte, error) { return padding.Signature(info, public.Size()) }
 	r := l.key.request(wire.Sign, wire.PKCS1, info, public.Size())
 	return l.orRaw(r, right, padded)
 }
 
 func (l lent) signPSS(random io.Reader, public *rsa.PublicKey, digest []byte, o *rsa.PSSOptions) ([]byte, error) {
 	hash, bits := o.HashFunc(), public.N.BitLen()
-	if _, ok := digestInfo(hash, digest); !ok {
+	if _, ok := padding.DigestInfo(hash, digest); !ok {
 		return nil, fmt.Errorf("%w: hash %v", ErrKind, hash)
 	}
 	salt := o.SaltLength
@@ -156,12 +157,12 @@ func (l lent) signPSS(random io.Reader, public *rsa.PublicKey, digest []byte, o 
 		salt = hash.Size()
 	}
 	if salt < 0 || salt > public.Size() {
-		return nil, errLength
+		return nil, padding.ErrLength
 	}
 	right := func(s []byte) bool {
 		return rsa.VerifyPSS(public, hash, digest, s, &rsa.PSSOptions{SaltLength: salt}) == nil
 	}
-	padded := func() ([]byte, error) { return padPSS(hash, digest, bits, salt, random) }
+	padded := func() ([]byte, error) { return padding.PSS(hash, digest, bits, salt, random) }
 	r := l.key.request(wire.Sign, wire.PSS, digest, public.Size())
 	r.Hash, r.Mask, r.Salt = hash, hash, uint32(salt)
 	return l.orRaw(r, right, padded)
@@ -282,7 +283,7 @@ func (l lentDecrypter) decrypt(random io.Reader, message []byte, opts crypto.Dec
 			return nil, err
 		}
 		if raw {
-			unpadKey(block, session)
+			padding.OpenKey(block, session)
 		} else if err == nil && len(block) == len(session) {
 			copy(session, block)
 		}
@@ -294,9 +295,9 @@ func (l lentDecrypter) decrypt(random io.Reader, message []byte, opts crypto.Dec
 	}
 	var plain []byte
 	if oaep != nil {
-		plain, err = unpadOAEP(block, oaep)
+		plain, err = padding.OpenOAEP(block, oaep)
 	} else {
-		plain, err = unpadBlock(block)
+		plain, err = padding.OpenBlock(block)
 	}
 	return bytes.Clone(plain), err
 }

@@ -52,7 +52,7 @@ import (
 type Config struct {
 	Helper     string        // the path of countersign-pkcs11
 	Env        []string      // the helper's environment; nil: this process's
-	Library    string        // the vendor's library, as [Resolve] returned it
+	Library    string        // the vendor's library, as installed.Resolve returned it
 	Reserved   string        // its initialisation string, for libraries that want one
 	KeepPIN    time.Duration // how long an accepted PIN is kept; 0: not at all
 	Timeout    time.Duration // of an operation; 0: 20 seconds

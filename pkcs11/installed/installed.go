@@ -1,32 +1,46 @@
-package pkcs11
+// Package installed finds the PKCS#11 libraries of card makers on this machine, so that no
+// clinician types a path, and says which of them may be loaded ([Resolve], rule F2).
+package installed
 
 import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"countersign/pkcs11/wire"
 	"countersign/platform"
 )
 
-// Installed is a vendor's library found on this machine.
-type Installed struct {
+// Library is a maker's library found on this machine.
+type Library struct {
 	Path     string // as [Resolve] wants it
 	Reserved string // its initialisation string; usually empty
 }
 
+// Refusal is why a library is not loaded.
+type Refusal struct {
+	Says string // a sentence for a person
+	Err  error  // the cause, for a log; may be nil
+}
+
+// Error returns the sentence and its cause.
+func (r *Refusal) Error() string { return fmt.Sprintf("pkcs11: %s (%v)", r.Says, r.Err) }
+
+// Unwrap returns the cause.
+func (r *Refusal) Unwrap() error { return r.Err }
+
 // Resolve checks that the library at path may be loaded, and returns its path without
 // links: it and every folder above must belong to the administrator alone, and where allowed
 // is not empty, it must be one of these files or below one of these folders. It fails with
-// an [*Error], [NotLoaded].
+// a [*Refusal].
 func Resolve(path string, allowed []string) (string, error) {
 	refuse := func(says string, err error) (string, error) {
-		return "", &Error{Failure: wire.NotLoaded, Says: says, Err: err}
+		return "", &Refusal{says, err}
 	}
 	if !filepath.IsAbs(path) {
 		return refuse("The software of a card is named by its full path.", nil)
@@ -54,7 +68,7 @@ func Resolve(path string, allowed []string) (string, error) {
 
 // Find lists the libraries that are installed on this machine, each once: those that
 // p11-kit knows (Linux), and those of well-known makers.
-func Find() []Installed {
+func Find() []Library {
 	found := configured(moduleFiles(), libraryFolders())
 	for _, pattern := range wellKnown() {
 		paths, err := filepath.Glob(pattern)
@@ -62,10 +76,10 @@ func Find() []Installed {
 			continue
 		}
 		for _, path := range paths {
-			found = append(found, Installed{Path: path})
+			found = append(found, Library{Path: path})
 		}
 	}
-	var all []Installed
+	var all []Library
 	seen := map[string]bool{}
 	for _, one := range found {
 		real, err := filepath.EvalSymlinks(one.Path)
@@ -81,8 +95,8 @@ func Find() []Installed {
 const maxModuleFile = 16 << 10
 
 // configured reads p11-kit's files; a library named without a folder is sought in folders.
-func configured(files, folders []string) []Installed {
-	var found []Installed
+func configured(files, folders []string) []Library {
+	var found []Library
 	for _, name := range files {
 		f, err := os.Open(name)
 		if err != nil {
@@ -104,7 +118,7 @@ func configured(files, folders []string) []Installed {
 		for _, folder := range folders {
 			at := filepath.Join(folder, one.Path)
 			if _, err := os.Stat(at); err == nil && filepath.IsLocal(one.Path) {
-				found = append(found, Installed{at, one.Reserved})
+				found = append(found, Library{at, one.Reserved})
 				break
 			}
 		}
@@ -117,8 +131,8 @@ var errNoKeys = errors.New("pkcs11: no library with keys")
 
 // parseModule reads one file of p11-kit (pkcs11.conf(5)): lines of a name, a colon and a
 // value. A store of trust anchors has no keys and is left out.
-func parseModule(text []byte) (Installed, error) {
-	var one Installed
+func parseModule(text []byte) (Library, error) {
+	var one Library
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for lines.Scan() {
 		line := strings.TrimSpace(lines.Text())
@@ -132,15 +146,15 @@ func parseModule(text []byte) (Installed, error) {
 		case "x-init-reserved":
 			one.Reserved = value
 		case "remote":
-			return Installed{}, errNoKeys // a command to run
+			return Library{}, errNoKeys // a command to run
 		case "trust-policy":
 			if value == "yes" {
-				return Installed{}, errNoKeys
+				return Library{}, errNoKeys
 			}
 		}
 	}
 	if one.Path == "" || strings.ContainsRune(one.Path+one.Reserved, 0) {
-		return Installed{}, errNoKeys
+		return Library{}, errNoKeys
 	}
 	return one, lines.Err()
 }

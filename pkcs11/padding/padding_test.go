@@ -1,4 +1,4 @@
-package pkcs11
+package padding
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ func TestPaddings(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, salt := range []int{0, 20, 32, (bits+6)/8 - 34} {
-			em, err := padPSS(crypto.SHA256, digest[:], bits, salt, rand.Reader)
+			em, err := PSS(crypto.SHA256, digest[:], bits, salt, rand.Reader)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -40,11 +40,11 @@ func TestPaddings(t *testing.T) {
 				t.Errorf("%d bits, PSS with %d bytes of salt: %v", bits, salt, err)
 			}
 		}
-		if _, err := padPSS(crypto.SHA256, digest[:], bits, (bits+6)/8-33, rand.Reader); err == nil {
+		if _, err := PSS(crypto.SHA256, digest[:], bits, (bits+6)/8-33, rand.Reader); err == nil {
 			t.Errorf("%d bits: too much salt was taken", bits)
 		}
-		info, ok := digestInfo(crypto.SHA256, digest[:])
-		em, err := padSignature(info, key.Size())
+		info, ok := DigestInfo(crypto.SHA256, digest[:])
+		em, err := Signature(info, key.Size())
 		if err != nil || !ok || rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA256, digest[:], bare(key, em)) != nil {
 			t.Errorf("%d bits, PKCS1: %v", bits, err)
 		}
@@ -55,7 +55,7 @@ func TestPaddings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := unpadOAEP(bare(key, encrypted), o); err != nil || !bytes.Equal(got, plain) {
+			if got, err := OpenOAEP(bare(key, encrypted), o); err != nil || !bytes.Equal(got, plain) {
 				t.Errorf("%d bits, OAEP of %d bytes: %x, %v", bits, length, got, err)
 			}
 		}
@@ -81,7 +81,7 @@ func TestWrongPaddings(t *testing.T) {
 				t.Errorf("byte %d: Go takes it", i)
 			}
 		}
-		if _, err := unpadOAEP(em, o); !errors.Is(err, rsa.ErrDecryption) {
+		if _, err := OpenOAEP(em, o); !errors.Is(err, rsa.ErrDecryption) {
 			t.Errorf("byte %d: %v", i, err)
 		}
 	}
@@ -94,13 +94,13 @@ func TestWrongPaddings(t *testing.T) {
 		em := bytes.Clone(good)
 		em[c.at] = c.to
 		session := bytes.Repeat([]byte{1}, 32)
-		unpadKey(em, session)
+		OpenKey(em, session)
 		if took := bytes.Equal(session, em[96:]); took != c.takes || !took && !bytes.Equal(session, bytes.Repeat([]byte{1}, 32)) {
 			t.Errorf("%s: the key is %x", name, session)
 		}
 		//lint:ignore SA1019 what ours is compared with
 		want, wantErr := rsa.DecryptPKCS1v15(nil, key, block(&key.PublicKey, em))
-		got, err := unpadBlock(em)
+		got, err := OpenBlock(em)
 		if name == "first" { // above the modulus for Go
 			wantErr = rsa.ErrDecryption
 		}
@@ -109,7 +109,7 @@ func TestWrongPaddings(t *testing.T) {
 		}
 	}
 	session := []byte("as it was")
-	unpadKey(make([]byte, 12), session)
+	OpenKey(make([]byte, 12), session)
 	if string(session) != "as it was" {
 		t.Error("a block too short replaced the key")
 	}

@@ -1,8 +1,16 @@
-package pkcs11
+// Package padding has the paddings of RFC 8017 for tokens that offer only the operation of
+// an RSA key, and does what a token with a padding of its own does inside.
+//
+// What is secret is not branched on and no index depends on it, up to the one bit that says
+// whether a padding was right; hash and cipher are Go's. The room is pure.
+package padding
 
 import (
 	"crypto"
 	"crypto/rsa"
+	_ "crypto/sha1" // the hashes that a message may name must be there
+	_ "crypto/sha256"
+	_ "crypto/sha512"
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
@@ -10,15 +18,11 @@ import (
 	"io"
 )
 
-// The paddings of RFC 8017 for tokens that have only the operation of the key. What is
-// secret is not branched on and no index depends on it, up to the one bit that says
-// whether a padding was right; hash and cipher are Go's.
+// ErrLength is a key too short for its padding.
+var ErrLength = errors.New("padding: the key is too short for this")
 
-// errLength is a key too short for its padding.
-var errLength = errors.New("the key is too short for this")
-
-// digestInfo is a DigestInfo (RFC 8017, section 9.2, note 1) for SHA-1 and SHA-2.
-func digestInfo(h crypto.Hash, digest []byte) ([]byte, bool) {
+// DigestInfo is a DigestInfo (RFC 8017, section 9.2, note 1) for SHA-1 and SHA-2.
+func DigestInfo(h crypto.Hash, digest []byte) ([]byte, bool) {
 	prefix, ok := map[crypto.Hash]string{
 		crypto.SHA1:   "\x30\x21\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a\x05\x00\x04\x14",
 		crypto.SHA224: "\x30\x2d\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x04\x05\x00\x04\x1c",
@@ -29,10 +33,10 @@ func digestInfo(h crypto.Hash, digest []byte) ([]byte, bool) {
 	return append([]byte(prefix), digest...), ok && len(digest) == h.Size()
 }
 
-// padSignature is EMSA-PKCS1-v1_5 (section 9.2) of a DigestInfo, for a key of size bytes.
-func padSignature(info []byte, size int) ([]byte, error) {
+// Signature is EMSA-PKCS1-v1_5 (section 9.2) of a DigestInfo, for a key of size bytes.
+func Signature(info []byte, size int) ([]byte, error) {
 	if size < len(info)+11 {
-		return nil, errLength
+		return nil, ErrLength
 	}
 	em := make([]byte, size)
 	em[1] = 1
@@ -43,12 +47,12 @@ func padSignature(info []byte, size int) ([]byte, error) {
 	return em, nil
 }
 
-// padPSS is EMSA-PSS-ENCODE (section 9.1.1), for a modulus of bits bits, as a number of
+// PSS is EMSA-PSS-ENCODE (section 9.1.1), for a modulus of bits bits, as a number of
 // the length of the modulus.
-func padPSS(h crypto.Hash, digest []byte, bits, saltLength int, random io.Reader) ([]byte, error) {
+func PSS(h crypto.Hash, digest []byte, bits, saltLength int, random io.Reader) ([]byte, error) {
 	size := (bits + 6) / 8 // emLen, for emBits = bits-1
 	if len(digest) != h.Size() || saltLength < 0 || size < h.Size()+saltLength+2 {
-		return nil, errLength
+		return nil, ErrLength
 	}
 	em := make([]byte, size)
 	db, end := em[:size-h.Size()-1], em[size-h.Size()-1:]
@@ -68,8 +72,8 @@ func padPSS(h crypto.Hash, digest []byte, bits, saltLength int, random io.Reader
 	return append(make([]byte, (bits+7)/8-size), em...), nil
 }
 
-// unpadOAEP is EME-OAEP decoding (section 7.1.2, step 3). All faults are one.
-func unpadOAEP(em []byte, o *rsa.OAEPOptions) ([]byte, error) {
+// OpenOAEP is EME-OAEP decoding (section 7.1.2, step 3). All faults are one.
+func OpenOAEP(em []byte, o *rsa.OAEPOptions) ([]byte, error) {
 	size := o.Hash.Size()
 	if len(em) < 2*size+2 {
 		return nil, rsa.ErrDecryption
@@ -98,10 +102,10 @@ func unpadOAEP(em []byte, o *rsa.OAEPOptions) ([]byte, error) {
 	return db[size+at+1:], nil
 }
 
-// unpadKey replaces key by what a PKCS #1 v1.5 block (section 7.2.2) holds, if it holds
+// OpenKey replaces key by what a PKCS #1 v1.5 block (section 7.2.2) holds, if it holds
 // so many bytes, and leaves it as it was if not: the caller has filled it with random
 // bytes, and nobody learns which it is (RFC 3218, section 2.3.2).
-func unpadKey(em, key []byte) {
+func OpenKey(em, key []byte) {
 	at := len(em) - len(key)
 	if at < 11 {
 		return
@@ -113,8 +117,8 @@ func unpadKey(em, key []byte) {
 	subtle.ConstantTimeCopy(good, key, em[at:])
 }
 
-// unpadBlock is EME-PKCS1-v1_5 decoding for callers who asked for no fixed length.
-func unpadBlock(em []byte) ([]byte, error) {
+// OpenBlock is EME-PKCS1-v1_5 decoding for callers who asked for no fixed length.
+func OpenBlock(em []byte) ([]byte, error) {
 	good := subtle.ConstantTimeByteEq(em[0], 0) & subtle.ConstantTimeByteEq(em[1], 2)
 	looking, at := 1, 0
 	for i := 2; i < len(em); i++ {
