@@ -55,10 +55,11 @@
 // for this address (of the domain's only if it has a directory). So nobody is looked
 // for without the user's asking.
 //
-// One place has 8 seconds, all have 60. At most 16 certificates of a place, 4 servers of a
-// domain and 4 URLs (IPKIX) are looked at; servers at private addresses as above, but those
-// that the administrator named wherever they are. What a place said is kept for an hour, that it had nothing for
-// ten minutes, neither for longer than DNS allows; that it could not be asked is not kept,
+// One place has 8 seconds, what it had 20 to be judged, all together have 60. At most 8
+// certificates of a place, 4 servers of a domain and 4 URLs (IPKIX) are looked at;
+// servers at private addresses as above, but those that the administrator named
+// wherever they are. What a place said is kept for an hour, that it had nothing for ten
+// minutes, neither for longer than DNS allows; that it could not be asked is not kept,
 // but within one search a DNS that left two questions without an answer, and a domain's
 // directories that could not be asked, are asked no more.
 package discover

@@ -18,7 +18,10 @@ const (
 	// serverTime is what one of several servers has, so that one which takes the question
 	// and never answers does not stand for all.
 	serverTime = 3 * time.Second
-	maxFound   = 16 // certificates of one place
+	// judgeTime is what the certificates of one place have to be judged: each may name
+	// servers that are slow on purpose.
+	judgeTime = 20 * time.Second
+	maxFound  = 8 // certificates of one place
 )
 
 // Place is where a certificate is looked for.
@@ -175,6 +178,8 @@ func (f *search) look(ctx context.Context, p place, who person) (harvest, time.T
 // judge says of each certificate whether it does. One that names somebody else only
 // makes us fetch nothing. Authorities' own came along, to judge by.
 func (f *search) judge(ctx context.Context, who person, p place, h harvest, at time.Time) Finding {
+	ctx, cancel := context.WithTimeout(ctx, judgeTime)
+	defer cancel()
 	out := Finding{Place: p.Place, Where: p.where, Says: h.says, At: at}
 	for _, c := range h.certs {
 		j := Judged{Certificate: c}
