@@ -52,8 +52,7 @@
 //
 // To look is to tell: the DNS servers on the way, the domain's directory, the
 // administrator's, and the authority of what is found learn that somebody here asks
-// for this address (of the domain's only if it has a directory). So nobody is looked
-// for without the user's asking.
+// for this address. So nobody is looked for without the user's asking.
 //
 // One place has 8 seconds, what it had 20 to be judged, all together have 60. At most 8
 // certificates of a place, 4 servers of a domain and 4 URLs (IPKIX) are looked at;
