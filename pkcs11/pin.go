@@ -183,7 +183,7 @@ func (r *request) unlock(ctx context.Context, h *helper) error {
 		if token.Pad {
 			r.hand.wipe()
 		} else {
-			r.line.keep(r.hand.pin, r.library.config.KeepPIN)
+			r.library.keep(r)
 		}
 		return nil
 	case wire.WrongPIN:

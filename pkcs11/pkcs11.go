@@ -94,7 +94,7 @@ func Open(c Config) *Library {
 }
 
 // Lock forgets every PIN and logs out of every token, by ending the helper. Requests that
-// are under way fail. The library stays usable.
+// came before, and would need a PIN now, fail with [Unasked]. The library stays usable.
 func (l *Library) Lock() {
 	l.mu.Lock()
 	h := l.helper
@@ -115,6 +115,15 @@ func (l *Library) Close() error {
 	l.mu.Unlock()
 	l.Lock()
 	return nil
+}
+
+// keep keeps the PIN that a request was given, unless Lock was called since it came.
+func (l *Library) keep(r *request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.locks == r.locks {
+		r.line.keep(r.hand.pin, l.config.KeepPIN)
+	}
 }
 
 func (l *Library) locked() uint64 {

@@ -43,6 +43,10 @@ func (l *Library) do(ctx context.Context, r *request) ([]byte, error) {
 	}
 	free := func() { <-r.line.turn }
 	for ctx.Err() == nil {
+		if r.locks != l.locked() {
+			free()
+			return nil, fail(wire.Unasked, r.Token.Label, errors.New("locked meanwhile"))
+		}
 		h, err := l.running(ctx)
 		var reply *wire.Reply
 		if err == nil {
@@ -124,7 +128,7 @@ func (r *request) retry(err error) bool {
 	case wire.Crashed:
 		r.answered(e.Failure)
 		r.crashes++
-		return r.crashes <= maxCrashes && r.locks == r.library.locked()
+		return r.crashes <= maxCrashes
 	case wire.Hung:
 		r.answered(e.Failure)
 		r.hangs++

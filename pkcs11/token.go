@@ -24,26 +24,41 @@ type Token = wire.Token
 
 // Tokens lists what is in the readers. It asks for no PIN.
 func (l *Library) Tokens(ctx context.Context) ([]Token, error) {
-	var reply *wire.Reply
-	for range 2 { // the second with a new helper
-		h, err := l.running(ctx)
-		if err != nil {
-			return nil, err
-		}
-		reply, err = h.ask(ctx, &wire.Request{Op: wire.Tokens}, l.config.Timeout)
-		if err != nil {
-			return nil, err
-		}
-		if reply.Failure != wire.Confused {
-			break
-		}
-		h.kill(wire.Crashed) // as after a restart of the system's card service
-		<-h.dead
-	}
-	if reply.Failure != wire.None {
-		return nil, told(reply, "")
+	reply, err := l.look(ctx, wire.Request{Op: wire.Tokens})
+	if err != nil {
+		return nil, err
 	}
 	return reply.Tokens, nil
+}
+
+// look asks for something that needs no PIN, again where the helper died, the session was
+// lost, or the library is confused, as after a restart of the system's card service.
+func (l *Library) look(ctx context.Context, r wire.Request) (*wire.Reply, error) {
+	var last error
+	for range maxLost {
+		h, err := l.running(ctx)
+		var reply *wire.Reply
+		if err == nil {
+			reply, err = h.ask(ctx, &r, l.config.Timeout)
+		}
+		switch {
+		case is(err, Crashed):
+			last = err
+		case err != nil:
+			return nil, err
+		case reply.Failure == wire.None:
+			return reply, nil
+		default:
+			last = told(reply, r.Token.Label)
+			if reply.Failure == wire.Confused {
+				h.kill(wire.Crashed)
+				<-h.dead
+			} else if reply.Failure != wire.Lost {
+				return nil, last
+			}
+		}
+	}
+	return nil, last
 }
 
 // token lists tokens and picks one.
@@ -68,19 +83,9 @@ func (h *helper) token(ctx context.Context, name Name, l *Library) (Token, error
 // one counts as a key, because many tokens hide private keys until somebody logs in, and
 // then [Key.Seen] is false. more says that the token holds more than is listed.
 func (l *Library) Keys(ctx context.Context, token Name) (keys []*Key, more bool, err error) {
-	h, err := l.running(ctx)
+	reply, err := l.look(ctx, wire.Request{Op: wire.Objects, Token: token})
 	if err != nil {
 		return nil, false, err
-	}
-	reply, err := h.ask(ctx, &wire.Request{Op: wire.Objects, Token: token}, l.config.Timeout)
-	if err == nil && reply.Failure == wire.Lost {
-		reply, err = h.ask(ctx, &wire.Request{Op: wire.Objects, Token: token}, l.config.Timeout)
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	if reply.Failure != wire.None {
-		return nil, false, told(reply, token.Label)
 	}
 	for _, k := range pair(reply.Objects) {
 		k.token, k.library = token, l

@@ -279,6 +279,30 @@ func TestOnePrompt(t *testing.T) {
 	}
 }
 
+// locker locks while it is asked.
+type locker struct {
+	person
+	l *Library
+}
+
+func (p *locker) PIN(ctx context.Context, q Prompt) ([]byte, error) {
+	p.l.Lock()
+	return p.person.PIN(ctx, q)
+}
+
+// TestPeerLockWhileAsked: what was asked before Lock does not undo it, and nobody is
+// asked once more at a locked screen.
+func TestPeerLockWhileAsked(t *testing.T) {
+	b := misbehaving(t, time.Hour)
+	p := &locker{l: b.Library}
+	b.fails(t, WithUser(t.Context(), p, "opening mail"), Unasked)
+	if p.asked() != 1 || b.line(b.key.token).pin != nil {
+		t.Errorf("%d PINs asked for; kept: %v", p.asked(), b.line(b.key.token).pin != nil)
+	}
+	b.fails(t, t.Context(), Unasked)
+	b.must(t)
+}
+
 // TestPeerTogether: many at once are asked for one PIN.
 func TestPeerTogether(t *testing.T) {
 	b := misbehaving(t, 0)
@@ -323,6 +347,10 @@ func TestPeerWatch(t *testing.T) {
 	b.token.Do(t, "")
 	next(true)
 	b.must(t)
+	b.restart(t)
+	if _, _, err := b.Keys(t.Context(), b.key.token); err != nil {
+		t.Error(err)
+	}
 	stop()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)

@@ -34,7 +34,8 @@ const (
 	cSignInit          = 42
 	cSign              = 43
 	cDeriveKey         = 62
-	functions          = 63
+	cWaitForSlotEvent  = 67
+	functions          = 68
 )
 
 // Flags of CK_TOKEN_INFO.
@@ -151,7 +152,17 @@ func (l *library) slots(withToken bool) ([]uintptr, error) {
 	return all, nil
 }
 
-// readers is a line that changes when a token comes or goes.
+// event tells whether the library noticed a token come or go since it was last asked, such
+// as one that is back already. Not every library knows.
+func (l *library) event() bool {
+	const dontBlock = 1
+	var a arena
+	defer a.free()
+	_, at := a.room(8)
+	return l.call(cWaitForSlotEvent, dontBlock, at, 0) == nil
+}
+
+// readers is a line that changes when a token comes or goes. No card is spoken to.
 func (l *library) readers() (string, error) {
 	slots, err := l.slots(false)
 	if err != nil {
@@ -163,16 +174,7 @@ func (l *library) readers() (string, error) {
 		if err != nil {
 			continue
 		}
-		present := l.read(b[flagsAt:]) & 1
-		name := wire.Name{}
-		if present != 0 {
-			t, err := l.tokenIn(slot)
-			if err != nil {
-				present = 0
-			}
-			name = t.Name
-		}
-		fmt.Fprintf(&s, "%d %d %q\n", slot, present, name)
+		fmt.Fprintf(&s, "%d %d\n", slot, l.read(b[flagsAt:])&1)
 	}
 	return s.String(), nil
 }

@@ -182,7 +182,7 @@ func (s *server) watch(period time.Duration) error {
 		if err != nil {
 			return err
 		}
-		if now != s.seen {
+		if moved := s.lib.event(); moved || now != s.seen {
 			s.seen = now
 			return nil
 		}
