@@ -45,19 +45,22 @@ func begun(word string) string {
 	return word
 }
 
-// keysFor lists every key of a contact's words.
-func keysFor(words []string) map[string]bool {
-	keys := make(map[string]bool, 6*len(words))
-	for _, w := range words {
-		keys[whole(w)] = true
-		n := utf8.RuneCountInString(w)
-		for _, l := range lengths {
-			if l <= n {
-				keys[cut(w, l)] = true
+// keys goes through every key of a contact's words; words that begin alike give some
+// twice.
+func keys(words []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, w := range words {
+			if !yield(whole(w)) {
+				return
+			}
+			n := utf8.RuneCountInString(w)
+			for _, l := range lengths {
+				if l <= n && !yield(cut(w, l)) {
+					return
+				}
 			}
 		}
 	}
-	return keys
 }
 
 // set is a set of contacts within a block, by the low bits of their numbers: sorted
@@ -117,9 +120,13 @@ func (s set) among(members []uint16) []uint16 {
 // it, sorted, or has it no longer.
 type postings map[string][]uint16
 
-func (p postings) note(id int64, keys map[string]bool) {
+// note notes keys of one contact; contacts come in the order of their numbers.
+func (p postings) note(id int64, keys iter.Seq[string]) {
+	m := uint16(id & (blockSize - 1))
 	for k := range keys {
-		p[k] = append(p[k], uint16(id&(blockSize-1)))
+		if had := p[k]; len(had) == 0 || had[len(had)-1] != m {
+			p[k] = append(had, m)
+		}
 	}
 }
 
@@ -172,12 +179,17 @@ func (p postings) write(tx *sql.Tx, block int64, gone bool) error {
 // index makes a contact found by its words as they are now, and by no others of
 // those that it had.
 func index(tx *sql.Tx, id int64, had, has []string) error {
-	gone, come := keysFor(had), keysFor(has)
-	for k := range gone {
-		if come[k] {
-			delete(gone, k)
-			delete(come, k)
+	gone, come := map[string]bool{}, map[string]bool{}
+	for k := range keys(had) {
+		gone[k] = true
+	}
+	for k := range keys(has) {
+		if !gone[k] {
+			come[k] = true
 		}
+	}
+	for k := range keys(has) {
+		delete(gone, k)
 	}
 	for _, change := range []struct {
 		keys map[string]bool
@@ -187,7 +199,7 @@ func index(tx *sql.Tx, id int64, had, has []string) error {
 			continue
 		}
 		p := postings{}
-		p.note(id, change.keys)
+		p.note(id, maps.Keys(change.keys))
 		if err := p.write(tx, id>>blockBits, change.gone); err != nil {
 			return err
 		}
@@ -224,7 +236,7 @@ func (b *Book) reindex(ctx context.Context) error {
 				}
 				block, p = at, postings{}
 			}
-			p.note(row.id, keysFor(row.words()))
+			p.note(row.id, keys(row.words()))
 		}
 		if err := p.write(tx, block, false); err != nil {
 			return err
@@ -329,7 +341,7 @@ func (b *Book) importBlock(tx *sql.Tx, next func() (contacts.Contact, bool)) (mo
 		if _, err := store.Exec(r.id, r.address, sortKey(c), r.last, r.data, r.signature); err != nil {
 			return false, err
 		}
-		p.note(id, keysFor(wordsOf(c)))
+		p.note(id, keys(wordsOf(c)))
 	}
 	return true, p.write(tx, block, false)
 }

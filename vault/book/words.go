@@ -90,8 +90,10 @@ func wordsOf(c contacts.Contact) []string {
 		if !ok {
 			domain = c.Address
 		}
-		if read, err := idna.ToUnicode(domain); err == nil && read != domain {
-			text += "\n" + read
+		if strings.Contains(domain, "xn--") {
+			if read, err := idna.ToUnicode(domain); err == nil {
+				text += "\n" + read
+			}
 		}
 	}
 	folded := fold(c.Address + "\n" + text)
