@@ -184,7 +184,7 @@ func (n *newcomer) asked() []int {
 }
 
 func (n *newcomer) typeBack(words ...string) {
-	n.Until(`document.querySelector(".ask input[name=word]").focus() || true`)
+	n.Until(`document.readyState === "complete" && (document.querySelector(".ask input[name=word]").focus() || true)`)
 	n.Type(strings.Join(words, " ") + " ")
 	n.Press("Test the file")
 }

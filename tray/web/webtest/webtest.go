@@ -160,9 +160,17 @@ func (p *Person) Type(keys string) {
 	p.Do(chromedp.KeyEvent(keys))
 }
 
+// drawn waits until the page is there as a whole: a part of it may be seen before, and its
+// script has not run then.
+func (p *Person) drawn() {
+	p.t.Helper()
+	p.Until(`document.readyState === "complete"`)
+}
+
 // Fill types into the field that a selector finds.
 func (p *Person) Fill(selector, text string) {
 	p.t.Helper()
+	p.drawn()
 	p.Do(chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
@@ -175,6 +183,7 @@ func (p *Person) Choose(selector, value string) {
 // Upload chooses a file.
 func (p *Person) Upload(selector, path string) {
 	p.t.Helper()
+	p.drawn()
 	p.Do(chromedp.SetUploadFiles(chromedp.CSS(selector), []string{path}))
 }
 
