@@ -17,7 +17,9 @@
 // the one that gives out the attachment. A case cms/arrive computes besides the digest by which
 // duplicates are known, as once for each message; for that the peer has no like. Small cases
 // end in key_ratio=R: the same work within one process, as a multiple of the private and the
-// public operation that it needs.
+// public operation that it needs. In cases contacts/ seconds are those on the clock for one
+// look-up or search, the median of thousands; p50_us, p99_us and worst_us tell more of ours.
+// Preparing them takes a minute of CPU.
 package main
 
 import (
