@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"os"
@@ -11,7 +12,12 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"countersign/mailer/cms"
+	"countersign/mailer/message"
+	"countersign/mailer/smime"
 	"countersign/tray/control"
+	"countersign/vault/contacts/form"
+	"countersign/vault/contacts/keyset"
 )
 
 // issue REQUEST FILE [DAYS [ADDRESS]] has the authority certify each key that a file
@@ -49,6 +55,36 @@ func issue(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: theWorld(ts).ca.Issuing.Raw}))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), out.Bytes(), 0o600))
+}
+
+// announce OLD NEW TO SIGNER... puts into a mailbox the announcement that one person's
+// certificate takes the place of another's, signed by whom it says.
+func announce(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 4 {
+		ts.Fatalf("usage: announce OLD NEW TO SIGNER...")
+	}
+	w := theWorld(ts)
+	old, next, to := w.people[args[0]], w.people[args[1]], w.people[args[2]]
+	f, err := form.New(rand.Reader, form.KeyAnnouncement, old.Address, to.Address)
+	ts.Check(err)
+	before := keyset.KeySet{Sign: old.Certificate, Encrypt: old.Certificate}.Hashes()
+	after := keyset.KeySet{Sign: next.Certificate, Encrypt: next.Certificate}.Hashes()
+	f.Keys, f.NewKeys = &before, &after
+	data, err := f.Marshal()
+	ts.Check(err)
+	keys := smime.Keys{Chain: []*x509.Certificate{w.ca.Issuing, next.Certificate}}
+	for _, name := range args[3:] {
+		keys.Also = append(keys.Also, cms.Signer{Key: w.people[name].Key, Certificate: w.people[name].Certificate})
+	}
+	keys.Signer, keys.Also = keys.Also[0], keys.Also[1:]
+	var raw bytes.Buffer
+	ts.Check(smime.Sign(&raw, smime.Letter{
+		From: message.Address{Addr: old.Address}, To: []message.Address{{Addr: to.Address}}, Subject: f.Subject(), OuterSubject: f.Subject(), Text: f.Text(),
+		Date: time.Now().Truncate(time.Second), MessageID: "<" + f.ID + "@northclinic.example>", AutoSubmitted: "auto-generated",
+		Attachments: []smime.Attachment{{Name: "countersign.json", Type: smime.FormType, Content: message.Bytes(data)}},
+	}, keys, rand.Reader))
+	ts.Check(os.WriteFile(ts.MkAbs("announcement.eml"), raw.Bytes(), 0o600))
+	ts.Check(w.mail.deliver(old.Address, []string{to.Address}, raw.Bytes()))
 }
 
 func TestIdentityCommands(t *testing.T) {
