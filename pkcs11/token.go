@@ -175,15 +175,14 @@ func publicKey(o wire.Object) crypto.PublicKey {
 		if rest, err := asn1.Unmarshal(o.Params, &oid); err != nil || len(rest) > 0 {
 			return nil
 		}
-		for name, curve := range map[string]elliptic.Curve{
+		curve, ok := map[string]elliptic.Curve{
 			"1.2.840.10045.3.1.7": elliptic.P256(), "1.3.132.0.34": elliptic.P384(), "1.3.132.0.35": elliptic.P521(),
-		} {
-			if oid.String() != name {
-				continue
-			}
-			if key, err := ecdsa.ParseUncompressedPublicKey(curve, o.Value); err == nil {
-				return key
-			}
+		}[oid.String()]
+		if !ok {
+			return nil
+		}
+		if key, err := ecdsa.ParseUncompressedPublicKey(curve, o.Value); err == nil {
+			return key
 		}
 	case wire.Edwards:
 		if len(o.Value) == ed25519.PublicKeySize {
