@@ -144,7 +144,7 @@ func (s Sender) refuse() []Refusal {
 			Person: "you", Address: s.Address, Code: code, Reason: reason, Next: next, Command: command, Link: link, Button: button,
 		}}
 	}
-	renew := "Get a new one from your authority, and add it."
+	renew, request := "Ask your authority for a new one, and install it when it comes.", "countersign identity request "+s.Address+" --out FILE"
 	switch {
 	case s.PolicyFile != nil:
 		return own("policy-file", "Your administrator's policy file cannot be understood, so nothing is sent.",
@@ -157,9 +157,9 @@ func (s Sender) refuse() []Refusal {
 		switch v.Status {
 		case trust.Trusted:
 		case trust.Expired:
-			return own("own-expired", "Your own certificate has run out.", renew, "countersign identity import FILE.p12", "/setup", "Add a certificate")
+			return own("own-expired", "Your own certificate has run out.", renew, request, "/setup", "Renew it")
 		case trust.Revoked:
-			return own("own-revoked", "Your own certificate was withdrawn.", renew, "countersign identity import FILE.p12", "/setup", "Add a certificate")
+			return own("own-revoked", "Your own certificate was withdrawn.", renew, request, "/setup", "Renew it")
 		case trust.Unknown:
 			return own("own-not-checked", "It could not be found out whether your own certificate was withdrawn.",
 				"Try again when this computer has a connection. If that authority is inside your own network, allow private addresses in the settings.", "countersign status", "/setup", "Show the certificate")

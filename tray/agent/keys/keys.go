@@ -392,7 +392,7 @@ func (s *Keys) remind(ctx context.Context) error {
 func (s *Keys) renew(ctx context.Context, r vault.Reminder) (control.Refusal, error) {
 	v := control.Refusal{
 		Person: "you", Address: r.Identity.Address, Code: "renew", Reason: renewal.Says(r.Ends, s.Clock(), time.Local),
-		Next: "Ask your authority for a new one.", Command: "countersign identity request " + r.Identity.Address,
+		Next: "Ask your authority for a new one.", Command: "countersign identity request " + r.Identity.Address + " --out FILE",
 		Link: "/setup", Button: "Renew it",
 	}
 	if r.Stage == renewal.Out {
