@@ -3,6 +3,7 @@ package mailer_test
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"strings"
 	"testing"
@@ -120,6 +121,37 @@ func TestRolloverRules(t *testing.T) {
 		if c := ada.state(bea, contacts.Verified); keyset.SPKI(c.Pin.Keys.Sign) == keyset.SPKI(bea.who.Certificate) {
 			t.Error("the new keys are not confirmed by their words")
 		}
+	}
+}
+
+// TestRolloverOfOneKey: the key that signs stays, another encrypts.
+func TestRolloverOfOneKey(t *testing.T) {
+	w := newWorld(t)
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	ada.verifies(bea)
+	bea.verifies(ada)
+	w.now = w.now.Add(time.Hour)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encryption, err := w.ca.Certify("Bea", beaAddress, key, x509.KeyUsageKeyEncipherment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bea.replace(encryption)
+	bea.announces(1)
+	w.post()
+	c := ada.state(bea, contacts.Verified)
+	if keyset.SPKI(c.Pin.Keys.Sign) != keyset.SPKI(bea.who.Certificate) || keyset.SPKI(c.Pin.Keys.Encrypt) != keyset.SPKI(encryption.Certificate) {
+		t.Fatalf("%q", c.Label)
+	}
+	if _, err := ada.write(mailer.Draft{To: []string{beaAddress}, Subject: "s", Text: "to the other key"}); err != nil {
+		t.Fatal(err)
+	}
+	w.post()
+	if m := bea.last(); m.Text != "to the other key\n" && m.Text != "to the other key" || m.Verdict.Level != policy.Good {
+		t.Errorf("%q %+v", m.Text, m.Verdict)
 	}
 }
 
