@@ -95,6 +95,12 @@ func TestPlanLetterRefused(t *testing.T) {
 	}
 	suspended := with(trust.Trusted, trust.Trusted)
 	suspended.Contact.State, suspended.Contact.Suspension = contacts.Suspended, &contacts.Suspension{At: now, Reason: contacts.ByUser}
+	withdrawn, replaced := with(trust.Trusted, trust.Revoked), with(trust.Revoked, trust.Trusted)
+	for _, r := range []*Recipient{&withdrawn, &replaced} {
+		r.Contact.State, r.Contact.Suspension = contacts.Suspended, &contacts.Suspension{At: now, Reason: contacts.ByRevoked}
+		r.Contact.Candidates = []contacts.Candidate{{ID: "c1", Keys: r.Contact.Pin.Keys}}
+	}
+	replaced.Contact.Candidates = append(replaced.Contact.Candidates, contacts.Candidate{ID: "c2", Keys: recipient(t, imran, "Dr Imran Shah").Contact.Pin.Keys})
 	mismatch := with(trust.Trusted, trust.Trusted)
 	mismatch.Contact.State = contacts.Mismatch
 	half := with(trust.Trusted, trust.Trusted)
@@ -115,6 +121,8 @@ func TestPlanLetterRefused(t *testing.T) {
 		"answered theirs":    {ptr(state(contacts.Answered)), "not-verified", "/verify"},
 		"mismatch":           {&mismatch, "mismatch", "/contacts"},
 		"suspended":          {&suspended, "suspended", "/verify"},
+		"withdrawn":          {&withdrawn, "suspended", "/contacts"}, // a test to it would be refused
+		"and replaced":       {&replaced, "suspended", "/verify"},
 		"expired":            {ptr(with(trust.Trusted, trust.Expired)), "expired", "/contacts"},
 		"revoked":            {ptr(with(trust.Trusted, trust.Revoked)), "revoked", "/contacts"},
 		"not checked":        {ptr(with(trust.Trusted, trust.Unknown)), "not-checked", "/contacts"},

@@ -3,6 +3,7 @@ package policy
 import (
 	"crypto/rsa"
 	"fmt"
+	"slices"
 
 	"countersign/vault/contacts"
 	"countersign/vault/trust"
@@ -61,6 +62,9 @@ func (r Recipient) refuse() *Refusal {
 			"Speak with them in person or on another line. If you misheard, say so and start again.", looking)
 	case contacts.Suspended:
 		f = about(c, "suspended", name+" is suspended"+because(c)+".", "Send a test message, then call.", verifying)
+		if s := r.spent(); s != nil && c.Pin != nil && !anew(c) { // a test to it would be refused
+			f.Next, f.Command, f.Link, f.Button = s.Next, s.Command, s.Link, s.Button
+		}
 	default:
 		f = stranger(c)
 	}
@@ -120,6 +124,25 @@ func tooShort(c contacts.Contact, keys contacts.KeySet) *Refusal {
 
 // minRSA is the shortest RSA key that is safe, in bits.
 const minRSA = 2048
+
+// anew says that there are certificates of a contact to verify that are not those
+// confirmed.
+func anew(c contacts.Contact) bool {
+	return slices.ContainsFunc(c.Candidates, func(k contacts.Candidate) bool {
+		return k.Keys.Complete() && k.Barred.IsZero() && !(k.Keys.Sign.Equal(c.Pin.Keys.Sign) && k.Keys.Encrypt.Equal(c.Pin.Keys.Encrypt))
+	})
+}
+
+// spent tells that a certificate of a pinned recipient has run out or was withdrawn,
+// or nil.
+func (r Recipient) spent() *Refusal {
+	for _, v := range []trust.Verdict{r.Encrypt, r.Sign} {
+		if f := spent(r.Contact, v); f != nil {
+			return f
+		}
+	}
+	return nil
+}
 
 // spent tells that a certificate has run out or was withdrawn, or nil.
 func spent(c contacts.Contact, v trust.Verdict) *Refusal {
