@@ -299,21 +299,20 @@ func (a *Agent) anchorsChanged(ctx context.Context) error {
 }
 
 // prefetch renews revocation lists before they run out, so that sending never waits
-// for one.
+// for one: at once, since the computer may have been off for days, and every hour.
 func (a *Agent) prefetch(ctx context.Context) error {
 	hour := time.NewTicker(time.Hour)
 	defer hour.Stop()
 	for {
-		select {
-		case <-hour.C:
-			prefs, policy, err := a.rules(ctx)
-			if err != nil {
-				continue // shown in the status; the lists can wait
-			}
+		prefs, policy, err := a.rules(ctx)
+		if err == nil { // else it is shown in the status, and the lists can wait
 			err = a.checker.Prefetch(ctx, discover.Rules{AllowPrivate: prefs.AllowPrivate, Hosts: policy.RevocationHosts})
 			if err != nil && ctx.Err() == nil {
 				a.log.Warn("renewing revocation lists", "error", err)
 			}
+		}
+		select {
+		case <-hour.C:
 		case <-ctx.Done():
 			return nil
 		}
