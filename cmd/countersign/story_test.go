@@ -57,7 +57,7 @@ func agentMain() {
 			os.Exit(demo.Main())
 		}
 	}
-	os.Exit(agent.Main(agent.Options{Work: keychainWork, DNS: storyDNS()}))
+	os.Exit(agent.Main(agent.Options{Work: keychainWork, DNS: storyDNS(), Clock: storyClock()}))
 }
 
 // as is the command line of one person.

@@ -34,6 +34,8 @@ type Authority struct {
 	now          time.Time
 
 	mu              sync.Mutex
+	away            bool      // nothing is served
+	listed          time.Time // when the lists were made
 	rootCRL, issCRL []byte
 	revoked         []x509.RevocationListEntry
 }
@@ -56,7 +58,7 @@ func New(ctx context.Context, now time.Time) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("serving revocation lists: %w", err)
 	}
-	a := &Authority{address: l.Addr().String(), now: now}
+	a := &Authority{address: l.Addr().String(), now: now, listed: now}
 	if err := a.found(); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("founding the demo authority: %w", err)
@@ -73,6 +75,9 @@ func New(ctx context.Context, now time.Time) (*Authority, error) {
 func (a *Authority) serve(w http.ResponseWriter, crl *[]byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.away {
+		panic(http.ErrAbortHandler) // the line goes dead
+	}
 	w.Header().Set("Content-Type", "application/pkix-crl")
 	w.Write(*crl)
 }
@@ -83,12 +88,22 @@ func (a *Authority) Revoke(c *x509.Certificate, when time.Time, reason int) erro
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.revoked = append(a.revoked, x509.RevocationListEntry{SerialNumber: c.SerialNumber, RevocationTime: when, ReasonCode: reason})
-	crl, err := a.revocations(a.Issuing, a.key)
-	if err != nil {
-		return fmt.Errorf("revoking: %w", err)
-	}
-	a.issCRL = crl
-	return nil
+	return a.publish()
+}
+
+// Publish makes the lists anew, as of now: they are good for seven days.
+func (a *Authority) Publish(now time.Time) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.listed = now
+	return a.publish()
+}
+
+// Unplug cuts the lists off from everybody, or brings them back.
+func (a *Authority) Unplug(away bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.away = away
 }
 
 func (a *Authority) found() error {
@@ -101,11 +116,18 @@ func (a *Authority) found() error {
 	if err != nil {
 		return err
 	}
-	if a.rootCRL, err = a.revocations(a.Root, a.rootKey); err != nil {
-		return err
+	return a.publish()
+}
+
+// publish signs both lists. The caller has the lock, or is alone.
+func (a *Authority) publish() (err error) {
+	if a.rootCRL, err = a.revocations(a.Root, a.rootKey, nil); err != nil {
+		return fmt.Errorf("signing the root's list: %w", err)
 	}
-	a.issCRL, err = a.revocations(a.Issuing, a.key)
-	return err
+	if a.issCRL, err = a.revocations(a.Issuing, a.key, a.revoked); err != nil {
+		return fmt.Errorf("signing the list: %w", err)
+	}
+	return nil
 }
 
 func (a *Authority) authorityCertificate(name string, parent *x509.Certificate, parentKey crypto.Signer) (*x509.Certificate, *ecdsa.PrivateKey, error) {
@@ -127,10 +149,10 @@ func (a *Authority) authorityCertificate(name string, parent *x509.Certificate, 
 	return cert, key, err
 }
 
-func (a *Authority) revocations(issuer *x509.Certificate, key crypto.Signer) ([]byte, error) {
+func (a *Authority) revocations(issuer *x509.Certificate, key crypto.Signer, revoked []x509.RevocationListEntry) ([]byte, error) {
 	return x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
-		Number: big.NewInt(int64(1 + len(a.revoked))), ThisUpdate: a.now.Add(-time.Hour), NextUpdate: a.now.AddDate(0, 0, 7),
-		RevokedCertificateEntries: a.revoked,
+		Number: big.NewInt(int64(1+len(a.revoked)) + a.listed.Unix()), ThisUpdate: a.listed.Add(-time.Hour), NextUpdate: a.listed.AddDate(0, 0, 7),
+		RevokedCertificateEntries: revoked,
 	}, issuer, key)
 }
 
