@@ -35,6 +35,7 @@ type Authority struct {
 
 	mu              sync.Mutex
 	away            bool      // nothing is served
+	responder       string    // named in place of the list; empty: the list is
 	listed          time.Time // when the lists were made
 	rootCRL, issCRL []byte
 	revoked         []x509.RevocationListEntry
@@ -97,6 +98,15 @@ func (a *Authority) Publish(now time.Time) error {
 	defer a.mu.Unlock()
 	a.listed = now
 	return a.publish()
+}
+
+// Delegate hands the issuing authority's key, in PEM, to an OCSP responder at a URL,
+// which people's certificates name from then on in place of the list. It is to be
+// called before any is issued.
+func (a *Authority) Delegate(url string) ([]byte, error) {
+	a.responder = url
+	der, err := x509.MarshalPKCS8PrivateKey(a.key)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
 }
 
 // Unplug cuts the lists off from everybody, or brings them back.
@@ -192,6 +202,9 @@ func (a *Authority) CertifyUntil(name, address string, key crypto.PublicKey, use
 		KeyUsage:              uses,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
 		CRLDistributionPoints: []string{"http://" + a.address + "/issuing.crl"},
+	}
+	if a.responder != "" {
+		t.CRLDistributionPoints, t.OCSPServer = nil, []string{a.responder}
 	}
 	cert, err := issue(t, a.Issuing, key, a.key)
 	if err != nil {
