@@ -177,7 +177,8 @@ func (c *Checker) Check(ctx context.Context, q trust.Question, r Rules) trust.Ve
 					continue // if it does not help, the network is asked in the next round
 				}
 			}
-			if !asked[k] && c.may(ctx, n, r) {
+			named := func(w trust.Need) bool { return keyOf(w) == k } // by two certificates of a path
+			if !asked[k] && !slices.ContainsFunc(wanted, named) && c.may(ctx, n, r) {
 				wanted = append(wanted, n)
 			}
 		}
