@@ -92,9 +92,7 @@ func Judge(o *smime.Opened, f Facts) Verdict {
 	if j.signer != nil && j.signer.Known {
 		j.Reasons = append(j.Reasons, "It came without the signer's certificate, and was checked with the one known here.")
 	}
-	if len(j.trust.Checked) > 0 && j.trust.Checked[0].Status == trust.Unpublished {
-		j.Reasons = append(j.Reasons, "The authority of this certificate does not publish whether certificates were withdrawn.")
-	}
+	j.Reasons = append(j.Reasons, j.trust.Notes...)
 	j.Reasons = append(j.Reasons, j.oddities()...)
 	j.cover()
 	return j.Verdict

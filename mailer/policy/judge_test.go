@@ -207,6 +207,10 @@ func TestJudgeFields(t *testing.T) {
 	if !slices.Equal(v.Uncovered, []string{"To", "Subject"}) || !slices.ContainsFunc(v.Reasons, func(s string) bool { return strings.HasPrefix(s, "The subject is not covered") }) {
 		t.Errorf("%q %q", v.Uncovered, v.Reasons)
 	}
+	noted := []trust.Verdict{{Status: trust.Trusted, Bound: trust.BoundAddress, Notes: []string{"Newer word is overdue."}}}
+	if v := Judge(shape("ES", key), Facts{Contact: pinned, Signers: noted, Mine: []string{ada}}); v.Level != Good || !slices.Contains(v.Reasons, "Newer word is overdue.") {
+		t.Errorf("what else is known of the certificate: %q", v.Reasons)
+	}
 	zone := time.FixedZone("", -10*3600)
 	if v := Judge(shape("ES", key), Facts{Contact: pinned, Signers: status(trust.Trusted), Mine: []string{ada}, Zone: zone}); !strings.Contains(v.Label, "2 March 2026") {
 		t.Errorf("%q", v.Label)

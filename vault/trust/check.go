@@ -174,7 +174,7 @@ func (q Question) judge(path []*x509.Certificate) (v Verdict, own bool) {
 		switch f.Status {
 		case Revoked:
 			if q.Usage == Sign && q.At.Before(f.From) {
-				v.Notes = append(v.Notes, fmt.Sprintf("It was withdrawn later, on %s; this was received before.", day(f.RevokedAt)))
+				v.Notes = append(v.Notes, fmt.Sprintf("The certificate was withdrawn later, on %s; this was received before.", day(f.RevokedAt)))
 				v.RevokedAt, v.RevocationReason = f.RevokedAt, f.Reason
 				break
 			}
@@ -192,11 +192,11 @@ func (q Question) judge(path []*x509.Certificate) (v Verdict, own bool) {
 				v.FreshUntil = f.NextUpdate
 			}
 			if f.InGrace {
-				v.Notes = append(v.Notes, fmt.Sprintf("What is known about its withdrawal is of %s, and newer word is overdue.", day(f.ThisUpdate)))
+				v.Notes = append(v.Notes, fmt.Sprintf("Whether the certificate was withdrawn is known as of %s, and newer word is overdue.", day(f.ThisUpdate)))
 			}
 		case Unpublished:
 			if i == 0 {
-				v.Notes = append(v.Notes, "Its authority does not publish whether certificates were withdrawn.")
+				v.Notes = append(v.Notes, "The authority of the certificate does not publish whether certificates were withdrawn.")
 			}
 		}
 	}
