@@ -233,3 +233,37 @@ func TestKeptListEdited(t *testing.T) {
 		}
 	}
 }
+
+// TestFollowAnew: the publisher has a new certificate, and an authority fewer.
+func TestFollowAnew(t *testing.T) {
+	o := open(t)
+	north, _ := selfMade(t, "north")
+	south, _ := selfMade(t, "south")
+	o.publish(north, south)
+	follow := func() error {
+		_, err := o.Follow(t.Context(), control.BundleOrder{URL: list, Signer: fingerprint(o.signer.Certificate)})
+		return err
+	}
+	if err := follow(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Accept(t.Context(), control.BundleConfirm{URL: list, Confirm: []string{fingerprint(north), fingerprint(south)}}); err != nil {
+		t.Fatal(err)
+	}
+	c, key := selfMade(t, "signer")
+	o.signer = cms.Signer{Certificate: c, Key: key}
+	o.now = noon.Add(-time.Minute)
+	o.publish(south)
+	o.now = noon.Add(time.Hour)
+	var e *control.Error
+	if err := follow(); !errors.As(err, &e) || e.Code != "older" {
+		t.Errorf("an older list: %v", err)
+	}
+	o.publish(south)
+	if err := follow(); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := o.List(t.Context(), control.None{}); err != nil || len(all) != 1 || all[0].Name != "south" {
+		t.Errorf("who was left out is trusted: %v, %v", all, err)
+	}
+}

@@ -144,7 +144,11 @@ func (s *Anchors) Follow(ctx context.Context, o control.BundleOrder) (control.Bu
 	if o.Signer != fingerprint(f.Signer) {
 		return control.Bundle{}, bundleWords(bundle.ErrSigner)
 	}
-	if old, err := s.followed(ctx, o.URL); err == nil && old.Signed.After(f.Signed) {
+	old, err := s.followed(ctx, o.URL)
+	switch {
+	case err != nil && !errors.Is(err, book.ErrNoBundle):
+		return control.Bundle{}, s.Words(err)
+	case old.Signed.After(f.Signed):
 		return control.Bundle{}, bundleWords(bundle.ErrOlder) // to follow anew is no way back
 	}
 	b.Followed = s.Clock()
@@ -153,6 +157,9 @@ func (s *Anchors) Follow(ctx context.Context, o control.BundleOrder) (control.Bu
 	}
 	if err := s.Note(ctx, "anchor", "", "The list of authorities at "+o.URL+" is followed"+purpose(o.For, domains)+", signed by \""+shownBundle(b, nil).SignerName+"\"."); err != nil {
 		return control.Bundle{}, err
+	}
+	if err := s.dropGone(ctx, b, f); err != nil { // of what came from it before
+		return control.Bundle{}, s.Words(err)
 	}
 	if err := s.keep(ctx, b.URL, kept{file: data, fetched: s.Clock()}); err != nil {
 		return control.Bundle{}, err
