@@ -437,7 +437,11 @@ func TestParseAnchor(t *testing.T) {
 	if a, err := resolver.ParseAnchor("Clinic.Internal. DS 1 13 2 " + strings.Repeat("ab", 32)); err != nil || a.Zone != "clinic.internal." {
 		t.Errorf("%+v, %v", a, err)
 	}
-	for _, text := range []string{"", "nonsense", ". IN A 192.0.2.1", ". DS 1 13 1 " + strings.Repeat("ab", 20), ". DS 1 5 2 " + strings.Repeat("ab", 32), ". DS 1 13 2 abc"} {
+	if a, err := resolver.ParseAnchor("clinic.internal. DS 1 13 4 " + strings.Repeat("ab", 48)); err != nil || len(a.Digest) != 48 {
+		t.Errorf("%+v, %v", a, err)
+	}
+	for _, text := range []string{"", "nonsense", ". IN A 192.0.2.1", ". DS 1 13 1 " + strings.Repeat("ab", 20), ". DS 1 5 2 " + strings.Repeat("ab", 32), ". DS 1 13 2 abc",
+		". DS 1 13 2 " + strings.Repeat("ab", 31), ". DS 1 13 2 " + strings.Repeat("ab", 33), ". DS 1 13 4 " + strings.Repeat("ab", 32)} {
 		if a, err := resolver.ParseAnchor(text); err == nil {
 			t.Errorf("%q: %+v", text, a)
 		}

@@ -41,6 +41,8 @@
 package dnssec
 
 import (
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -105,8 +107,12 @@ func ParseAnchor(text string) (Anchor, error) {
 		return Anchor{}, errors.New("reading a trust anchor: it is no DS record")
 	}
 	a, err := anchorOf(ds)
-	if err == nil && !a.supported() {
+	switch size := digestSize(a.DigestType); {
+	case err != nil:
+	case !a.supported():
 		err = fmt.Errorf("algorithm %d with digest %d is not followed", a.Algorithm, a.DigestType)
+	case len(a.Digest) != size: // else no key would ever be the one
+		err = fmt.Errorf("its digest has %d octets, not %d", len(a.Digest), size)
 	}
 	if err != nil {
 		return Anchor{}, fmt.Errorf("reading a trust anchor: %w", err)
@@ -125,7 +131,18 @@ func anchorOf(ds *dns.DS) (Anchor, error) {
 
 // supported reports whether the anchor's algorithm and digest are ones that we follow.
 func (a Anchor) supported() bool {
-	return supported(a.Algorithm) && (a.DigestType == dns.SHA256 || a.DigestType == dns.SHA384)
+	return supported(a.Algorithm) && digestSize(a.DigestType) > 0
+}
+
+// digestSize is what a digest of a type that we follow has, in octets; else 0.
+func digestSize(digestType uint8) int {
+	switch digestType {
+	case dns.SHA256:
+		return sha256.Size
+	case dns.SHA384:
+		return sha512.Size384
+	}
+	return 0
 }
 
 func supported(algorithm uint8) bool {
