@@ -86,11 +86,10 @@ import (
 )
 
 const (
-	maxAliases   = 8
-	maxQuestions = 64               // to one server in one look-up
-	serverTime   = 20 * time.Second // for one look-up, chain and all
-	maxTTL       = 24 * time.Hour
-	maxNegative  = time.Hour
+	maxAliases  = 8
+	serverTime  = 20 * time.Second // for one look-up, chain and all
+	maxTTL      = 24 * time.Hour
+	maxNegative = time.Hour
 )
 
 // Errors that callers tell apart.
