@@ -22,6 +22,7 @@ import (
 // says why.
 const plan = `
 platform                 - ; x/sys
+platform/harden          - ; x/sys
 platform/localsock       platform ; x/sys go-winio
 platform/keychain        platform ; godbus/v5 99designs/keyring age
 platform/resolver        platform/resolver/dnssec ; miekg/dns x/sys
@@ -40,7 +41,7 @@ pkcs11                   pkcs11/wire pkcs11/padding ; x/crypto
 pkcs11/padding           - ; -
 pkcs11/installed         platform ; -
 pkcs11/wire              - ; -
-pkcs11/module            pkcs11/wire platform ; purego x/sys
+pkcs11/module            pkcs11/wire platform/harden ; purego x/sys
 pkcs11/pkcs11test        mailer/server/servertest ; -
 vault/sealed             - ; go-sqlite3
 vault/trust              mailer/cms/algorithm vault/trust/der vault/trust/crl vault/trust/ocsp vault/trust/path ; x/crypto x/net/idna
@@ -79,12 +80,12 @@ tray/control             platform/localsock ; -
 tray/web                 tray/control tray/web/door ; -
 tray/web/door            - ; -
 tray/web/webtest         mailer/server/servertest ; chromedp
-tray/agent               platform platform/resolver platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/anchors tray/agent/events tray/agent/keys tray/agent/watch tray/control tray/web ; -
+tray/agent               platform platform/harden platform/resolver platform/localsock platform/keychain mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/anchors tray/agent/events tray/agent/keys tray/agent/watch tray/control tray/web ; -
 tray/agent/anchors       mailer/message tray/control vault/book vault/bundle vault/sealed vault/trust ; -
 tray/agent/events        tray/control vault/sealed ; -
 tray/agent/keys          mailer mailer/people mailer/policy vault vault/issued vault/pkcs10 vault/renewal vault/trust vault/book tray/control ; -
 tray/agent/watch         - ; -
-tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform/resolver platform ; -
+tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform/resolver platform platform/harden ; -
 tray/demo/authority      - ; go-pkcs12
 cmd/countersign          tray/control platform platform/localsock ; cobra x/term
 cmd/countersign-agent    tray/agent tray/demo ; -
@@ -311,6 +312,35 @@ func mayImport(path string, s source, r, test row) bool {
 		m := modules[name].path
 		return m != "" && (path == m || strings.HasPrefix(path, m+"/"))
 	})
+}
+
+// TestHelperReachesNothing: in the program that loads a vendor's library there is no code for
+// networks or for starting programs, not even Go's, and no room of keys, people or mail.
+func TestHelperReachesNothing(t *testing.T) {
+	allowed := rows(t, plan)
+	inside := []string{"cmd/countersign-pkcs11"}
+	for i := 0; i < len(inside); i++ {
+		for _, own := range allowed[inside[i]].own {
+			if own != "-" && !slices.Contains(inside, own) {
+				inside = append(inside, own)
+			}
+		}
+	}
+	if want := []string{"cmd/countersign-pkcs11", "pkcs11/module", "pkcs11/wire", "platform/harden"}; !slices.Equal(inside, want) {
+		t.Errorf("the helper is made of %v, not %v", inside, want)
+	}
+	for _, s := range house(t) {
+		if s.test || !slices.Contains(inside, s.room) {
+			continue
+		}
+		for _, imp := range s.file.Imports {
+			path, err := strconv.Unquote(imp.Path.Value)
+			first, _, _ := strings.Cut(path, "/")
+			if err != nil || first == "net" || path == "os/exec" || path == "crypto/tls" || path == "plugin" {
+				t.Errorf("%s: the token helper imports %s", s.path, path)
+			}
+		}
+	}
 }
 
 func TestPureRooms(t *testing.T) {

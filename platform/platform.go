@@ -1,6 +1,6 @@
 // Package platform is what differs between operating systems and is not mail:
-// the folders of a profile, one agent a profile, the browser, who is at the
-// other end of a loopback connection, and keeping secrets out of core dumps.
+// the folders of a profile, one agent a profile, the browser, and who is at the
+// other end of a loopback connection.
 //
 // # Folders
 //
@@ -18,7 +18,7 @@
 // # How far
 //
 // Linux is what this runs on and is tested on. Windows is complete. On macOS
-// [PeerIsMe] is errors.ErrUnsupported and [Harden] only forbids core dumps.
+// [PeerIsMe] is errors.ErrUnsupported.
 package platform
 
 import (

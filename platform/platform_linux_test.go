@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"countersign/platform"
+	"countersign/platform/harden"
 )
 
 func TestDefaultHome(t *testing.T) {
@@ -163,7 +164,7 @@ func TestPeerIsSomebodyElse(t *testing.T) {
 // roleHardened tells, after Harden, what the kernel thinks of this process,
 // and whether PeerIsMe still works in it.
 func roleHardened([]string) error {
-	if err := platform.Harden(); err != nil {
+	if err := harden.Process(); err != nil {
 		return err
 	}
 	var core unix.Rlimit

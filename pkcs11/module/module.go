@@ -32,7 +32,7 @@ import (
 	"time"
 
 	"countersign/pkcs11/wire"
-	"countersign/platform"
+	"countersign/platform/harden"
 )
 
 // underWay is how many requests may be under way at once.
@@ -47,7 +47,7 @@ func Main() int {
 	}
 	in, out, err := takeStreams()
 	if err == nil {
-		err = platform.Harden()
+		err = harden.Process()
 	}
 	if err == nil {
 		err = Serve(in, out)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"countersign/platform"
+	"countersign/platform/harden"
 	"countersign/platform/localsock"
 )
 
@@ -154,7 +155,7 @@ func TestStrangerCannotListenForUs(t *testing.T) {
 // roleHardened listens and dials on a long path in a process that the kernel
 // restricts: /proc/self belongs to root then.
 func roleHardened(dir string) error {
-	if err := platform.Harden(); err != nil {
+	if err := harden.Process(); err != nil {
 		return err
 	}
 	for len(dir) < 200 {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"countersign/platform"
+	"countersign/platform/harden"
 	"countersign/platform/keychain"
 	"countersign/platform/localsock"
 )
@@ -56,7 +57,7 @@ func Main(o Options) int {
 }
 
 func run(ctx context.Context, f flags, o Options) error {
-	if err := platform.Harden(); err != nil {
+	if err := harden.Process(); err != nil {
 		return fmt.Errorf("keeping keys out of core dumps: %w", err)
 	}
 	dirs, err := platform.FindDirs(f.home)

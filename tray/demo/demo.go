@@ -26,7 +26,7 @@ import (
 	"syscall"
 	"time"
 
-	"countersign/platform"
+	"countersign/platform/harden"
 	"countersign/tray/control"
 	"countersign/tray/demo/authority"
 )
@@ -61,7 +61,7 @@ func Main() int {
 
 // Run plays the demo until it ends, or ctx does. The temporary folder goes with it.
 func Run(ctx context.Context, o Options) (err error) {
-	if err := platform.Harden(); err != nil {
+	if err := harden.Process(); err != nil {
 		return fmt.Errorf("keeping keys out of core dumps: %w", err)
 	}
 	dir, err := os.MkdirTemp("", "countersign-demo-")

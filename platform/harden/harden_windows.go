@@ -1,4 +1,4 @@
-package platform
+package harden
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 // noHeap is WER_FAULT_REPORTING_FLAG_NOHEAP.
 const noHeap = 1
 
-// Harden keeps the heap of this process out of crash reports.
-func Harden() error {
+// Process keeps the heap of this process out of crash reports.
+func Process() error {
 	windows.SetErrorMode(windows.SEM_FAILCRITICALERRORS | windows.SEM_NOGPFAULTERRORBOX)
 	set := windows.NewLazySystemDLL("kernel32.dll").NewProc("WerSetFlags")
 	if err := set.Find(); err != nil {

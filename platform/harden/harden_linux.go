@@ -1,4 +1,4 @@
-package platform
+package harden
 
 import (
 	"fmt"
@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Harden keeps the memory of this process from core dumps and from other
+// Process keeps the memory of this process from core dumps and from other
 // processes of the same user: no debugger attaches, /proc shows no memory.
 // A process with root's rights still can.
-func Harden() error {
+func Process() error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return fmt.Errorf("forbidding core dumps: %w", err)
 	}

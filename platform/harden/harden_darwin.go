@@ -1,4 +1,4 @@
-package platform
+package harden
 
 import (
 	"fmt"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Harden forbids core dumps.
-func Harden() error {
+// Process forbids core dumps.
+func Process() error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return fmt.Errorf("forbidding core dumps: %w", err)
 	}
