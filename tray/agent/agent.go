@@ -203,7 +203,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for name, work := range map[string]func(context.Context) error{
 		"the socket": a.answer, "the page": a.showPage, "the outbox": a.mailer.Outbox.Run, "the mailboxes": a.fetchAll,
-		"the journal": a.keepJournal, "revocation lists": a.prefetch, "the user's certificates": a.keys.Tend, "lists of authorities": a.anchors.Keep,
+		"the journal":             a.every(24*time.Hour, "holding the journal's head", a.journal.Hold),
+		"revocation lists":        a.every(time.Hour, "renewing revocation lists", a.prefetch),
+		"the user's certificates": a.every(time.Hour, "looking after your certificates", a.keys.Tend),
+		"lists of authorities":    a.every(time.Hour, "renewing lists of authorities", a.anchors.Renew),
 	} {
 		running.Go(func() {
 			if err := work(ctx); err != nil && ctx.Err() == nil {
@@ -255,18 +258,21 @@ func (a *Agent) OpenPage(context.Context) error {
 	return platform.OpenBrowser(file, filepath.Join(a.dirs.Data, "browser"))
 }
 
-// keepJournal moves the journal's head into the keychain once a day.
-func (a *Agent) keepJournal(ctx context.Context) error {
-	day := time.NewTicker(24 * time.Hour)
-	defer day.Stop()
-	for {
-		if err := a.journal.Hold(ctx); err != nil && ctx.Err() == nil {
-			a.log.Warn("holding the journal's head", "error", err)
-		}
-		select {
-		case <-day.C:
-		case <-ctx.Done():
-			return nil
+// every does something at once, since the computer may have been off for days, and
+// again after each period. What fails is tried again then.
+func (a *Agent) every(period time.Duration, what string, do func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(period)
+		defer tick.Stop()
+		for {
+			if err := do(ctx); err != nil && ctx.Err() == nil {
+				a.log.Warn(what, "error", err)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return nil
+			}
 		}
 	}
 }
@@ -299,24 +305,13 @@ func (a *Agent) anchorsChanged(ctx context.Context) error {
 }
 
 // prefetch renews revocation lists before they run out, so that sending never waits
-// for one: at once, since the computer may have been off for days, and every hour.
+// for one.
 func (a *Agent) prefetch(ctx context.Context) error {
-	hour := time.NewTicker(time.Hour)
-	defer hour.Stop()
-	for {
-		prefs, policy, err := a.rules(ctx)
-		if err == nil { // else it is shown in the status, and the lists can wait
-			err = a.checker.Prefetch(ctx, discover.Rules{AllowPrivate: prefs.AllowPrivate, Hosts: policy.RevocationHosts})
-			if err != nil && ctx.Err() == nil {
-				a.log.Warn("renewing revocation lists", "error", err)
-			}
-		}
-		select {
-		case <-hour.C:
-		case <-ctx.Done():
-			return nil
-		}
+	prefs, policy, err := a.rules(ctx)
+	if err != nil {
+		return nil // shown in the status; the lists can wait
 	}
+	return a.checker.Prefetch(ctx, discover.Rules{AllowPrivate: prefs.AllowPrivate, Hosts: policy.RevocationHosts})
 }
 
 // note writes a line into the journal.

@@ -132,7 +132,7 @@ func (o *office) publish(certs ...*x509.Certificate) {
 
 func (o *office) due() {
 	o.Helper()
-	if err := o.dueBundles(o.Context()); err != nil {
+	if err := o.Renew(o.Context()); err != nil {
 		o.Fatal(err)
 	}
 }

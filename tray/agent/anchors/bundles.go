@@ -188,25 +188,9 @@ func (s *Anchors) Refresh(ctx context.Context, _ control.None) ([]control.Bundle
 	return s.Bundles(ctx, control.None{})
 }
 
-// Keep fetches the lists that are followed, once a day, until ctx ends.
-func (s *Anchors) Keep(ctx context.Context) error {
-	hour := time.NewTicker(time.Hour)
-	defer hour.Stop()
-	for {
-		if err := s.dueBundles(ctx); err != nil && ctx.Err() == nil {
-			s.Log.Warn("renewing lists of authorities", "error", err)
-		}
-		select {
-		case <-hour.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// dueBundles fetches those that were not fetched for a day; one that could not be had
-// is tried every hour.
-func (s *Anchors) dueBundles(ctx context.Context) error {
+// Renew fetches the lists that are followed and were not fetched for a day, and is to be
+// called every hour: one that could not be had is tried each time.
+func (s *Anchors) Renew(ctx context.Context) error {
 	return s.eachBundle(ctx, func(b book.Bundle, k kept) error {
 		if s.Clock().Sub(k.fetched) < every {
 			return nil

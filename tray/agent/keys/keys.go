@@ -324,22 +324,12 @@ func ownCertificates(i vault.Identity) (list []control.OwnCertificate) {
 	return list
 }
 
-// Tend looks after the user's own certificates: reminders, and announcements that could
-// not be made when they were due.
+// Tend looks after the user's own certificates, and is to be called every hour:
+// reminders, and announcements that could not be made when they were due.
 func (s *Keys) Tend(ctx context.Context) error {
-	hour := time.NewTicker(time.Hour)
-	defer hour.Stop()
-	for {
-		if err := s.remind(ctx); err != nil && ctx.Err() == nil {
-			s.Log.Warn("looking after your certificates", "error", err)
-		}
-		s.Announce(ctx)
-		select {
-		case <-hour.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	err := s.remind(ctx)
+	s.Announce(ctx)
+	return err
 }
 
 // Announce tells of new keys whoever has not been told. What stands in the way now is
