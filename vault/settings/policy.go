@@ -16,6 +16,10 @@ const (
 	maxHosts    = 100
 	maxMessage  = 1000 // megabytes
 	defaultSize = 25   // megabytes: what most mail servers take
+	maxSoftware = 32
+	maxPath     = 1024 // bytes
+	maxPIN      = 480  // minutes: a working day
+	defaultPIN  = 15 * time.Minute
 )
 
 // Policy is what the administrator decided. The zero value is no file at all:
@@ -39,6 +43,20 @@ type Policy struct {
 	// SHA1Before is the day, UTC, before which a message must have been received here for
 	// a signature with SHA-1 to count (I2); zero: none counts.
 	SHA1Before time.Time
+	// CardSoftware is the files and folders of card makers' software that may be loaded, by
+	// absolute path; a file is used even where nobody would look for it. Empty: whatever is
+	// installed where only the administrator can write.
+	CardSoftware []string
+	PINMinutes   *int // how long a card stays unlocked after its last use; nil: 15
+}
+
+// KeepPIN is how long a card stays unlocked, and its PIN known, after the last thing that
+// a person did with it. Zero: not a moment longer than that takes.
+func (p Policy) KeepPIN() time.Duration {
+	if p.PINMinutes == nil {
+		return defaultPIN
+	}
+	return time.Duration(*p.PINMinutes) * time.Minute
 }
 
 // MessageBytes is the largest message that may be sent, in bytes as it travels.
@@ -125,7 +143,7 @@ func (p *Policy) set(name, value string, seen map[string]bool) (err error) {
 	if !seen["version"] && name != "version" {
 		return fmt.Errorf("`version = 1` must come first")
 	}
-	if seen[name] && !slices.Contains([]string{"revocation-host", "directory", "dns-server", "dns-anchor"}, name) {
+	if seen[name] && !slices.Contains([]string{"revocation-host", "directory", "dns-server", "dns-anchor", "card-software"}, name) {
 		return fmt.Errorf("%q is given twice", name)
 	}
 	seen[name] = true
@@ -161,6 +179,13 @@ func (p *Policy) set(name, value string, seen map[string]bool) (err error) {
 		p.DNSValidating, err = yes(value)
 	case "revocation-host":
 		err = p.addHost(value)
+	case "card-software":
+		err = p.addSoftware(value)
+	case "pin-minutes":
+		var n int
+		if n, err = number(value, 0, maxPIN); err == nil {
+			p.PINMinutes = &n
+		}
 	case "key-announcements":
 		if value != "words" && value != "call" && value != "signed" {
 			err = fmt.Errorf("say signed, words or call, not %q", value)
@@ -195,6 +220,22 @@ func (p *Policy) addHost(value string) error {
 	return nil
 }
 
+// addSoftware takes an absolute path, of any system.
+func (p *Policy) addSoftware(value string) error {
+	drive := len(value) > 2 && value[1] == ':' && (value[2] == '\\' || value[2] == '/')
+	if !drive && value[0] != '/' || len(value) > maxPath {
+		return fmt.Errorf("say the whole path of a file or folder, not %q", value)
+	}
+	if slices.Contains(p.CardSoftware, value) {
+		return fmt.Errorf("%q is given twice", value)
+	}
+	if len(p.CardSoftware) == maxSoftware {
+		return fmt.Errorf("more than %d files and folders", maxSoftware)
+	}
+	p.CardSoftware = append(p.CardSoftware, value)
+	return nil
+}
+
 // Format writes the policy in its canonical form: what [ParsePolicy] reads back to
 // the same value.
 func (p Policy) Format() []byte {
@@ -221,6 +262,9 @@ func (p Policy) Format() []byte {
 	if p.MessageMegabytes != 0 {
 		fmt.Fprintf(&b, "message-megabytes = %d\n", p.MessageMegabytes)
 	}
+	if p.PINMinutes != nil {
+		fmt.Fprintf(&b, "pin-minutes = %d\n", *p.PINMinutes)
+	}
 	if p.KeyAnnouncements != "" {
 		b.WriteString("key-announcements = " + p.KeyAnnouncements + "\n")
 	}
@@ -230,7 +274,7 @@ func (p Policy) Format() []byte {
 	for _, list := range []struct {
 		name   string
 		values []string
-	}{{"revocation-host", p.RevocationHosts}, {"directory", p.Directories}, {"dns-server", p.DNSServers}, {"dns-anchor", p.DNSAnchors}} {
+	}{{"revocation-host", p.RevocationHosts}, {"directory", p.Directories}, {"dns-server", p.DNSServers}, {"dns-anchor", p.DNSAnchors}, {"card-software", p.CardSoftware}} {
 		for _, v := range list.values {
 			b.WriteString(list.name + " = " + v + "\n")
 		}

@@ -31,6 +31,8 @@
 //	directory = ldaps://ldap.clinic.example   # where they are looked for as well; may be repeated
 //	dns-server = 127.0.0.1              # instead of the system's; may be repeated
 //	dns-anchor = . IN DS 20326 8 2 E06D...  # instead of the root's keys, to check DNSSEC from; may be repeated (I5)
+//	card-software = /usr/lib/softhsm/libsofthsm2.so   # or a folder: of card makers' software only this is loaded; may be repeated (F2)
+//	pin-minutes = 0                     # how long a card stays unlocked after its last use, 0 to 480; 15 if not given (K3)
 //	dns-validating = yes                # those servers, on this machine, check DNSSEC for us (I5)
 //
 // What is not named is left to the user. [Policy.Limit] lays the policy over the

@@ -73,7 +73,9 @@ func TestParsePolicy(t *testing.T) {
 		"calls for keys": {"version = 1\nkey-announcements = call\n", settings.Policy{KeyAnnouncements: "call"}},
 		"keys as signed": {"version = 1\nkey-announcements = signed\n", settings.Policy{}},
 		"a day":          {"version = 1\nsha1-before = 2027-01-31\n", settings.Policy{SHA1Before: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)}},
-		"no looking":     {"version = 1\nfind-certificates = no\n", settings.Policy{NoFinding: true}},
+		"cards": {"version = 1\npin-minutes = 0\ncard-software = /usr/lib/card.so\ncard-software = C:\\Program Files\\Card\\card.dll # ours\n",
+			settings.Policy{PINMinutes: &zero, CardSoftware: []string{"/usr/lib/card.so", `C:\Program Files\Card\card.dll`}}},
+		"no looking": {"version = 1\nfind-certificates = no\n", settings.Policy{NoFinding: true}},
 		"anchors": {"version = 1\ndns-anchor = . IN DS 20326 8 2 " + digest + "\ndns-anchor = clinic. 300 IN DS 1 13 2 " + digest + "\n",
 			settings.Policy{DNSAnchors: []string{". IN DS 20326 8 2 " + digest, "clinic. 300 IN DS 1 13 2 " + digest}}},
 		"places": {"version = 1\ndirectory = ldaps://ldap.clinic.example\ndirectory = ldap://[::1]:3890\ndns-validating = yes\ndns-server = 127.0.0.1\ndns-server = [::1]:5353\n",
@@ -123,6 +125,9 @@ func TestPolicyRefused(t *testing.T) {
 		"DNS twice":         "version = 1\ndns-server = 192.0.2.1\ndns-server = 192.0.2.1\n",
 		"DNS believed":      "version = 1\ndns-server = 192.0.2.1\ndns-validating = yes\n",
 		"DNS believed, any": "version = 1\ndns-validating = yes\n",
+		"card by name":      "version = 1\ncard-software = card.so\n",
+		"card twice":        "version = 1\ncard-software = /a\ncard-software = /a\n",
+		"PIN for days":      "version = 1\npin-minutes = 481\n",
 		"control":           "version = 1\nsummaries = n\x00o\n",
 		"lone CR":           "version = 1\rsummaries = no\n",
 		"not UTF-8":         "version = 1\n# \xff\n",
@@ -155,6 +160,10 @@ func TestLimit(t *testing.T) {
 	if got := strict.Limit(wish); got != want {
 		t.Errorf("Limit = %+v", got)
 	}
+	none := 0
+	if got, kept := (settings.Policy{}).KeepPIN(), (settings.Policy{PINMinutes: &none}).KeepPIN(); got != 15*time.Minute || kept != 0 {
+		t.Errorf("KeepPIN = %v, %v", got, kept)
+	}
 	if got := (settings.Policy{}).MessageBytes(); got != 25<<20 {
 		t.Errorf("MessageBytes = %d", got)
 	}
@@ -166,6 +175,7 @@ func TestLimit(t *testing.T) {
 func FuzzParsePolicy(f *testing.F) {
 	f.Add([]byte(full))
 	f.Add([]byte("version = 1\ngrace-hours = 3 # three\n"))
+	f.Add([]byte("version = 1\ncard-software = /usr/lib/card.so\npin-minutes = 5\n"))
 	f.Add([]byte("version = 1\nrevocation-host = xn--bcher-kva.example\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := settings.ParsePolicy(data)
