@@ -38,6 +38,7 @@ func Dial(dial func(context.Context) (net.Conn, error)) *Service {
 		Contacts:   contactsClient{c},
 		Identities: identitiesClient{c},
 		Anchors:    anchorsClient{c},
+		Tokens:     tokensClient{c},
 		Accounts:   accountsClient{c},
 		Journal:    journalClient{c},
 		Settings:   settingsClient{c},

@@ -122,6 +122,9 @@ func keysAndPlaces(mux *http.ServeMux, s *Service) {
 	if a := s.Anchors; a != nil {
 		serveAnchors(mux, a)
 	}
+	if t := s.Tokens; t != nil {
+		serveTokens(mux, t)
+	}
 	if a := s.Accounts; a != nil {
 		call(mux, accountsList, a.List)
 		call(mux, accountsAdd, a.Add)

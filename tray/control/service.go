@@ -16,6 +16,7 @@ type Service struct {
 	Contacts   Contacts
 	Identities Identities
 	Anchors    Anchors
+	Tokens     Tokens
 	Accounts   Accounts
 	Journal    Journal
 	Settings   Settings

@@ -424,7 +424,7 @@ type Cursor int64
 type Event struct {
 	Cursor Cursor    `json:"cursor"`
 	Time   time.Time `json:"time"`
-	Kind   string    `json:"kind"` // mail | unsecured | contact | outbox | status | simulation
+	Kind   string    `json:"kind"` // mail | unsecured | contact | outbox | status | simulation | token-in | token-out | token-waits
 	ID     string    `json:"id,omitempty"`
 	Says   string    `json:"says"` // may be shown in a notification: no subject, no body
 }
