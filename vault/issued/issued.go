@@ -24,7 +24,9 @@ import (
 
 // Own is a certificate of the user's own, and what it can be used for.
 type Own struct {
-	Key         pkcs12.Key // nil if it is in the keychain already
+	Key         pkcs12.Key // nil if it is in the keychain already, or on a token
+	Token       string     // the reference of the key, if it is on a token
+	OnlyCopy    bool       // the user accepted that its decryption key is there alone
 	Certificate *x509.Certificate
 	Sign, Open  bool // what the certificate allows and we can do
 }

@@ -10,6 +10,12 @@ type Problem struct {
 
 func (p *Problem) Error() string { return "vault: " + p.Code + ": " + p.Says }
 
+// Is says that two problems are of one kind, whatever their words.
+func (p *Problem) Is(target error) bool {
+	other, ok := target.(*Problem)
+	return ok && other.Code == p.Code
+}
+
 // What can be wrong with a file that is to be imported.
 var (
 	ErrPassphrase = &Problem{"wrong-passphrase", "That is not the passphrase of this file.",
