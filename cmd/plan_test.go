@@ -56,8 +56,9 @@ vault/settings           platform/resolver/dnssec ; -
 vault/book               vault/contacts vault/contacts/keyset vault/contacts/form vault/sealed ; x/text x/net/idna
 vault/bundle             mailer/cms ; -
 vault/journal            vault/sealed ; -
-vault                    vault/issued vault/pkcs10 vault/renewal vault/keyring vault/sealed platform/keychain mailer/cms ; age
+vault                    vault/issued vault/tokenkey vault/pkcs10 vault/renewal vault/keyring vault/sealed platform/keychain mailer/cms ; age
 vault/issued             vault/pkcs10 vault/pkcs12 vault/keyring mailer/cms ; -
+vault/tokenkey           vault/issued mailer/cms ; -
 vault/pkcs10             - ; -
 vault/pkcs12             mailer/cms/ber ; go-pkcs12
 vault/renewal            - ; -
