@@ -61,3 +61,24 @@ func AdministratorsOnly(path string) error {
 		}
 	}
 }
+
+// AdministratorsFile resolves the links in path, which is absolute, and makes sure that it
+// leads to a plain file that only the administrator can change ([AdministratorsOnly]). It
+// returns where that is. Other errors than [ErrExposed] mean that there is no such file.
+func AdministratorsFile(path string) (string, error) {
+	if !filepath.IsAbs(path) {
+		return "", fmt.Errorf("%w: %s is not an absolute path", ErrExposed, path)
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(real)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is not a plain file", real)
+	}
+	return real, AdministratorsOnly(real)
+}

@@ -45,16 +45,12 @@ func Resolve(path string, allowed []string) (string, error) {
 	if !filepath.IsAbs(path) {
 		return refuse("The software of a card is named by its full path.", nil)
 	}
-	real, err := filepath.EvalSymlinks(path)
+	real, err := platform.AdministratorsFile(path)
+	if errors.Is(err, platform.ErrExposed) {
+		return refuse("The software of the card's maker lies where others than the administrator could change it, so it is not used.", err)
+	}
 	if err != nil {
 		return refuse("The software of the card's maker is not installed.", err)
-	}
-	info, err := os.Stat(real)
-	if err != nil || !info.Mode().IsRegular() {
-		return refuse("The software of the card's maker is not installed.", err)
-	}
-	if err := platform.AdministratorsOnly(real); err != nil {
-		return refuse("The software of the card's maker lies where others than the administrator could change it, so it is not used.", err)
 	}
 	within := func(place string) bool {
 		place, err := filepath.EvalSymlinks(place)
