@@ -25,6 +25,7 @@ platform                 - ; x/sys
 platform/harden          - ; x/sys
 platform/localsock       platform ; x/sys go-winio
 platform/keychain        platform ; godbus/v5 99designs/keyring age
+platform/pinprompt       platform ; x/term x/sys
 platform/resolver        platform/resolver/dnssec ; miekg/dns x/sys
 platform/resolver/dnssec - ; miekg/dns
 platform/resolver/resolvertest platform/resolver ; miekg/dns
@@ -110,7 +111,7 @@ cmd/countersign - ; miekg/dns
 // name is what the plan uses.
 var modules = map[string]struct{ path, why string }{
 	"x/sys":              {"golang.org/x/sys", "peer credentials, process hardening, Windows handles"},
-	"x/term":             {"golang.org/x/term", "a password typed without being shown"},
+	"x/term":             {"golang.org/x/term", "a password typed without being shown, a terminal left as it was found"},
 	"x/text":             {"golang.org/x/text", "character sets of other people's mail, and names compared without accents"},
 	"x/crypto":           {"golang.org/x/crypto", "cryptobyte, Argon2id for the safety words"},
 	"x/net/idna":         {"golang.org/x/net/idna", "domain names compared as A-labels"},
