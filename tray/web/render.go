@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"countersign/tray/control"
+	"countersign/tray/web/phrase"
 )
 
 //go:embed pages/*.html
@@ -58,18 +59,18 @@ func look(name, kind string) page {
 
 func (p *Page) funcs() template.FuncMap {
 	return template.FuncMap{
-		"when":   func(t time.Time) string { return when(t.In(p.o.Zone), p.o.Clock().In(p.o.Zone)) },
+		"when":   func(t time.Time) string { return phrase.When(t.In(p.o.Zone), p.o.Clock().In(p.o.Zone)) },
 		"day":    func(t time.Time) string { return t.In(p.o.Zone).Format("2 January 2006") },
 		"full":   func(t time.Time) string { return t.In(p.o.Zone).Format("Monday 2 January 2006, 15:04") },
-		"moment": func(t time.Time) string { return moment(t.In(p.o.Zone), p.o.Clock().In(p.o.Zone)) },
+		"moment": func(t time.Time) string { return phrase.Moment(t.In(p.o.Zone), p.o.Clock().In(p.o.Zone)) },
 		"stamp":  func(t time.Time) string { return t.Format(time.RFC3339) },
-		"size":   size,
+		"size":   phrase.Size,
 		"person": p.names.opaque,
 		"place":  p.names.place,
 		"named":  func(f control.Refusal) bool { return f.Person != "you" && !strings.Contains(f.Reason, f.Person) },
 		"join":   strings.Join,
-		"groups": groups,
-		"shape":  shape,
+		"groups": phrase.Groups,
+		"shape":  phrase.Shape,
 		"plus":   func(a, b int) int { return a + b },
 		"has": func(list []int, n int) bool {
 			for _, i := range list {
@@ -82,76 +83,6 @@ func (p *Page) funcs() template.FuncMap {
 		"list":   func(items ...any) []any { return items },
 		"covers": func(unprotected []string, name string) bool { return !contains(unprotected, name) },
 	}
-}
-
-// shape names the drawing beside a verdict: the shape alone tells the level, an
-// open envelope that nothing protected the message.
-func shape(level, protection string) string {
-	switch {
-	case protection == "none":
-		return "open"
-	case level == "good" || level == "care" || level == "stop":
-		return level
-	}
-	return "care"
-}
-
-// when tells a moment as people say it: 09:42, Yesterday, Fri 20 Nov.
-func when(t, now time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	midnight := func(t time.Time) time.Time {
-		return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
-	}
-	switch days := int(midnight(now).Sub(midnight(t)) / (24 * time.Hour)); {
-	case days == 0:
-		return t.Format("15:04")
-	case days == 1:
-		return "Yesterday"
-	case days == -1:
-		return "Tomorrow"
-	case t.Year() == now.Year():
-		return t.Format("Mon 2 Jan")
-	}
-	return t.Format("2 Jan 2006")
-}
-
-// moment tells a moment within a sentence: today at 09:42, on Fri 20 Nov at 16:08.
-func moment(t, now time.Time) string {
-	day := when(t, now)
-	switch day {
-	case "Yesterday", "Tomorrow":
-		day = strings.ToLower(day)
-	case t.Format("15:04"):
-		day = "today"
-	default:
-		day = "on " + day
-	}
-	return day + " at " + t.Format("15:04")
-}
-
-// size tells bytes in units of a thousand.
-func size(n int64) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprintf("%d bytes", n)
-	case n < 1_000_000:
-		return fmt.Sprintf("%d kB", (n+500)/1000)
-	}
-	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-}
-
-// groups sets a fingerprint in fours, to be compared and read aloud.
-func groups(hex string) string {
-	var b strings.Builder
-	for i, r := range strings.ToUpper(hex) {
-		if i > 0 && i%4 == 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 func contains(list []string, name string) bool {
