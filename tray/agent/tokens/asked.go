@@ -1,0 +1,92 @@
+package tokens
+
+import (
+	"context"
+	"time"
+
+	"countersign/pkcs11"
+	"countersign/platform/pinprompt"
+)
+
+// shortest is how long a token may stay unlocked where nobody says that what a person did
+// has ended.
+const shortest = time.Minute
+
+// Asked marks ctx as that of something which a person just did: they may be asked for a
+// PIN. purpose says what, in their words: "Sign your letter to Dr Shah". ctx ends when it
+// is done.
+func (t *Tokens) Asked(ctx context.Context, purpose string) context.Context {
+	t.mu.Lock()
+	t.acts++
+	t.mu.Unlock()
+	context.AfterFunc(ctx, func() {
+		t.mu.Lock()
+		t.acts--
+		now := t.acts == 0 && t.keep == 0
+		t.mu.Unlock()
+		if now {
+			t.LockAll()
+		}
+	})
+	return pkcs11.WithUser(ctx, person{t}, purpose)
+}
+
+// use notes that a token is being used, and begins to count anew until it is locked.
+func (t *Tokens) use(s *software) (done func()) {
+	s.mu.Lock()
+	s.used = true
+	s.mu.Unlock()
+	t.mu.Lock()
+	t.busy++
+	t.mu.Unlock()
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.busy--
+		if t.idle != nil {
+			t.idle.Stop()
+		}
+		t.idle = time.AfterFunc(max(t.keep, shortest), t.rest)
+	}
+}
+
+// rest locks every token, unless one is at work: then its end counts.
+func (t *Tokens) rest() {
+	t.mu.Lock()
+	busy := t.busy > 0
+	t.mu.Unlock()
+	if !busy {
+		t.LockAll()
+	}
+}
+
+// person is who can be asked for a PIN.
+type person struct{ t *Tokens }
+
+// PIN asks on the desktop.
+func (p person) PIN(ctx context.Context, about pkcs11.Prompt) ([]byte, error) {
+	p.t.prompting.Add(1)
+	defer p.t.prompting.Add(-1)
+	return p.t.o.Prompt.Ask(ctx, question(about))
+}
+
+// Pad says that the PIN is wanted on the reader.
+func (p person) Pad(ctx context.Context, about pkcs11.Prompt) func() {
+	p.t.prompting.Add(1)
+	p.t.tell(ctx, "token-waits", about.Token.Name, "Enter the PIN of the card "+quoted(about.Token.Name)+" on its reader.")
+	shown := p.t.o.Prompt.Tell(ctx, question(about))
+	return func() {
+		p.t.prompting.Add(-1)
+		if err := shown(); err != nil && ctx.Err() == nil {
+			p.t.o.Log.Info("the wait for a PIN on the reader was not shown", "error", err)
+		}
+	}
+}
+
+// question is a prompt in the words of pinprompt, whose lists are in the same order.
+func question(about pkcs11.Prompt) pinprompt.Question {
+	return pinprompt.Question{
+		Token: about.Token.Label, Key: about.Key, Purpose: about.Purpose,
+		Again: pinprompt.Again(about.Again), Tries: pinprompt.Tries(about.Token.Tries),
+	}
+}

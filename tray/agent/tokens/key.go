@@ -1,0 +1,224 @@
+package tokens
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"countersign/pkcs11"
+	"countersign/pkcs11/installed"
+	"countersign/platform/pinprompt"
+	"countersign/vault/tokenkey"
+)
+
+// Open gives the vault a key by its reference: a pkcs11: URI, or the name of a certificate
+// in the system's store. Nothing is asked of a token.
+func (t *Tokens) Open(ref string, public crypto.PublicKey) (tokenkey.Key, error) {
+	uri, err := pkcs11.ParseURI(ref)
+	if err != nil {
+		return nil, fmt.Errorf("finding a key on a card: %w", err)
+	}
+	return key{t, uri, public}, nil
+}
+
+// key is a key on a token, wherever that is at the time of use.
+type key struct {
+	t      *Tokens
+	uri    pkcs11.URI
+	public crypto.PublicKey
+}
+
+// do finds the token and uses its key.
+func (k key) do(ctx context.Context, use func(*pkcs11.Key) error) error {
+	s, err := k.t.holder(ctx, k.uri.Token)
+	if err != nil {
+		return trouble(err)
+	}
+	on, err := s.Use(k.uri, k.public)
+	if err != nil {
+		return fmt.Errorf("finding a key on a card: %w", err)
+	}
+	defer k.t.use(s)()
+	defer k.t.impatient(ctx, k.uri.Token)()
+	err = use(on)
+	if e := (*pkcs11.Error)(nil); errors.As(err, &e) && e.Failure == pkcs11.Removed {
+		s.mu.Lock()
+		delete(s.there, k.uri.Token) // it may be in another's reader
+		s.mu.Unlock()
+	}
+	return trouble(err)
+}
+
+// holder is the software that shows a token now, or showed it last.
+func (t *Tokens) holder(ctx context.Context, name pkcs11.Name) (*software, error) {
+	all := t.all()
+	for _, s := range all {
+		s.mu.Lock()
+		_, there := s.there[name]
+		s.mu.Unlock()
+		if there {
+			return s, nil
+		}
+	}
+	found := make([]bool, len(all))
+	var looking sync.WaitGroup
+	for i, s := range all {
+		looking.Go(func() {
+			tokens, err := t.look(ctx, s)
+			for _, one := range tokens {
+				found[i] = found[i] || err == nil && one.Name == name
+			}
+		})
+	}
+	looking.Wait()
+	for i, s := range all {
+		if found[i] {
+			return s, nil
+		}
+	}
+	return nil, cmp.Or(ctx.Err(), error(&pkcs11.Error{
+		Failure: pkcs11.Removed, Says: "The card " + quoted(name) + " is not in the reader. Insert it and try again.",
+	}))
+}
+
+// impatient tells of a token that takes long: many wait for a touch without a word.
+func (t *Tokens) impatient(ctx context.Context, name pkcs11.Name) (done func()) {
+	ctx, done = context.WithCancel(ctx)
+	go func() {
+		tick := time.NewTicker(t.o.Patience)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if t.prompting.Load() == 0 {
+				t.tell(ctx, "token-waits", name, "The card "+quoted(name)+" is at work. If it blinks, touch it.")
+				return
+			}
+		}
+	}()
+	return done
+}
+
+// Signer lends the key for signing.
+func (k key) Signer(ctx context.Context) crypto.Signer { return lent{ctx, k} }
+
+// Decrypter lends the key for decrypting, or is nil if it is not an RSA key.
+func (k key) Decrypter(ctx context.Context) crypto.Decrypter {
+	if _, ok := k.public.(*rsa.PublicKey); !ok {
+		return nil
+	}
+	return decrypter{lent{ctx, k}}
+}
+
+// Exchanger lends the key for agreeing on a secret, or is nil if it is on no curve for that.
+func (k key) Exchanger(ctx context.Context) ecdh.KeyExchanger {
+	if on, ok := k.public.(*ecdsa.PublicKey); ok {
+		if point, err := on.ECDH(); err == nil {
+			return exchanger{lent{ctx, k}, point}
+		}
+	}
+	return nil
+}
+
+// lent is a key for one occasion.
+type lent struct {
+	ctx context.Context // of the operation that the key was lent for
+	key
+}
+
+// Public returns the public key, without asking the token.
+func (l lent) Public() crypto.PublicKey { return l.public }
+
+// Sign implements [crypto.Signer].
+func (l lent) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
+	err = l.do(l.ctx, func(k *pkcs11.Key) error {
+		signature, err = k.Signer(l.ctx).Sign(random, digest, opts)
+		return err
+	})
+	return signature, err
+}
+
+type decrypter struct{ lent }
+
+// Decrypt implements [crypto.Decrypter].
+func (d decrypter) Decrypt(random io.Reader, message []byte, opts crypto.DecrypterOpts) (plain []byte, err error) {
+	err = d.do(d.ctx, func(k *pkcs11.Key) error {
+		plain, err = k.Decrypter(d.ctx).Decrypt(random, message, opts)
+		return err
+	})
+	return plain, err
+}
+
+type exchanger struct {
+	lent
+	point *ecdh.PublicKey
+}
+
+// PublicKey implements [ecdh.KeyExchanger], without asking the token.
+func (e exchanger) PublicKey() *ecdh.PublicKey { return e.point }
+
+// Curve implements [ecdh.KeyExchanger], without asking the token.
+func (e exchanger) Curve() ecdh.Curve { return e.point.Curve() }
+
+// ECDH implements [ecdh.KeyExchanger].
+func (e exchanger) ECDH(peer *ecdh.PublicKey) (secret []byte, err error) {
+	err = e.do(e.ctx, func(k *pkcs11.Key) error {
+		secret, err = k.Exchanger(e.ctx).ECDH(peer)
+		return err
+	})
+	return secret, err
+}
+
+// trouble makes of an error one that wraps the vault's own for it, with the token's
+// sentence. What is no trouble with a token stays as it is.
+func trouble(err error) error {
+	var e *pkcs11.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	kind := tokenkey.ErrToken
+	switch e.Failure {
+	case pkcs11.Unasked:
+		kind = tokenkey.ErrLocked
+	case pkcs11.Removed, pkcs11.NotLoaded:
+		kind = tokenkey.ErrAbsent
+	case pkcs11.Cancelled:
+		kind = tokenkey.ErrCancelled
+	case pkcs11.WrongPIN:
+		kind = tokenkey.ErrPIN
+	case pkcs11.PINLocked, pkcs11.PINExpired:
+		kind = tokenkey.ErrPINBlocked
+	}
+	return tokenkey.Trouble(kind, sentence(err), err)
+}
+
+// sentence is what an error says to a person.
+func sentence(err error) string {
+	var (
+		prompt *pinprompt.Unavailable
+		card   *pkcs11.Error
+		barred *installed.Refusal
+	)
+	switch {
+	case errors.As(err, &prompt):
+		return prompt.Says
+	case errors.Is(err, pinprompt.ErrTimeout):
+		return "Nobody entered the PIN in time. Try again."
+	case errors.As(err, &card):
+		return card.Says
+	case errors.As(err, &barred):
+		return barred.Says
+	}
+	return "It does not answer."
+}

@@ -1,0 +1,176 @@
+package tokens
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"countersign/mailer/policy"
+	"countersign/pkcs11"
+	"countersign/tray/control"
+	"countersign/vault/issued"
+)
+
+// slowest is how long one library may take to list what is on its tokens. Many cards
+// take seconds to read.
+const slowest = 12 * time.Second
+
+// longest is how many characters are shown of what a card says.
+const longest = 64
+
+// card is a token with what is on it.
+type card struct {
+	pkcs11.Token
+	software *software
+	keys     []*pkcs11.Key
+	more     bool
+	err      error // why it could not be read
+}
+
+// cards reads everything in every reader, without a PIN.
+func (t *Tokens) cards(ctx context.Context) (list []card) {
+	ctx, cancel := context.WithTimeout(ctx, slowest)
+	defer cancel()
+	all := t.renew()
+	read := make([][]card, len(all))
+	var reading sync.WaitGroup
+	for i, s := range all {
+		reading.Go(func() {
+			there, err := t.look(ctx, s)
+			if errors.Is(err, context.DeadlineExceeded) {
+				s.mu.Lock()
+				s.problem = sentence(err)
+				s.mu.Unlock()
+			}
+			for _, one := range there {
+				c := card{Token: one, software: s}
+				c.keys, c.more, c.err = s.Keys(ctx, one.Name)
+				read[i] = append(read[i], c)
+			}
+		})
+	}
+	reading.Wait()
+	seen := map[pkcs11.Name]bool{}
+	for _, some := range read {
+		for _, c := range some {
+			if !seen[c.Name] { // two makers' software may show the same card
+				seen[c.Name] = true
+				list = append(list, c)
+			}
+		}
+	}
+	return list
+}
+
+// describe is the list as people see it. used says what a certificate is in use for.
+func describe(list []card, used func(*x509.Certificate) string) []control.Token {
+	all, number := []control.Token{}, 0
+	for _, c := range list {
+		v := control.Token{
+			ID: identifier(c.Name), Label: clean(c.Label), Maker: clean(c.Manufacturer),
+			Model: clean(c.Model), Serial: clean(c.Serial), Reader: clean(c.Reader),
+			Software: c.software.name, Pad: c.Pad, More: c.more, Keys: []control.TokenKey{},
+		}
+		v.State, v.Problem = state(c)
+		for _, k := range c.keys {
+			number++
+			v.Keys = append(v.Keys, describeKey(k, number, used))
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// state is how a token is, and what that means if it is not well.
+func state(c card) (name, problem string) {
+	switch {
+	case c.Tries == pkcs11.TriesNone:
+		return "pin-locked", "Its PIN is locked. Whoever issued the card can unlock it."
+	case !c.Ready && c.NeedsLogin:
+		return "no-pin", "No PIN was set on it yet. Set one with the program of its maker."
+	case c.Tries == pkcs11.TriesLast:
+		return "last-try", "One more wrong PIN locks it."
+	case c.err != nil:
+		return "ready", sentence(c.err)
+	}
+	return "ready", ""
+}
+
+func describeKey(k *pkcs11.Key, number int, used func(*x509.Certificate) string) control.TokenKey {
+	v := control.TokenKey{
+		Number: number, URI: k.URI().String(), Label: clean(k.Label), Key: kind(k.Public()), Always: k.Always, Addresses: []string{},
+	}
+	cert := k.Certificate
+	if cert == nil {
+		return v
+	}
+	sum := sha256.Sum256(cert.Raw)
+	v.Fingerprint, v.Expires, v.InUse = hex.EncodeToString(sum[:]), cert.NotAfter, used(cert)
+	v.Name, v.Issuer = clean(cert.Subject.CommonName), clean(cmp.Or(cert.Issuer.CommonName, cert.Issuer.String()))
+	v.Addresses = append(v.Addresses, issued.Addresses(cert)...)
+	own := issued.Own{Certificate: cert}
+	if own.Judge() == nil {
+		v.Usage = uses(own.Sign, own.Open)
+	}
+	return v
+}
+
+// uses names what a key is for.
+func uses(signs, opens bool) string {
+	switch {
+	case signs && opens:
+		return "signing and encryption"
+	case signs:
+		return "signing"
+	case opens:
+		return "encryption"
+	}
+	return ""
+}
+
+// kind names the kind of a key.
+func kind(public crypto.PublicKey) string {
+	switch p := public.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", p.N.BitLen())
+	case *ecdsa.PublicKey:
+		return p.Curve.Params().Name
+	case ed25519.PublicKey:
+		return "Ed25519"
+	}
+	return ""
+}
+
+// identifier is a token's opaque name. It tells nothing of who carries it.
+func identifier(n pkcs11.Name) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q", n.Manufacturer, n.Model, n.Serial, n.Label))
+	return hex.EncodeToString(sum[:8])
+}
+
+// quoted is what a token calls itself, fit for a sentence.
+func quoted(n pkcs11.Name) string {
+	return "“" + label(n) + "”"
+}
+
+// clean makes of what a card says a short line that cannot be taken for anything of ours.
+func clean(s string) string {
+	s = policy.CleanLine(s)
+	if runes := []rune(s); len(runes) > longest {
+		s = string(runes[:longest]) + "…"
+	}
+	return strings.NewReplacer("“", "'", "”", "'").Replace(s)
+}
+
+// label is what a token calls itself, fit for a person.
+func label(n pkcs11.Name) string { return cmp.Or(clean(n.Label), clean(n.Serial)) }
