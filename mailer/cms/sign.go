@@ -249,6 +249,7 @@ type through struct {
 }
 
 func (t through) Write(p []byte) (int, error) { return t.to.WriteBeside(p, t.digest) }
+func (t through) AvailableBuffer() []byte     { return t.to.AvailableBuffer() }
 
 // Reset forgets what was written, to sign another content.
 func (d *Detached) Reset() {

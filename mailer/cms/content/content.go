@@ -185,7 +185,8 @@ func (a *Algorithm) Length(n int64) int64 {
 type mode interface {
 	// blockSize is that of crypt; it divides Segment.
 	blockSize() int
-	// crypt works on whole blocks; dst and src are the same or do not overlap.
+	// crypt works on whole blocks; dst and src are the same or do not overlap. For sending it may
+	// leave it to absorb, in place.
 	crypt(dst, src []byte)
 	// seal appends the encryption of the rest, less than a block.
 	seal(dst, rest []byte) []byte

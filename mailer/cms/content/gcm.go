@@ -48,7 +48,7 @@ const (
 	gcmMost    = 1<<36 - 32 // SP 800-38D, section 5.2.1.1
 )
 
-func startGCM(key, params []byte, _ bool) (mode, error) {
+func startGCM(key, params []byte, encrypts bool) (mode, error) {
 	var nonce []byte
 	var size int
 	s := cryptobyte.String(params)
@@ -84,6 +84,9 @@ func startGCM(key, params []byte, _ bool) (mode, error) {
 	}
 	g.seed = encrypt(counter)
 	g.Stream = newCounting(block, counter)
+	if encrypts {
+		return startStitched(g, block, counter)
+	}
 	return g, nil
 }
 
@@ -103,24 +106,23 @@ func newGCM(rand io.Reader) ([]byte, error) {
 func (g *gcm) blockSize() int        { return gcmTag }
 func (g *gcm) crypt(dst, src []byte) { g.XORKeyStream(dst, src) }
 
-func (g *gcm) seal(dst, rest []byte) []byte {
-	n := len(dst)
-	dst = append(dst, rest...)
-	g.XORKeyStream(dst[n:], dst[n:])
-	return dst
-}
+// seal is left to stitched.
+func (g *gcm) seal(dst, _ []byte) []byte { return dst }
 
 func (g *gcm) open(last []byte) ([]byte, error) {
 	g.XORKeyStream(last, last)
 	return last, nil
 }
 
-func (g *gcm) absorb(ciphertext []byte) {
-	if n := len(ciphertext); n != g.segment {
+func (g *gcm) absorb(ciphertext []byte) { g.join(len(ciphertext), g.hashed(ciphertext)) }
+
+// join takes in the product of n more octets.
+func (g *gcm) join(n int, product element) {
+	if n != g.segment {
 		g.segment, g.shift = n, g.h.power(blocks(uint64(n)))
 	}
-	g.product = g.product.times(g.shift).plus(g.hashed(ciphertext))
-	g.octets += uint64(len(ciphertext))
+	g.product = g.product.times(g.shift).plus(product)
+	g.octets += uint64(n)
 }
 
 // hashed returns GHASH(data)·H.

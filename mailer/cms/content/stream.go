@@ -234,6 +234,16 @@ func (a *Algorithm) Seal(w io.Writer, key, params []byte, head func(n int) []byt
 	return &Writer{w: w, head: head, mode: m, left: left}, nil
 }
 
+// AvailableBuffer returns an empty buffer. What is appended to it, within its capacity, and
+// written next is where it is wanted already (as with bufio.Writer).
+func (w *Writer) AvailableBuffer() []byte {
+	if w.mode.blockSize() > 1 {
+		return nil // a block may have to be completed first
+	}
+	n := len(w.out)
+	return w.out[n:n:min(cap(w.out), Segment)]
+}
+
 // Write implements io.Writer.
 func (w *Writer) Write(p []byte) (n int, err error) { return w.WriteBeside(p, nil) }
 
@@ -274,7 +284,7 @@ func (w *Writer) crypt(blocks []byte, digest io.Writer) {
 	if w.out == nil {
 		w.out = make([]byte, 0, firstSegment/2)
 	}
-	w.out = slices.Grow(w.out, len(blocks))[:at+len(blocks)]
+	w.out = slices.Grow(w.out, len(blocks)+gcmTag)[:at+len(blocks)] // a tag may be put behind
 	out, rest := w.out[at:], blocks
 	if _, serial := w.mode.(cbc); serial && digest != nil {
 		for len(blocks) > stride {

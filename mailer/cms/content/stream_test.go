@@ -29,7 +29,11 @@ func TestWriteBeside(t *testing.T) {
 			must(t, err)
 			for rest := msg[begin:]; len(rest) > 0; {
 				n := min(1+random.IntN(most), len(rest))
-				_, err := w.WriteBeside(rest[:n], digest)
+				piece := rest[:n]
+				if room := w.AvailableBuffer(); cap(room) >= n {
+					piece = append(room, piece...)
+				}
+				_, err := w.WriteBeside(piece, digest)
 				must(t, err)
 				rest = rest[n:]
 			}

@@ -222,14 +222,16 @@ const block = columns / 4 * 3 * 32
 // NewBase64Writer encodes what is written to it, in lines of 76 characters that
 // end in CRLF. Close writes what remains; it does not close w.
 func NewBase64Writer(w io.Writer) io.WriteCloser {
-	return &base64Writer{w: w}
+	to, _ := w.(interface{ AvailableBuffer() []byte })
+	return &base64Writer{w: w, to: to}
 }
 
 type base64Writer struct {
 	w   io.Writer
-	raw []byte // not yet encoded, less than a block
-	enc []byte // encoded, without line breaks
-	out []byte // and with them
+	to  interface{ AvailableBuffer() []byte } // w, if it says where it wants what is written; or nil
+	raw []byte                                // not yet encoded, less than a block
+	enc []byte                                // encoded, without line breaks
+	out []byte                                // and with them
 }
 
 func (b *base64Writer) Write(p []byte) (int, error) {
@@ -262,8 +264,7 @@ func (b *base64Writer) Close() error {
 
 func (b *base64Writer) encode(raw []byte) error {
 	b.enc = base64.StdEncoding.AppendEncode(b.enc[:0], raw)
-	b.out = slices.Grow(b.out[:0], int(Base64Size(int64(len(raw)))))
-	enc, out, n := b.enc, b.out[:cap(b.out)], 0
+	enc, out, n := b.enc, b.room(int(Base64Size(int64(len(raw))))), 0
 	for ; len(enc) >= columns; enc = enc[columns:] {
 		line := (*[columns + 2]byte)(out[n:])
 		copyLine((*[columns]byte)(line[:]), (*[columns]byte)(enc))
@@ -276,4 +277,15 @@ func (b *base64Writer) encode(raw []byte) error {
 	}
 	_, err := b.w.Write(out[:n])
 	return err
+}
+
+// room is where n octets of lines go.
+func (b *base64Writer) room(n int) []byte {
+	if b.to != nil {
+		if out := b.to.AvailableBuffer(); cap(out) >= n {
+			return out[:n]
+		}
+	}
+	b.out = slices.Grow(b.out[:0], n)
+	return b.out[:n]
 }
