@@ -69,7 +69,7 @@ peers: ## the tests with real peers, and a tenth of soak's kills; a peer that is
 	COUNTERSIGN_PEERS=required go test -count=1 -run 'Peer|Kill' ./...
 
 bench: ## ratios to peers measured in the same run; CASE=NAME runs one
-	@go run ./cmd/bench $(CASE)
+	@CGO_ENABLED=0 go run ./cmd/bench $(CASE)
 
 shots: ## the pictures in tray/web/shots, taken anew
 	@d=$$(mktemp -d) && COUNTERSIGN_SHOTS=$$d go test -count=1 -run TestPeerPageMainPath ./tray/demo && \

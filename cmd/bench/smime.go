@@ -143,7 +143,7 @@ func create(path string, write func(io.Writer) error) error {
 		return err
 	}
 	w := bufio.NewWriterSize(struct{ io.Writer }{out}, 256*kiB)
-	err = write(struct{ io.Writer }{w})
+	err = write(w)
 	return errors.Join(err, w.Flush(), out.Close())
 }
 
