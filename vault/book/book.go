@@ -13,6 +13,9 @@
 //     together with the number of the contact's last record. What the records say of the contact is shown in its place, and
 //     nothing is sent to it.
 //   - A row deleted by hand comes back, suspended, at the next Open.
+//   - What was verified of an organisation is a record of its domain, in a row of its
+//     own, and never in those of the people who count by it (V6): a row is joined with it
+//     when it is read, and parted from it when it is written.
 //   - A record edited, deleted, moved or added by hand, or an earlier state of
 //     the whole database put back, breaks the chain or misses the head: every
 //     contact is suspended, no anchor counts, and [Book.Problem] says so until
@@ -227,7 +230,8 @@ func (b *Book) Put(ctx context.Context, c contacts.Contact) error {
 func (b *Book) Append(ctx context.Context, c contacts.Contact, draft *contacts.RecordDraft) error {
 	b.change.Lock()
 	defer b.change.Unlock()
-	return b.append(ctx, c, draft)
+	_, err := b.append(ctx, c, draft)
+	return err
 }
 
 // Change gives f the contact as it stands, and stores what f returns with its
@@ -252,25 +256,52 @@ func (b *Book) Change(ctx context.Context, address string,
 	if next.Address != c.Address {
 		return c, fmt.Errorf("changing a contact: its address became another")
 	}
-	return next, b.append(ctx, next, draft)
+	return b.append(ctx, next, draft)
 }
 
-func (b *Book) append(ctx context.Context, c contacts.Contact, draft *contacts.RecordDraft) error {
-	if c.Address == "" || draft != nil && draft.Address != c.Address {
-		return errors.New("storing a contact: the record is for another address")
+// append returns the contact as it then stands. A record may be of its organisation.
+func (b *Book) append(ctx context.Context, c contacts.Contact, draft *contacts.RecordDraft) (contacts.Contact, error) {
+	house := draft != nil && draft.Address != c.Address
+	if c.Address == "" || house && (c.Pin == nil || draft.Address != c.Pin.Of) {
+		return c, errors.New("storing a contact: the record is for another address")
 	}
 	err := b.record(ctx, draft, func(tx *sql.Tx, next chain) error {
-		records, err := next.of(tx, c.Address)
+		o, err := b.organisation(tx, c)
 		if err != nil {
 			return err
 		}
-		if _, changed := c.Audit(records); changed {
-			return ErrUnrecorded
+		own, o := c.Part(o)
+		if err := b.store(tx, next, own); err != nil {
+			return err
 		}
-		return b.put(tx, c, next.last(c.Address))
+		c = own.Join(o)
+		if house {
+			return b.store(tx, next, o)
+		}
+		return borne(tx, next, o)
 	})
 	if err != nil {
-		return fmt.Errorf("storing a contact: %w", err)
+		return c, fmt.Errorf("storing a contact: %w", err)
+	}
+	return c, nil
+}
+
+// store writes a contact that the records bear out.
+func (b *Book) store(tx *sql.Tx, next chain, c contacts.Contact) error {
+	if err := borne(tx, next, c); err != nil {
+		return err
+	}
+	return b.put(tx, c, next.last(c.Address))
+}
+
+// borne says that the records bear a contact out.
+func borne(tx *sql.Tx, next chain, c contacts.Contact) error {
+	records, err := next.of(tx, c.Address)
+	if err != nil {
+		return err
+	}
+	if _, changed := c.Audit(records); changed {
+		return ErrUnrecorded
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"countersign/vault/contacts"
 )
@@ -124,6 +125,34 @@ func (b *Book) get(tx *sql.Tx, address string) (contacts.Contact, error) {
 	if err != nil {
 		return contacts.Contact{}, err
 	}
+	return b.joined(tx, r)
+}
+
+// joined is the contact of a row as it stands with the organisation of its domain.
+func (b *Book) joined(tx *sql.Tx, r row) (contacts.Contact, error) {
+	c, err := b.proved(tx, r)
+	if err != nil {
+		return contacts.Contact{}, err
+	}
+	o, err := b.organisation(tx, c)
+	return c.Join(o), err
+}
+
+// organisation is the organisation of a contact's domain, or one of which nothing is
+// known. Most domains have none, and nothing is read.
+func (b *Book) organisation(tx *sql.Tx, c contacts.Contact) (contacts.Contact, error) {
+	domain := c.Address[strings.LastIndexByte(c.Address, '@')+1:]
+	o := contacts.Contact{Address: domain, State: contacts.Unknown}
+	if c.Organisation() || b.standing().last(domain) == 0 {
+		return o, nil
+	}
+	r, err := find(tx, ` WHERE address = ?`, domain)
+	if errors.Is(err, ErrUnknown) {
+		return o, nil
+	}
+	if err != nil {
+		return contacts.Contact{}, err
+	}
 	return b.proved(tx, r)
 }
 
@@ -170,6 +199,8 @@ func rebuilt(address string, records []contacts.Record) contacts.Contact {
 			c.Doubt = &contacts.Doubt{At: r.Time, Keys: keys.ID()}
 		case r.Kind == contacts.RecordSuspended && r.Reason == reasonRemoved:
 			c = contacts.Contact{Address: address}
+		case r.Kind == contacts.RecordSuspended && c.Pin == nil: // of one who counts by their organisation
+			c.Suspension = &contacts.Suspension{At: r.Time, Reason: contacts.ByRecords}
 		}
 	}
 	c, _ = c.Audit(records)

@@ -55,7 +55,7 @@ func (b *Book) listed(ctx context.Context, tx *sql.Tx, limit int) (all []contact
 		if err := rows.Scan(&r.id, &r.address, &r.last, &r.data, &r.signature); err != nil {
 			return nil, err
 		}
-		c, err := b.proved(tx, r)
+		c, err := b.joined(tx, r)
 		if err != nil {
 			return nil, err
 		}
@@ -187,7 +187,7 @@ func (s *search) add(id int64) error {
 	if !fits(r.words(), s.words) {
 		return nil
 	}
-	c, err := s.book.proved(s.tx, r)
+	c, err := s.book.joined(s.tx, r)
 	if err == nil {
 		s.seen[id] = true
 		s.found = append(s.found, c)

@@ -68,8 +68,8 @@ func (c Contact) ReceiveAnnouncement(m Moment, r Announced, own Own, rule Rollov
 	defer c.settle()
 	switch rule {
 	case RolloverSigned:
-		c.Pin = &Pin{Keys: r.New, Call: c.Pin.Call, Renewed: now}
-		return c, c.draft(RecordRenewed, now, c.Pin.Keys, c.Pin.Call, ""), nil
+		c.Pin = &Pin{Keys: r.New, Call: c.Pin.Call, Renewed: now, Of: c.Pin.Of}
+		return c, c.draft(c.Pin.Of, RecordRenewed, now, c.Pin.Keys, c.Pin.Call, ""), nil
 	case RolloverWords:
 		if c.Test == nil {
 			c.Test = &Test{ID: r.Form.ID, Keys: r.New, Own: own.Keys.ID(), Sent: now, Expires: now.Add(wordsLife), Announced: true, CodeMatched: now}
@@ -101,7 +101,7 @@ func (c Contact) announces(r Announced, own Own, seen func(id string) bool) erro
 		return ErrOldSpent
 	case !r.NewSign.Good() || !r.NewEncrypt.Good():
 		return ErrNewUntrusted
-	case !sameAuthority(r.OldSign, r.NewSign) || !sameAuthority(r.OldEncrypt, r.NewEncrypt):
+	case !sameAuthority(r.OldSign, r.NewSign) || !sameAuthority(r.OldEncrypt, r.NewEncrypt) || c.Pin.Of != "" && c.organisation(r.New) != c.Pin.Of:
 		return ErrOtherAuthority
 	}
 	for _, k := range c.Candidates {

@@ -120,7 +120,7 @@ func TestAnnouncementContinues(t *testing.T) {
 	if want := "Confirmed by telephone on 3 March 2026, renewed on 3 April 2026"; got.Label(nil) != want || got.Level() != Good {
 		t.Errorf("%q", got.Label(nil))
 	}
-	first := s.c.draft(RecordVerified, call.At, s.c.Pin.Keys, call, "").Chain(0, [32]byte{}, func([]byte) []byte { return nil })
+	first := s.c.draft("", RecordVerified, call.At, s.c.Pin.Keys, call, "").Chain(0, [32]byte{}, func([]byte) []byte { return nil })
 	second := record.Chain(1, first.Head(), func([]byte) []byte { return nil })
 	got = stored(t, got)
 	if kept, changed := got.Audit([]Record{first, second}); changed || kept.State != Verified {

@@ -259,15 +259,19 @@ func (c *Contact) doubt(m Moment, o *Outcome) {
 		}
 	}
 	call := c.Test.call(now)
-	if c.Pin != nil && (c.Suspension == nil || c.Suspension.Reason == ByExpiry) { // a new certificate ends that one
-		c.Suspension = &Suspension{At: now, Reason: ByMismatch}
+	of := ""
+	if c.Pin != nil && c.organisation(keys) == c.Pin.Of {
+		of = c.Pin.Of // whoever is between is between the user and all of them
+	}
+	if c.Pin != nil && (c.Suspension == nil || c.Suspension.Reason == ByExpiry || of != "" && c.Suspension.Of == "") { // a new certificate ends the first
+		c.Suspension = &Suspension{At: now, Reason: ByMismatch, Of: of}
 	}
 	c.void(VoidDoubt)
 	c.settle()
 	o.Matched, o.Mismatch = false, true
 	o.Says = "Stop. Someone may be between you and " + c.Who() + ": nothing can be sent to this address. " +
 		"Tell them so on the telephone, and the people who look after your computers."
-	o.Record = c.draft(RecordMismatch, now, keys, call, "")
+	o.Record = c.draft(of, RecordMismatch, now, keys, call, "")
 }
 
 // conclude pins the key set once both checks have matched.
@@ -289,11 +293,16 @@ func (c *Contact) conclude(m Moment, o *Outcome) {
 		return
 	}
 	now := m.now()
-	c.Pin = &Pin{Keys: t.Keys, Call: t.call(now)}
+	c.Pin = &Pin{Keys: t.Keys, Call: t.call(now), Of: c.organisation(t.Keys)}
 	c.Suspension, c.Doubt, c.Test, c.Voided = nil, nil, nil, ""
 	o.Verified = true
-	o.say(fmt.Sprintf("Confirmed. You can now write to %s in confidence.", c.Who()))
-	o.Record = c.draft(RecordVerified, now, c.Pin.Keys, c.Pin.Call, "")
+	if c.Pin.Of != "" {
+		o.say(fmt.Sprintf("Confirmed, for everybody at %s who has the same certificate.", c.Pin.Of))
+	} else {
+		o.say("Confirmed.")
+	}
+	o.say(fmt.Sprintf("You can now write to %s in confidence.", c.Who()))
+	o.Record = c.draft(c.Pin.Of, RecordVerified, now, c.Pin.Keys, c.Pin.Call, "")
 }
 
 func (t Test) call(now time.Time) Call {

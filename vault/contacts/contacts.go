@@ -101,6 +101,11 @@ type Pin struct {
 	Keys    KeySet    `json:"keys"`
 	Call    Call      `json:"call"`
 	Renewed time.Time `json:"renewed,omitzero"` // same keys in a new certificate (V7)
+	// Of is the domain whose organisation's key set it is, for everybody who counts by
+	// it; the record is of the domain (V6). Was is the key sets before it, in such a
+	// case: each announced the next (V7).
+	Of  string      `json:"of,omitempty"`
+	Was []KeyHashes `json:"-"`
 }
 
 // Call is what is recorded of the call that verified a key set.
@@ -133,6 +138,7 @@ func Sources() []Source {
 type Suspension struct {
 	At     time.Time `json:"at"`
 	Reason Reason    `json:"reason"`
+	Of     string    `json:"of,omitempty"` // the domain, where it is the organisation's (V6)
 }
 
 // Reason is why a contact is suspended.

@@ -2,10 +2,7 @@ package contacts
 
 import (
 	"fmt"
-	"strings"
 	"time"
-
-	"countersign/vault/trust"
 )
 
 // Level is for shape and colour: what a label means at a glance.
@@ -34,7 +31,11 @@ func (c Contact) Label(loc *time.Location) string {
 	case Verified:
 		return c.confirmed(loc)
 	case Suspended:
-		return fmt.Sprintf("Stopped on %s: %s", day(c.Suspension.At, loc), c.Suspension.Reason)
+		whom := "Stopped"
+		if c.Suspension.Of != "" {
+			whom = "Stopped for all of " + c.Suspension.Of
+		}
+		return fmt.Sprintf("%s on %s: %s", whom, day(c.Suspension.At, loc), c.Suspension.Reason)
 	case Mismatch:
 		return "Someone may be between you"
 	case Answered:
@@ -58,7 +59,7 @@ func (c Contact) confirmed(loc *time.Location) string {
 	}
 	when := fmt.Sprintf("%s on %s", how, day(c.Pin.Call.At, loc))
 	label := "Confirmed " + when
-	if domain, ok := c.byOrganisation(); ok {
+	if domain, ok := c.ByOrganisation(); ok {
 		label = fmt.Sprintf("Organisation verified: %s, %s", domain, when)
 	}
 	if !c.Pin.Renewed.IsZero() {
@@ -70,20 +71,20 @@ func (c Contact) confirmed(loc *time.Location) string {
 	return label
 }
 
-// byOrganisation says that the pinned certificate is an organisation's, which
-// says nothing of the person at the address.
-func (c Contact) byOrganisation() (domain string, ok bool) {
-	domain = c.Address[strings.LastIndexByte(c.Address, '@')+1:]
-	return domain, c.Organisation() || trust.Binds(c.Pin.Keys.Sign, c.Address) == trust.BoundDomain
-}
-
 // Next is what to do next, one sentence.
 func (c Contact) Next(loc *time.Location) string {
 	who := c.Who()
 	switch {
 	case c.Test != nil:
 		return c.Test.next(who, loc)
+	case c.State == Verified && c.Organisation():
+		return fmt.Sprintf("Whoever writes from %s with this certificate is known to be of the organisation, and by that alone.", c.Address)
+	case c.Organisation():
+		return fmt.Sprintf("Confirm somebody at %s anew: that confirms the organisation again.", c.Address)
 	case c.State == Verified:
+		if domain, ok := c.ByOrganisation(); ok {
+			return fmt.Sprintf("You can write to %s in confidence: %s can read it, and passes it on.", who, domain)
+		}
 		return fmt.Sprintf("You can write to %s in confidence.", who)
 	case c.State == Mismatch:
 		return fmt.Sprintf("Call %s on a number that you trust and ask for help; "+

@@ -2,6 +2,7 @@ package contacts
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
@@ -67,9 +68,10 @@ var (
 	ErrRecordOrder = errors.New("contacts: the records are not in order")
 )
 
-// draft makes the record of a transition of this contact.
-func (c Contact) draft(kind RecordKind, now time.Time, keys KeySet, call Call, reason string) *RecordDraft {
-	d := &RecordDraft{Kind: kind, Address: c.Address, Keys: keys.Hashes(), Time: now, Call: call, Reason: reason}
+// draft makes the record of a transition of this contact, or of the organisation that
+// it counts by.
+func (c Contact) draft(of string, kind RecordKind, now time.Time, keys KeySet, call Call, reason string) *RecordDraft {
+	d := &RecordDraft{Kind: kind, Address: cmp.Or(of, c.Address), Keys: keys.Hashes(), Time: now, Call: call, Reason: reason}
 	if keys.Complete() {
 		d.Certificates = [][]byte{keys.Sign.Raw, keys.Encrypt.Raw}
 	}
@@ -180,6 +182,9 @@ func (c Contact) Audit(records []Record) (Contact, bool) {
 	}
 	before := c
 	c = c.clone()
+	if c.Pin != nil && c.Organisation() {
+		c.Pin.Was = succeeded(records)
+	}
 	if c.Pin != nil && (pin == nil || !pin.bears(*c.Pin)) {
 		c.Pin.Call = Call{}
 		c.Suspension = &Suspension{At: c.Pin.Renewed, Reason: ByRecords}

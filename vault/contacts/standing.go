@@ -34,10 +34,15 @@ func (c Contact) Suspend(m Moment, why Reason) (Contact, *RecordDraft, error) {
 	return c, c.suspend(m.now(), why), nil
 }
 
+// suspend stops one person at the word of the user; all else is about the key set, and
+// concerns everybody of whom it is.
 func (c *Contact) suspend(now time.Time, why Reason) *RecordDraft {
 	c.Suspension = &Suspension{At: now, Reason: why}
+	if why != ByUser {
+		c.Suspension.Of = c.Pin.Of
+	}
 	c.settle()
-	return c.draft(RecordSuspended, now, c.Pin.Keys, c.Pin.Call, string(why))
+	return c.draft(c.Suspension.Of, RecordSuspended, now, c.Pin.Keys, c.Pin.Call, string(why))
 }
 
 // Refresh brings a contact up to date: a test past its time is void, and a
@@ -80,7 +85,7 @@ func (c Contact) Renew(m Moment, keys KeySet, sign, encrypt trust.Verdict) (Cont
 	switch {
 	case !renewable:
 		return c, nil, ErrNotVerified
-	case !keys.Complete() || keys.ID() != c.Pin.Keys.ID():
+	case !keys.Complete() || keys.ID() != c.Pin.Keys.ID() || c.Pin.Of != "" && c.organisation(keys) != c.Pin.Of:
 		return c, nil, ErrOtherKeys
 	case !sign.Good() || !encrypt.Good():
 		return c, nil, ErrNotTrusted
@@ -92,7 +97,7 @@ func (c Contact) Renew(m Moment, keys KeySet, sign, encrypt trust.Verdict) (Cont
 	c = c.clone()
 	c.Pin.Keys, c.Pin.Renewed, c.Suspension = keys, m.now(), nil
 	c.settle()
-	return c, c.draft(RecordRenewed, c.Pin.Renewed, keys, c.Pin.Call, ""), nil
+	return c, c.draft(c.Pin.Of, RecordRenewed, c.Pin.Renewed, keys, c.Pin.Call, ""), nil
 }
 
 // Signs says that a certificate holds the pinned signing key: only what it
