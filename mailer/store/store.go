@@ -10,6 +10,12 @@
 // receipt (digest, time, and the key that was confirmed then) and the summary are
 // signed with the record key: one that was edited does not count (I2).
 //
+// # What waits for its key
+//
+// A message whose key could not be used when it came, because its card was not there or
+// its PIN was not entered, is filed and waits. [Mail.Opened] files it anew once it opens;
+// its receipt stands. [Mail.Waiting] finds those that wait by an index of their own.
+//
 // # Drafts
 //
 // What is being written, with its files, lies in the same database and nowhere
@@ -76,7 +82,7 @@ type Mail struct {
 }
 
 // Migrate makes the tables that are missing.
-func (m Mail) Migrate() error { return m.DB.Migrate("mail", schema, places) }
+func (m Mail) Migrate() error { return m.DB.Migrate("mail", schema, places, waiting) }
 
 // Message is one stored message.
 type Message struct {
@@ -96,17 +102,18 @@ type Line struct {
 	Peer    string // the address whom the summary speaks of
 	Summary []byte // nil: to be made anew; so is one that was edited from outside
 	Search  string // lower case: what the message is found by
+	Waits   bool   // the key that opens it could not be used yet: it is not followed, and its Digest is not the last word
 }
 
 // ErrNoMessage says that there is no such message.
 var ErrNoMessage = &Problem{"not-found", "There is no such message.", "Look at the list again."}
 
-const columns = `id, folder, blob, digest, received, confirmed, receipt, content_key, read, peer, summary, search`
+const columns = `id, folder, blob, digest, received, confirmed, receipt, content_key, read, peer, summary, search, waits`
 
 func (m Mail) scan(from func(...any) error) (r Message, err error) {
 	var ms int64
 	var digest, confirmed, receipt, line []byte
-	err = from(&r.ID, &r.Folder, &r.Blob, &digest, &ms, &confirmed, &receipt, &r.Key, &r.Read, &r.Peer, &line, &r.Search)
+	err = from(&r.ID, &r.Folder, &r.Blob, &digest, &ms, &confirmed, &receipt, &r.Key, &r.Read, &r.Peer, &line, &r.Search, &r.Waits)
 	copy(r.Digest[:], digest)
 	copy(r.Confirmed[:], confirmed)
 	r.Received = time.UnixMilli(ms).UTC()
@@ -155,10 +162,8 @@ func (m Mail) Arrive(ctx context.Context, a Arrival) error {
 		if err := m.File(ctx, tx, a.Message); err != nil {
 			return err
 		}
-		if a.Form != "" {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO mail_form VALUES (?, ?) ON CONFLICT DO NOTHING`, a.Form, a.Digest[:]); err != nil {
-				return err
-			}
+		if err := recognised(ctx, tx, a.Form, a.Digest); err != nil {
+			return err
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO mail_place (id, account, validity, uid) VALUES (?, ?, ?, ?)`, a.ID, a.Account, a.At.Validity, a.At.UID); err != nil {
 			return err
@@ -167,14 +172,23 @@ func (m Mail) Arrive(ctx context.Context, a Arrival) error {
 	})
 }
 
+// recognised notes in which message a fixed form came first.
+func recognised(ctx context.Context, tx *sql.Tx, form string, digest [32]byte) error {
+	if form == "" {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO mail_form VALUES (?, ?) ON CONFLICT DO NOTHING`, form, digest[:])
+	return err
+}
+
 // File makes a message count, within a transaction. Its blob is kept.
 func (m Mail) File(ctx context.Context, tx *sql.Tx, r Message) error {
 	if err := m.DB.Keep(tx, r.Blob); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO mail (`+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	_, err := tx.ExecContext(ctx, `INSERT INTO mail (`+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		r.ID, r.Folder, r.Blob, r.Digest[:], r.Received.UnixMilli(), r.Confirmed[:], m.Key.Sign(r.receipt()), r.Key, r.Read, r.Peer,
-		m.seal(r.ID, r.Summary), r.Search)
+		m.seal(r.ID, r.Summary), r.Search, r.Waits)
 	return err
 }
 
@@ -245,6 +259,11 @@ func (m Mail) SetLine(ctx context.Context, id string, l Line, key []byte) error 
 // Forget drops the summaries that speak of an address.
 func (m Mail) Forget(ctx context.Context, peer string) error {
 	return m.exec(ctx, `UPDATE mail SET summary = NULL WHERE peer = ?`, peer)
+}
+
+// ForgetDomain drops the summaries that speak of any address at a domain.
+func (m Mail) ForgetDomain(ctx context.Context, domain string) error {
+	return m.exec(ctx, `UPDATE mail SET summary = NULL WHERE substr(peer, -length(?1)) = ?1`, "@"+domain)
 }
 
 // ForgetFolder drops all the summaries of a folder.
