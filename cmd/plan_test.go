@@ -46,7 +46,7 @@ pkcs11/module            pkcs11/wire platform/harden ; purego x/sys
 pkcs11/pkcs11test        mailer/server/servertest ; -
 vault/sealed             - ; go-sqlite3
 vault/trust              mailer/cms/algorithm vault/trust/der vault/trust/crl vault/trust/ocsp vault/trust/path ; x/crypto x/net/idna
-vault/trust/der          - ; x/crypto
+vault/trust/der          mailer/cms/algorithm ; x/crypto
 vault/trust/crl          vault/trust/der ; x/crypto
 vault/trust/ocsp         mailer/cms/algorithm vault/trust/der vault/trust/crl ; x/crypto
 vault/trust/path         vault/trust/der ; x/crypto x/net/idna
@@ -57,7 +57,9 @@ vault/settings           platform/resolver/dnssec ; -
 vault/book               vault/contacts vault/contacts/keyset vault/contacts/form vault/sealed ; x/text x/net/idna
 vault/bundle             mailer/cms ; -
 vault/journal            vault/sealed ; -
-vault                    vault/issued vault/tokenkey vault/pkcs10 vault/renewal vault/keyring vault/sealed platform/keychain mailer/cms ; age
+vault                    vault/issued vault/tokenkey vault/certification vault/phrase vault/pkcs10 vault/renewal vault/keyring vault/sealed platform/keychain mailer/cms ; -
+vault/certification      mailer/cms ; -
+vault/phrase             vault/issued ; age
 vault/issued             vault/pkcs10 vault/pkcs12 vault/keyring mailer/cms ; -
 vault/tokenkey           vault/issued mailer/cms ; -
 vault/pkcs10             - ; -
@@ -91,7 +93,8 @@ tray/agent/tokens        mailer/policy pkcs11 pkcs11/installed platform/pinpromp
 tray/agent/watch         - ; -
 tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform/resolver platform platform/harden ; -
 tray/demo/authority      - ; go-pkcs12
-cmd/countersign          tray/control platform platform/localsock ; cobra x/term
+cmd/countersign          cmd/countersign/terminal tray/control platform platform/localsock ; cobra
+cmd/countersign/terminal - ; x/term
 cmd/countersign-agent    tray/agent tray/demo ; -
 cmd/countersign-pkcs11   pkcs11/module ; -
 cmd/bench                mailer/cms mailer/message mailer/smime vault/trust vault/book vault/contacts vault/sealed ; go-sqlite3

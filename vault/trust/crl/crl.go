@@ -258,7 +258,7 @@ func (l *List) SignedBy(c *x509.Certificate) bool {
 	defer l.mu.Unlock()
 	good, known := l.checked[key]
 	if !known {
-		good = l.algorithm.Check(c.PublicKey, l.digest, l.signature) == nil
+		good = l.algorithm.Check(c, l.digest, l.signature) == nil
 		l.checked[key] = good
 	}
 	return good

@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"countersign/mailer/cms/algorithm"
 )
 
 var (
@@ -26,6 +28,7 @@ var (
 type Algorithm struct {
 	Hash crypto.Hash // 0 for Ed25519, which takes the message itself
 	kind kind
+	der  string // the AlgorithmIdentifier
 }
 
 type kind int
@@ -43,13 +46,13 @@ var algorithms = []struct {
 	id  asn1.ObjectIdentifier
 	alg Algorithm
 }{
-	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Algorithm{crypto.SHA256, pkcs1}},
-	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 12}, Algorithm{crypto.SHA384, pkcs1}},
-	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 13}, Algorithm{crypto.SHA512, pkcs1}},
-	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}, Algorithm{crypto.SHA256, ec}},
-	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 3}, Algorithm{crypto.SHA384, ec}},
-	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 4}, Algorithm{crypto.SHA512, ec}},
-	{asn1.ObjectIdentifier{1, 3, 101, 112}, Algorithm{0, edwards}},
+	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Algorithm{Hash: crypto.SHA256, kind: pkcs1}},
+	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 12}, Algorithm{Hash: crypto.SHA384, kind: pkcs1}},
+	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 13}, Algorithm{Hash: crypto.SHA512, kind: pkcs1}},
+	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}, Algorithm{Hash: crypto.SHA256, kind: ec}},
+	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 3}, Algorithm{Hash: crypto.SHA384, kind: ec}},
+	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 4}, Algorithm{Hash: crypto.SHA512, kind: ec}},
+	{asn1.ObjectIdentifier{1, 3, 101, 112}, Algorithm{kind: edwards}},
 }
 
 var oidPSS = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
@@ -57,9 +60,9 @@ var oidPSS = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
 // pssParameters are the three sets in use: one hash for the message and for
 // MGF1, and a salt of its length (RFC 4055, section 3.1).
 var pssParameters = map[string]Algorithm{
-	pssSet("01", "20"): {crypto.SHA256, pss},
-	pssSet("02", "30"): {crypto.SHA384, pss},
-	pssSet("03", "40"): {crypto.SHA512, pss},
+	pssSet("01", "20"): {Hash: crypto.SHA256, kind: pss},
+	pssSet("02", "30"): {Hash: crypto.SHA384, kind: pss},
+	pssSet("03", "40"): {Hash: crypto.SHA512, kind: pss},
 }
 
 func pssSet(hash, salt string) string {
@@ -71,27 +74,35 @@ func pssSet(hash, salt string) string {
 func ReadAlgorithm(in cryptobyte.String) (Algorithm, error) {
 	var body cryptobyte.String
 	var id asn1.ObjectIdentifier
+	whole := string(in)
 	if !in.ReadASN1(&body, cbasn1.SEQUENCE) || !in.Empty() || !body.ReadASN1ObjectIdentifier(&id) {
 		return Algorithm{}, fmt.Errorf("%w: malformed", ErrAlgorithm)
 	}
 	if id.Equal(oidPSS) {
 		if alg, ok := pssParameters[hex.EncodeToString(body)]; ok {
+			alg.der = whole
 			return alg, nil
 		}
 	}
 	for _, a := range algorithms {
 		if a.id.Equal(id) && (len(body) == 0 || hex.EncodeToString(body) == "0500") {
+			a.alg.der = whole
 			return a.alg, nil
 		}
 	}
 	return Algorithm{}, fmt.Errorf("%w: %v", ErrAlgorithm, id)
 }
 
-// Check checks a signature over a digest by a.Hash or, where that is 0, over the
-// message itself.
-func (a Algorithm) Check(key crypto.PublicKey, signed, signature []byte) error {
+// Check checks a signature, made with the key of a certificate, over a digest by a.Hash or,
+// where that is 0, over the message itself. A key may be certified for RSA-PSS alone, even
+// for one hash of it (RFC 4055, section 3.3).
+func (a Algorithm) Check(by *x509.Certificate, signed, signature []byte) error {
+	id, err := algorithm.Parse([]byte(a.der), "signature algorithm")
+	if err != nil || id.AllowedBy(by) != nil {
+		return ErrSignature
+	}
 	ok := false
-	switch k := key.(type) {
+	switch k := algorithm.PublicKey(by).(type) {
 	case *rsa.PublicKey:
 		ok = a.kind == pkcs1 && rsa.VerifyPKCS1v15(k, a.Hash, signed, signature) == nil ||
 			a.kind == pss && rsa.VerifyPSS(k, a.Hash, signed, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
@@ -107,11 +118,27 @@ func (a Algorithm) Check(key crypto.PublicKey, signed, signature []byte) error {
 }
 
 // CheckMessage checks a signature over a message.
-func (a Algorithm) CheckMessage(c *x509.Certificate, message, signature []byte) error {
+func (a Algorithm) CheckMessage(by *x509.Certificate, message, signature []byte) error {
 	if a.Hash != 0 {
 		h := a.Hash.New()
 		h.Write(message)
 		message = h.Sum(nil)
 	}
-	return a.Check(c.PublicKey, message, signature)
+	return a.Check(by, message, signature)
+}
+
+// SignedBy says that a certificate is signed with the key of another, in a way that still
+// counts: not with SHA-1, MD5 or DSA.
+func SignedBy(c, by *x509.Certificate) bool {
+	if by.PublicKey != nil {
+		return by.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
+	}
+	// The standard library leaves out keys that are certified for RSA-PSS alone.
+	in := cryptobyte.String(c.Raw)
+	var whole, id cryptobyte.String
+	if !in.ReadASN1(&whole, cbasn1.SEQUENCE) || !whole.SkipASN1(cbasn1.SEQUENCE) || !whole.ReadASN1Element(&id, cbasn1.SEQUENCE) {
+		return false
+	}
+	a, err := ReadAlgorithm(id)
+	return err == nil && a.CheckMessage(by, c.RawTBSCertificate, c.Signature) == nil
 }
