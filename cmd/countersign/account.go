@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
 
@@ -42,7 +43,7 @@ func (c *cli) accountAdd() *cobra.Command {
 				return err
 			}
 		}
-		password, err := c.secret(passwordFile, "password-file", "Password of "+line(order.User)+": ")
+		password, err := c.secret(passwordFile, "password-file", "Password of "+terminal.Line(order.User)+": ")
 		if err != nil {
 			return err
 		}

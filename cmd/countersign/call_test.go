@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
-	"testing/iotest"
 	"time"
 
 	"countersign/tray/control"
@@ -208,37 +204,5 @@ func TestCallByFlags(t *testing.T) {
 	_, f := newSwitchboard()
 	if r := run(t, f, nil, "verify", "call", "bea@clinic.example"); r.code != wrongUsage {
 		t.Errorf("nothing heard, nobody to ask: %d %s", r.code, r.err)
-	}
-}
-
-// screen is a terminal that sends what was typed and takes what is shown.
-type screen struct {
-	io.Reader
-	bytes.Buffer
-}
-
-func (s *screen) Read(p []byte) (int, error) { return s.Reader.Read(p) }
-
-func TestPastedTextDoesNotCount(t *testing.T) {
-	for name, keys := range map[string]string{
-		"with its end":        "\x1b[200~river candle\r\x1b[201~",
-		"its end typed":       "\x1b[200~river\x1b[201~\r",
-		"the rest typed":      "ri\x1b[200~ver\x1b[201~!\r",
-		"and then half typed": "\x1b[200~river\x1b[201~s\r",
-	} {
-		for _, chunk := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.OneByteReader} {
-			// Enter alone stands between what was pasted and what is typed.
-			s := &screen{Reader: io.MultiReader(chunk(strings.NewReader(keys)), strings.NewReader("candle\r"))}
-			got, err := typedLine(s, "word 1: ")
-			if err != nil || got != "candle" {
-				t.Errorf("%s: took %q, %v", name, got, err)
-			}
-			if shown := s.String(); !strings.Contains(shown, "\x1b[?2004h") || !strings.Contains(shown, "\x1b[?2004l") || !strings.Contains(shown, "Please type it") {
-				t.Errorf("%s: shows %q", name, shown)
-			}
-		}
-	}
-	if _, err := typedLine(&screen{Reader: strings.NewReader("\x03")}, ""); !errors.Is(err, errLeft) {
-		t.Errorf("Ctrl-C: %v", err)
 	}
 }

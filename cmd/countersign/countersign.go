@@ -31,6 +31,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
 
@@ -46,8 +47,8 @@ const (
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, width: terminalWidth(os.Stdout)}
-	if a, ok := newTerminal(os.Stdin, os.Stderr); ok {
+	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, width: terminal.Width(os.Stdout)}
+	if a, ok := terminal.New(os.Stdin, os.Stderr); ok {
 		c.ask = a
 	}
 	c.service = c.agent
@@ -108,8 +109,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by policy.`,
 	root.AddCommand(
 		c.accountCommand(), c.anchorCommand(), c.contactCommand(), c.demoCommand(), c.draftCommand(), c.eventsCommand(),
 		c.identityCommand(), c.inspectCommand(), c.journalCommand(), c.mailCommand(), c.outboxCommand(), c.pageCommand(),
-		c.recoveryCommand(), c.sendCommand(), c.settingsCommand(), c.statusCommand(), c.stopCommand(), c.verifyCommand(),
-		c.versionCommand(),
+		c.recoveryCommand(), c.sendCommand(), c.settingsCommand(), c.statusCommand(), c.stopCommand(), c.tokenCommand(),
+		c.verifyCommand(), c.versionCommand(),
 	)
 	return root
 }
@@ -175,7 +176,7 @@ func (c *cli) end(err error) int {
 		return refused
 	case errors.As(err, &asFailure):
 		c.printFailure(asFailure)
-	case errors.Is(err, context.Canceled), errors.Is(err, errLeft):
+	case errors.Is(err, context.Canceled), errors.Is(err, terminal.ErrLeft):
 		c.remark("Stopped.")
 	case errors.Is(err, control.ErrNotRunning):
 		c.remark("countersign: the agent has gone. Try again.")

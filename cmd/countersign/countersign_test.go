@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
 
@@ -53,7 +54,7 @@ type person struct {
 func (p *person) Line(prompt string) (string, error) {
 	p.asked = append(p.asked, prompt)
 	if len(p.answers) == 0 {
-		return "", errLeft
+		return "", terminal.ErrLeft
 	}
 	answer := p.answers[0]
 	p.answers = p.answers[1:]

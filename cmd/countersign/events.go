@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
 
@@ -45,6 +46,6 @@ func (c *cli) printEvent(e control.Event) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.out, "%s\n", cleanJSON(data))
+	_, err = fmt.Fprintf(c.out, "%s\n", terminal.JSON(data))
 	return err
 }

@@ -28,7 +28,7 @@ type asked struct {
 
 func (f *fake) service() *control.Service {
 	return &control.Service{
-		Mail: fakeMail{f}, Contacts: fakeContacts{f}, Identities: fakeIdentities{f}, Anchors: fakeAnchors{f},
+		Mail: fakeMail{f}, Contacts: fakeContacts{f}, Identities: fakeIdentities{f}, Anchors: fakeAnchors{f}, Tokens: fakeTokens{f},
 		Accounts: fakeAccounts{f}, Journal: fakeJournal{f}, Settings: fakeSettings{f}, Events: fakeEvents{f}, Simulation: fakeSimulation{f},
 	}
 }

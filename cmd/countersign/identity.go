@@ -6,12 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
 
 func (c *cli) identityCommand() *cobra.Command {
 	return c.group("identity", "Your own keys and certificates",
-		c.identityImport(), c.identityList(), c.identityRequest(), c.identityRequests(), c.identityDiscard(), c.identityInstall(), c.identityLost())
+		c.identityImport(), c.identityUse(), c.identityList(), c.identityRequest(), c.identityRequests(), c.identityDiscard(), c.identityInstall(), c.identityLost())
 }
 
 func (c *cli) identityImport() *cobra.Command {
@@ -23,7 +24,7 @@ func (c *cli) identityImport() *cobra.Command {
 				return err
 			}
 			defer f.Close()
-			password, err := c.secret(passwordFile, "password-file", "Password of "+line(args[0])+": ")
+			password, err := c.secret(passwordFile, "password-file", "Password of "+terminal.Line(args[0])+": ")
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
 
@@ -87,7 +88,7 @@ func (c *cli) printInspection(i control.Inspection) {
 		c.say("What everyone on the way can read")
 		var pairs []string
 		for _, f := range i.Outer {
-			pairs = append(pairs, "  "+line(f.Name), f.Value)
+			pairs = append(pairs, "  "+terminal.Line(f.Name), f.Value)
 		}
 		c.fields(pairs...)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
 
@@ -216,7 +217,7 @@ func saveAttachment(ctx context.Context, s *control.Service, q control.Attachmen
 // fileName makes sure once more that a name from outside is a name in the
 // folder, with nothing in it that fools who reads it.
 func fileName(name string) string {
-	name = strings.Trim(filepath.Base(filepath.Clean(line(name))), ". ")
+	name = strings.Trim(filepath.Base(filepath.Clean(terminal.Line(name))), ". ")
 	if name == "" || strings.ContainsAny(name, `/\:`) {
 		return "attachment"
 	}

@@ -4,14 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"golang.org/x/term"
-
+	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
 
@@ -19,93 +15,30 @@ import (
 
 // remark tells something beside what was asked for.
 func (c *cli) remark(format string, args ...any) {
-	fmt.Fprintln(c.err, line(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(c.err, terminal.Line(fmt.Sprintf(format, args...)))
 }
 
 // say prints one line.
 func (c *cli) say(format string, args ...any) {
-	fmt.Fprintln(c.out, line(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(c.out, terminal.Line(fmt.Sprintf(format, args...)))
 }
 
 // gap prints an empty line.
 func (c *cli) gap() { fmt.Fprintln(c.out) }
 
-// table prints aligned columns; a column that is empty in every row is left
-// out. On a terminal a row is one line: its last column is cut.
-func (c *cli) table(rows ...[]string) {
-	if len(rows) == 0 {
-		return
-	}
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i := range row {
-			row[i] = line(row[i])
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
-		}
-	}
-	for _, row := range rows {
-		var b strings.Builder
-		for i, cell := range row {
-			if widths[i] == 0 {
-				continue
-			}
-			b.WriteString(cell)
-			b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
-		}
-		fmt.Fprintln(c.out, c.cut(strings.TrimRight(b.String(), " ")))
-	}
-}
-
-func (c *cli) cut(s string) string {
-	if runes := []rune(s); c.width > 0 && len(runes) > c.width {
-		return string(runes[:c.width-1]) + "…"
-	}
-	return s
-}
+// table prints aligned columns.
+func (c *cli) table(rows ...[]string) { terminal.Table(c.out, c.width, rows...) }
 
 // fields prints labels and values, leaving out the empty ones.
-func (c *cli) fields(pairs ...string) {
-	width := 0
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			width = max(width, utf8.RuneCountInString(pairs[i]))
-		}
-	}
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			fmt.Fprintf(c.out, "%-*s  %s\n", width, pairs[i], line(pairs[i+1]))
-		}
-	}
-}
+func (c *cli) fields(pairs ...string) { terminal.Fields(c.out, pairs...) }
 
 // para prints a paragraph, broken at 78 columns, each line indented.
-func (c *cli) para(indent, text string) { writeParagraph(c.out, indent, text) }
-
-func writeParagraph(w io.Writer, indent, text string) {
-	at := 0
-	for _, word := range strings.Fields(line(text)) {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case at == 0:
-			fmt.Fprint(w, indent, word)
-			at = len(indent) + n
-		case at+1+n > 78:
-			fmt.Fprint(w, "\n", indent, word)
-			at = len(indent) + n
-		default:
-			fmt.Fprint(w, " ", word)
-			at += 1 + n
-		}
-	}
-	if at > 0 {
-		fmt.Fprintln(w)
-	}
-}
+func (c *cli) para(indent, text string) { terminal.Paragraph(c.out, indent, text) }
 
 // quote prints the text of a message behind a bar: no line of it can be taken
 // for one of ours.
 func (c *cli) quote(text string) {
-	for l := range strings.SplitSeq(strings.TrimRight(clean(text), "\n"), "\n") {
+	for l := range strings.SplitSeq(strings.TrimRight(terminal.Clean(text), "\n"), "\n") {
 		fmt.Fprintln(c.out, strings.TrimRight("│ "+l, " "))
 	}
 }
@@ -130,7 +63,7 @@ func (c *cli) writeJSON(v any) error {
 	if err := e.Encode(v); err != nil {
 		return errorf("writing JSON: %w", err)
 	}
-	data := cleanJSON(b.Bytes())
+	data := terminal.JSON(b.Bytes())
 	if string(data) == "null\n" {
 		data = []byte("[]\n") // an empty list
 	}
@@ -148,10 +81,10 @@ func (c *cli) printRefused(r *control.Refused) {
 	for _, f := range r.Refusals {
 		fmt.Fprintln(c.err)
 		c.remark("%s", named(f.Person, f.Address))
-		writeParagraph(c.err, "  ", f.Reason)
-		writeParagraph(c.err, "  ", f.Next)
+		terminal.Paragraph(c.err, "  ", f.Reason)
+		terminal.Paragraph(c.err, "  ", f.Next)
 		if f.Command != "" {
-			fmt.Fprintln(c.err, "    "+line(f.Command))
+			fmt.Fprintln(c.err, "    "+terminal.Line(f.Command))
 		}
 	}
 	if c.kept != "" {
@@ -165,7 +98,7 @@ func (c *cli) printFailure(e *control.Error) {
 		c.writeJSON(e)
 	}
 	c.remark("countersign: %s", e.Says)
-	writeParagraph(c.err, "  ", e.Next)
+	terminal.Paragraph(c.err, "  ", e.Next)
 }
 
 // named is a person as people write them: "Dr A <a@x.example>".
@@ -226,11 +159,3 @@ func count(n int, what string) string {
 
 // errorf is fmt.Errorf.
 func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
-
-func terminalWidth(f *os.File) int {
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || width < 20 {
-		return 0
-	}
-	return width
-}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
 
@@ -165,7 +166,7 @@ func (c *cli) certain(yes bool, question string) error {
 	}
 	sure, err := c.confirm(question)
 	if err == nil && !sure {
-		err = errLeft
+		err = terminal.ErrLeft
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"strings"
@@ -11,9 +11,9 @@ import (
 // that turn the direction of writing so that a name reads as another, line
 // breaks that fake a line of ours.
 
-// clean neutralises text of several lines. Each harmful character becomes
+// Clean neutralises text of several lines. Each harmful character becomes
 // U+FFFD; line breaks and tabs stay.
-func clean(s string) string {
+func Clean(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -26,8 +26,8 @@ func clean(s string) string {
 	}, s)
 }
 
-// line neutralises text that has to stay in one line.
-func line(s string) string {
+// Line neutralises text that has to stay in one line.
+func Line(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", " ")
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -54,9 +54,9 @@ func harmful(r rune) bool {
 	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r)
 }
 
-// cleanJSON escapes the same characters in JSON, where nothing is lost by it:
+// JSON escapes the same characters in JSON, where nothing is lost by it:
 // they can stand in strings only.
-func cleanJSON(data []byte) []byte {
+func JSON(data []byte) []byte {
 	var b []byte
 	for len(data) > 0 {
 		r, n := utf8.DecodeRune(data)

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"countersign/cmd/countersign/terminal"
+	"countersign/tray/control"
+)
+
+// eventsApart is how far the agent's clock may be behind ours.
+const eventsApart = 2 * time.Second
+
+func (c *cli) tokenCommand() *cobra.Command {
+	return c.group("token", "Smartcards and security tokens", c.tokenList(), c.tokenWatch(), c.tokenUnlock(), c.tokenLock())
+}
+
+func (c *cli) tokenList() *cobra.Command {
+	cmd := c.command("list", "List the cards in the readers, and what is on them", cobra.NoArgs, func(ctx context.Context, s *control.Service, _ []string) error {
+		got, err := s.Tokens.List(ctx, control.None{})
+		return show(c, got, err, c.printTokens)
+	})
+	cmd.Long = "List the cards and tokens in the readers with their certificates and keys. No PIN is asked for."
+	return cmd
+}
+
+func (c *cli) tokenWatch() *cobra.Command {
+	cmd := c.command("watch", "Follow which cards come and go, until you press Ctrl-C", cobra.NoArgs, func(ctx context.Context, s *control.Service, _ []string) error {
+		since := c.now().Add(-eventsApart)
+		if !c.json {
+			got, err := s.Tokens.List(ctx, control.None{})
+			if err != nil {
+				return err
+			}
+			c.printTokens(got)
+		}
+		err := s.Events.Watch(ctx, 0, func(e control.Event) error {
+			if !strings.HasPrefix(e.Kind, "token-") || e.Time.Before(since) {
+				return nil
+			}
+			return c.printEvent(e)
+		})
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	})
+	cmd.Long = "Follow which cards come and go, until you press Ctrl-C. With --json each event is one line of JSON."
+	return cmd
+}
+
+func (c *cli) tokenUnlock() *cobra.Command {
+	cmd := c.command("unlock [CARD]", "Enter the PIN once, and open all mail that waits for the card", cobra.MaximumNArgs(1),
+		func(ctx context.Context, s *control.Service, args []string) error {
+			var q control.TokenQuery
+			if len(args) > 0 {
+				list, err := s.Tokens.List(ctx, control.None{})
+				if err != nil {
+					return err
+				}
+				if q.ID, err = oneToken(list, args[0]); err != nil {
+					return err
+				}
+			}
+			got, err := s.Tokens.Unlock(ctx, q)
+			return show(c, got, err, func(u control.Unlocked) {
+				c.say("The card “%s” is unlocked.", u.Label)
+				if u.Opened > 0 {
+					c.say("%s opened.", count(u.Opened, "message"))
+				}
+				if u.Left > 0 {
+					c.say("%s still locked.", count(u.Left, "message"))
+				}
+			})
+		})
+	cmd.Long = "Enter the PIN of a card once, and open all mail that waits for it. The PIN is asked for in a\nwindow of its own, or on the reader. CARD is its label or serial number; one card that is\nthere needs no name."
+	return cmd
+}
+
+func (c *cli) tokenLock() *cobra.Command {
+	return c.command("lock", "Forget every PIN and lock every card", cobra.NoArgs, func(ctx context.Context, s *control.Service, _ []string) error {
+		got, err := s.Tokens.Lock(ctx, control.None{})
+		return show(c, got, err, func(control.None) { c.say("Every card is locked.") })
+	})
+}
+
+// oneToken finds the token that is meant, by its label, serial number or identifier.
+func oneToken(list control.TokenList, name string) (string, error) {
+	var found []control.Token
+	for _, t := range list.Tokens {
+		if t.ID == name || t.Serial == name || strings.EqualFold(t.Label, name) {
+			found = append(found, t)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", &control.Error{Code: control.CodeNotFound, Says: "No such card is in a reader.", Next: "Look at the list: countersign token list"}
+	case 1:
+		return found[0].ID, nil
+	}
+	return "", &control.Error{Code: control.CodeInvalid, Says: "Several cards have that name.", Next: "Name the one you mean by its serial number: countersign token list"}
+}
+
+func (c *cli) printTokens(list control.TokenList) {
+	if len(list.Tokens) == 0 {
+		c.say("No card or token is in a reader.")
+	}
+	for i, t := range list.Tokens {
+		if i > 0 {
+			c.gap()
+		}
+		c.say("%s", cardName(t))
+		c.para("  ", t.Problem)
+		var rows [][]string
+		for _, k := range t.Keys {
+			rows = append(rows, []string{"", strconv.Itoa(k.Number), keyName(k), k.Usage, k.Key, until(k), "by " + k.Issuer, inUse(k)})
+			if k.Issuer == "" {
+				rows[len(rows)-1][6] = ""
+			}
+		}
+		c.table(rows...)
+		if t.More {
+			c.say("It holds more than is listed.")
+		}
+		if len(t.Keys) == 0 && t.Problem == "" {
+			c.say("No certificate is on it.")
+		}
+	}
+	for _, p := range list.Problems {
+		c.say("! %s", p)
+	}
+	if list.Waiting > 0 {
+		c.say("%s waiting for a card: countersign token unlock", count(list.Waiting, "message"))
+	}
+}
+
+// cardName is a token as people tell it from others.
+func cardName(t control.Token) string {
+	name := fmt.Sprintf("“%s”, %s %s, serial number %s", t.Label, t.Maker, t.Model, t.Serial)
+	if t.Reader != "" {
+		name += ", in " + t.Reader
+	}
+	return name
+}
+
+func keyName(k control.TokenKey) string {
+	if len(k.Addresses) > 0 {
+		return named(k.Name, k.Addresses[0])
+	}
+	if k.Name != "" {
+		return k.Name
+	}
+	return "“" + k.Label + "”"
+}
+
+func until(k control.TokenKey) string {
+	if k.Fingerprint == "" {
+		return "no certificate"
+	}
+	return "until " + day(k.Expires)
+}
+
+func inUse(k control.TokenKey) string {
+	if k.InUse == "" {
+		return ""
+	}
+	return "in use for " + k.InUse
+}
+
+// identityUse takes certificates on a card into use.
+func (c *cli) identityUse() *cobra.Command {
+	var o control.TokenUse
+	cmd := c.command("use [CERTIFICATE]", "Use a certificate on a smartcard or token", cobra.MaximumNArgs(1),
+		func(ctx context.Context, s *control.Service, args []string) error {
+			if len(args) == 1 {
+				if o.Signing != "" || o.Encryption != "" {
+					return usage("name one certificate, or one each with --sign and --decrypt")
+				}
+				o.Signing, o.Encryption = args[0], args[0]
+			}
+			if o.Signing == "" && o.Encryption == "" {
+				return usage("name a certificate by its number in countersign token list")
+			}
+			if err := c.resolveKeys(ctx, s, &o.Signing, &o.Encryption); err != nil {
+				return err
+			}
+			got, err := s.Tokens.Use(ctx, o)
+			var failure *control.Error
+			if errors.As(err, &failure) && failure.Code == control.CodeOnlyCopy && c.ask != nil {
+				c.remark("%s", failure.Says)
+				sure, asked := c.confirm("Use it all the same?")
+				if asked != nil {
+					return asked
+				}
+				if !sure {
+					return terminal.ErrLeft
+				}
+				o.OnlyCopy = true
+				got, err = s.Tokens.Use(ctx, o)
+			}
+			return show(c, got, err, func(i control.Installed) {
+				c.printIdentities(i.Identities)
+				for _, says := range i.Says {
+					c.para("", says)
+				}
+			})
+		})
+	cmd.Long = "Use a certificate whose key stays on a smartcard or security token. CERTIFICATE is its number\nin countersign token list, its fingerprint, or a pkcs11: URI. The card's PIN is asked for once."
+	cmd.Example = "  countersign identity use 1\n  countersign identity use --sign 1 --decrypt 2"
+	f := cmd.Flags()
+	f.StringVar(&o.Signing, "sign", "", "the `certificate` to sign with")
+	f.StringVar(&o.Encryption, "decrypt", "", "the `certificate` that others encrypt to")
+	f.BoolVar(&o.OnlyCopy, "only-copy", false, "you know: if this card dies, mail encrypted to it is lost")
+	return cmd
+}
+
+// resolveKeys puts URIs in place of numbers and fingerprints, by a list asked for now.
+func (c *cli) resolveKeys(ctx context.Context, s *control.Service, names ...*string) error {
+	list, err := s.Tokens.List(ctx, control.None{})
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if *name == "" || strings.Contains(*name, ":") {
+			continue
+		}
+		wanted, found := strings.ToLower(strings.ReplaceAll(*name, " ", "")), ""
+		for _, t := range list.Tokens {
+			for _, k := range t.Keys {
+				if strconv.Itoa(k.Number) == wanted || k.Fingerprint != "" && k.Fingerprint == wanted {
+					found = k.URI
+				}
+			}
+		}
+		if found == "" {
+			return &control.Error{Code: control.CodeNotFound, Says: "There is no certificate " + *name + " on a card that is in a reader.", Next: "Look at the list: countersign token list"}
+		}
+		*name = found
+	}
+	return nil
+}
