@@ -468,8 +468,11 @@ func (w *world) selfSigned(address string) *authority.Person {
 		w.Fatal(err)
 	}
 	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Bea Brandt"}, NotBefore: w.now.Add(-time.Hour), NotAfter: w.now.Add(time.Hour)}
-	if address != "" {
+	switch {
+	case strings.Contains(address, "@"):
 		c.EmailAddresses = []string{address}
+	case address != "":
+		c.DNSNames = []string{address}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
 	if err != nil {

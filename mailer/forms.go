@@ -6,9 +6,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
+	"time"
 
 	"countersign/mailer/people"
 	"countersign/mailer/policy"
+	"countersign/mailer/store"
 	"countersign/vault/book"
 	"countersign/vault/contacts"
 	"countersign/vault/contacts/form"
@@ -36,9 +38,16 @@ func (m *Mailer) follow(ctx context.Context, l *look, digest [32]byte) error {
 	if err := m.harvest(ctx, l); err != nil {
 		return err
 	}
-	if l.facts.Contact, err = m.Lookup(ctx, l.from); err != nil {
+	now, err := m.Lookup(ctx, l.from)
+	if err != nil {
 		return err
 	}
+	if l.facts.Contact.Pin == nil && now.Pin != nil { // counts by an organisation from this message on
+		if l.facts, err = m.facts(ctx, l.opened, store.Message{}, time.Time{}); err != nil {
+			return err
+		}
+	}
+	l.facts.Contact = now
 	l.verdict = policy.Judge(l.opened, l.facts)
 	m.doubtForm(ctx, l)
 	return nil
@@ -175,7 +184,8 @@ func (l *look) prefers(orOwn bool) *x509.Certificate {
 }
 
 // harvest notes the certificates of a validly signed message as candidates (V3). A
-// stranger enters the address book only if an authority vouches for the address.
+// stranger enters the address book only if an authority vouches for the address, or by
+// the key of an organisation that the user confirmed (V6).
 // The confirmed keys in a new certificate carry the verification over (V7). What the
 // signer announces to read is remembered for their key set.
 func (m *Mailer) harvest(ctx context.Context, l *look) error {
@@ -184,10 +194,10 @@ func (m *Mailer) harvest(ctx context.Context, l *look) error {
 		return nil
 	}
 	_, err := m.Book.Get(ctx, l.from)
-	if errors.Is(err, book.ErrUnknown) && l.verdict.Chain != string(trust.Trusted) {
+	keys := contacts.KeySet{Sign: l.signer.Certificate, Encrypt: l.prefers(true)}
+	if errors.Is(err, book.ErrUnknown) && l.verdict.Chain != string(trust.Trusted) && !m.Organisation(ctx, l.from).Pin.Signs(keys) {
 		return nil
 	}
-	keys := contacts.KeySet{Sign: l.signer.Certificate, Encrypt: l.prefers(true)}
 	sign := m.Judge(ctx, trust.Question{Certificate: keys.Sign, Address: l.from, Usage: trust.Sign}, false)
 	encrypt := m.Judge(ctx, trust.Question{Certificate: keys.Encrypt, Address: l.from, Usage: trust.Encrypt}, false)
 	said, announced := policy.Announced(l.opened, l.facts)

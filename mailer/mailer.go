@@ -36,6 +36,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"strings"
+	"sync"
 
 	"countersign/mailer/body"
 	"countersign/mailer/message"
@@ -54,7 +56,8 @@ type Mailer struct {
 	Drafts *Drafts
 	Outbox *outbox.Box
 
-	mail store.Mail
+	mail    store.Mail
+	opening sync.Mutex // one message that waited is followed at a time
 }
 
 // What other rooms call by this room's name.
@@ -123,7 +126,11 @@ func (m *Mailer) Reconsider(ctx context.Context) error {
 // moved follows a contact into another state: what its messages' summaries say has
 // changed, and perhaps what is held in the outbox may go.
 func (m *Mailer) moved(ctx context.Context, address string) error {
-	if err := m.mail.Forget(ctx, address); err != nil {
+	forget := m.mail.Forget
+	if !strings.Contains(address, "@") {
+		forget = m.mail.ForgetDomain
+	}
+	if err := forget(ctx, address); err != nil {
 		return err
 	}
 	return m.Outbox.Retry(ctx)

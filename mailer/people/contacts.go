@@ -16,7 +16,7 @@ import (
 	"countersign/vault/trust"
 )
 
-// Contact is one person or team, as faces show them.
+// Contact is one person, team or organisation, as faces show them.
 type Contact struct {
 	contacts.Contact
 	Label      string    // the state in words

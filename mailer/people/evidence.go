@@ -1,6 +1,7 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -129,13 +130,28 @@ func (p *People) Lookup(ctx context.Context, address string) (contacts.Contact, 
 	return c, err
 }
 
-// Known returns somebody in the address book, by their address as typed.
+// Known returns somebody in the address book, by their address as typed, or an
+// organisation by its domain.
 func (p *People) Known(ctx context.Context, typed string) (contacts.Contact, error) {
 	address, err := Canonical(typed)
 	if err != nil {
+		if c, err := p.Book.Get(ctx, strings.ToLower(strings.TrimSpace(typed))); err == nil && c.Organisation() {
+			return c, nil
+		}
 		return contacts.Contact{}, ErrAddress
 	}
 	return p.Book.Get(ctx, address)
+}
+
+// Organisation returns what the book has of the organisation of an address's domain (V6),
+// or a contact of which nothing is known.
+func (p *People) Organisation(ctx context.Context, address string) contacts.Contact {
+	domain := address[strings.LastIndexByte(address, '@')+1:]
+	c, err := p.Lookup(ctx, domain)
+	if err != nil {
+		return contacts.Contact{Address: domain, State: contacts.Unknown} // as good as not confirmed
+	}
+	return c
 }
 
 // Canonical reads an address as typed, with or without a name. More than one line
@@ -171,7 +187,7 @@ func (p *People) Recipient(ctx context.Context, address string) (policy.Recipien
 		return next, draft, nil
 	})
 	if err == nil && c.State == contacts.Verified && r.Contact.State == contacts.Suspended {
-		p.Note(ctx, "suspended", address, "Nothing is sent any more: "+r.Contact.Suspension.Reason.String()+".")
+		p.Note(ctx, "suspended", cmp.Or(r.Contact.Suspension.Of, address), "Nothing is sent any more: "+r.Contact.Suspension.Reason.String()+".")
 	}
 	return r, err
 }

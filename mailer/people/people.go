@@ -53,7 +53,8 @@ type People struct {
 	HasAccount func(ctx context.Context, address string) bool
 	// Emit tells what happened. Its words may stand in a notification.
 	Emit func(context.Context, Event)
-	// Moved is told of each contact whose state changed, after it is stored.
+	// Moved is told of each contact whose state changed, after it is stored. A bare domain
+	// stands for everybody there.
 	Moved func(ctx context.Context, address string) error
 
 	Clock func() time.Time
@@ -115,9 +116,14 @@ var ErrUnchanged = errors.New("people: nothing to change")
 // they show of it is another.
 func (p *People) Change(ctx context.Context, address string, t Transition) (contacts.Contact, error) {
 	var before contacts.Contact
+	moved := address
 	c, err := p.Book.Change(ctx, address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
 		before = c
-		return t(c)
+		next, draft, err := t(c)
+		if draft != nil {
+			moved = draft.Address
+		}
+		return next, draft, err
 	})
 	if errors.Is(err, ErrUnchanged) {
 		return c, nil
@@ -125,8 +131,8 @@ func (p *People) Change(ctx context.Context, address string, t Transition) (cont
 	if err != nil {
 		return c, err
 	}
-	if c.State != before.State && p.Moved != nil {
-		if err := p.Moved(ctx, address); err != nil {
+	if (c.State != before.State || moved != address) && p.Moved != nil {
+		if err := p.Moved(ctx, moved); err != nil {
 			return c, err
 		}
 	}

@@ -48,6 +48,7 @@ type Facts struct {
 	Received time.Time        // by our own clock, if provably so (I2); else zero
 	Zone     *time.Location   // in which days are told; nil: UTC
 	Then     contacts.Hash    // SPKI of the key that was the confirmed one when it came, if provably so
+	Locked   bool             // the key that opens it is on a card that cannot be asked now
 	// SHA1Before is the time before which a message must have been received for a
 	// signature with SHA-1 to count; zero: none does.
 	SHA1Before time.Time
@@ -58,6 +59,7 @@ const (
 	unsecured      = "Not secured. Anyone on the way could read or change this."
 	unsignedLabel  = "Encrypted, but not signed. Anyone could have written or changed this."
 	closedLabel    = "Encrypted, and cannot be opened here."
+	lockedLabel    = "Locked: it needs your card."
 	writtenLabel   = "You wrote this, and signed it."
 	otherKeyLabel  = "NOT the key you verified for "
 	deniedUnsigned = "It is not signed by the person it says it is from, so it is not quoted."
@@ -201,6 +203,9 @@ func (j *judgement) label() {
 		j.say(Stop, "It says that it is encrypted, but it is nothing that can be read. Treat it as not secured.", "Cannot be read", Problem(j.o.Problem), claims)
 	case j.Protection == "none":
 		j.say(Stop, unsecured, "Not secured", claims)
+	case j.closed() != "" && j.f.Locked:
+		j.say(Care, lockedLabel, "Locked: needs your card",
+			"It is encrypted to the key on your card. Insert the card, open the message and enter the PIN. Who wrote it can be told only then.")
 	case j.closed() != "":
 		j.say(Care, closedLabel, "Cannot be opened", j.closed())
 	case j.Signature == "none":

@@ -80,7 +80,8 @@ func who(c contacts.Contact) string {
 // organisation says that what was verified is an organisation's certificate, which
 // proves no person (V6).
 func organisation(c contacts.Contact) bool {
-	return c.Organisation() || c.Pin != nil && trust.Binds(c.Pin.Keys.Sign, c.Address) == trust.BoundDomain
+	_, ok := c.ByOrganisation()
+	return ok
 }
 
 // maxName is the longest common name, in characters (RFC 5280, appendix A.1).

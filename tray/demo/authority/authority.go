@@ -19,6 +19,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -194,7 +195,8 @@ func (a *Authority) Certify(name, address string, key crypto.Signer, uses x509.K
 }
 
 // CertifyUntil issues a certificate for a key that somebody else holds, until the time
-// given. The Person holds no Key and no file.
+// given. The Person holds no Key and no file. A bare domain for an address is an
+// organisation.
 func (a *Authority) CertifyUntil(name, address string, key crypto.PublicKey, uses x509.KeyUsage, until time.Time) (*Person, error) {
 	t := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: name}, EmailAddresses: []string{address},
@@ -202,6 +204,9 @@ func (a *Authority) CertifyUntil(name, address string, key crypto.PublicKey, use
 		KeyUsage:              uses,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
 		CRLDistributionPoints: []string{"http://" + a.address + "/issuing.crl"},
+	}
+	if !strings.Contains(address, "@") { // an organisation's, for everybody at its domain
+		t.EmailAddresses, t.DNSNames = nil, []string{address}
 	}
 	if a.responder != "" {
 		t.CRLDistributionPoints, t.OCSPServer = nil, []string{a.responder}
