@@ -300,6 +300,7 @@ func TestOnlyTheOrganisationsKey(t *testing.T) {
 			t.Errorf("%s: %s", name, c.Label(nil))
 		}
 	}
+	delete(h.own, carol)
 	h.seen(carol, h.k)
 	if c := h.get(carol); c.State != Verified || c.Label(nil) != "Organisation verified: hill.example, by telephone on 3 March 2026" ||
 		strings.Contains(c.Label(nil), "carol") || c.Pin.Call.Number == "" {
