@@ -26,6 +26,11 @@ const (
 	Crashed     = wire.Crashed
 	Hung        = wire.Hung
 	Unasked     = wire.Unasked
+
+	NoSpace        = wire.NoSpace
+	ReadOnly       = wire.ReadOnly
+	NeedsMaker     = wire.NeedsMaker
+	HasCertificate = wire.HasCertificate
 )
 
 // Tries is what a token tells of the PIN entries left.
@@ -60,25 +65,40 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // sentences are for a person, by failure; the token's label goes in.
 var sentences = [...]string{
-	wire.NotLoaded:   "The software of the card's maker could not be loaded.",
-	wire.Removed:     "The card %s is not in the reader. Insert it and try again.",
-	wire.NotLoggedIn: "The card %s did not stay unlocked. Try again.",
-	wire.AsksAlways:  "The card %s wants its PIN for each use of this key.",
-	wire.WrongPIN:    "The PIN of the card %s is wrong.",
-	wire.PINLocked:   "The PIN of the card %s is locked. Whoever issued the card can unlock it.",
-	wire.PINExpired:  "The card %s wants a new PIN before it can be used. Set one with the program of its maker.",
-	wire.LastTry:     "One more wrong PIN locks the card %s.",
-	wire.Cancelled:   "The PIN of the card %s was not entered.",
-	wire.NoKey:       "The card %s does not hold this key.",
-	wire.NoMechanism: "The card %s cannot do this with this key.",
-	wire.BadInput:    "The card %s did not accept the data.",
-	wire.Lost:        "The card %s was disturbed. Leave it in the reader and try again.",
-	wire.Busy:        "Another program is using the card %s. Close it and try again.",
-	wire.Confused:    "The card %s or the software of its maker reports a fault. Take the card out, put it back and try again.",
-	wire.Malformed:   "The software of the card's maker could not be spoken to.",
-	wire.Crashed:     "The software of the card's maker stopped working. Try again.",
-	wire.Hung:        "The card %s did not answer in time. Take it out, put it back and try again.",
-	wire.Unasked:     "The card %s is waiting for its PIN. Open the message or send it again to enter it.",
+	wire.NotLoaded:      "The software of the card's maker could not be loaded.",
+	wire.Removed:        "The card %s is not in the reader. Insert it and try again.",
+	wire.NotLoggedIn:    "The card %s did not stay unlocked. Try again.",
+	wire.AsksAlways:     "The card %s wants its PIN for each use of this key.",
+	wire.WrongPIN:       "The PIN of the card %s is wrong.",
+	wire.PINLocked:      "The PIN of the card %s is locked. Whoever issued the card can unlock it.",
+	wire.PINExpired:     "The card %s wants a new PIN before it can be used. Set one with the program of its maker.",
+	wire.LastTry:        "One more wrong PIN locks the card %s.",
+	wire.Cancelled:      "The PIN of the card %s was not entered.",
+	wire.NoKey:          "The card %s does not hold this key.",
+	wire.NoMechanism:    "The card %s cannot do this with this key.",
+	wire.BadInput:       "The card %s did not accept the data.",
+	wire.Lost:           "The card %s was disturbed. Leave it in the reader and try again.",
+	wire.Busy:           "Another program is using the card %s. Close it and try again.",
+	wire.Confused:       "The card %s or the software of its maker reports a fault. Take the card out, put it back and try again.",
+	wire.NoSpace:        "There is no room left on the card %s. Delete what is no longer used with the program of its maker.",
+	wire.ReadOnly:       "Nothing can be put on the card %s: it is read-only.",
+	wire.NeedsMaker:     "The card %s lets only the program of its maker do this. Make the key there, then choose it here.",
+	wire.HasCertificate: "The key on the card %s has a certificate, and is kept.",
+	wire.Malformed:      "The software of the card's maker could not be spoken to.",
+	wire.Crashed:        "The software of the card's maker stopped working. Try again.",
+	wire.Hung:           "The card %s did not answer in time. Take it out, put it back and try again.",
+	unmade:              "The card %s has no keys of this kind. Choose another kind, or make the key with the program of the card's maker.",
+	wire.Unasked:        "The card %s is waiting for its PIN. Open the message or send it again to enter it.",
+}
+
+// unmade stands beside the failures for its words alone.
+const unmade = wire.Unasked + 1
+
+// noSuch is NoMechanism where a key was to be put on a token.
+func noSuch(token string, cause error) *Error {
+	e := fail(unmade, token, cause)
+	e.Failure = wire.NoMechanism
+	return e
 }
 
 func fail(f Failure, token string, cause error) *Error {
@@ -102,6 +122,8 @@ func told(r *wire.Reply, token string) *Error {
 	e := fail(r.Failure, token, fmt.Errorf("%v: %s (CKR %#x)", r.Failure, r.Says, r.Code))
 	e.Tries = r.Tries
 	switch {
+	case r.Failure == wire.NoMechanism && (r.Op == wire.Generate || r.Op == wire.Import):
+		e = noSuch(token, e.Err)
 	case r.Failure == wire.WrongPIN && r.Tries == wire.TriesLast:
 		e.Says += " One more wrong PIN locks the card."
 	case r.Failure == wire.WrongPIN && r.Tries == wire.TriesNone:

@@ -19,8 +19,15 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"countersign/pkcs11/padding"
+	"countersign/pkcs11/uri"
 	"countersign/pkcs11/wire"
 )
+
+// URI names a key on a token (RFC 7512).
+type URI = uri.URI
+
+// ParseURI reads a URI. It fails with [uri.ErrURI].
+func ParseURI(text string) (URI, error) { return uri.Parse(text) }
 
 // ErrKind is the error of a use that no key of the kind has.
 var ErrKind = errors.New("pkcs11: not with a key of this kind")
@@ -33,9 +40,10 @@ type Key struct {
 	Seen        bool              // the token shows the private key
 	Always      bool              // it asks for the PIN at each use; told only where Seen
 
-	token   Name
-	public  crypto.PublicKey
-	library *Library
+	token      Name
+	public     crypto.PublicKey
+	library    *Library
+	unfinished bool // made for something that is not done yet
 }
 
 // Use makes a key of what is remembered of it. Nothing is asked of the token. It fails if

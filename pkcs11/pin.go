@@ -290,8 +290,14 @@ func (r *request) obtain(ctx context.Context, token Token) error {
 	return nil
 }
 
+// making is how long a token may take to make a key: a card takes minutes for a long one.
+const making = 5 * time.Minute
+
 // limit is how long the library may take for the request.
 func (r *request) limit() time.Duration {
+	if r.Op == wire.Generate {
+		return max(making, r.library.config.Timeout)
+	}
 	if r.Entry != wire.NoPIN {
 		return r.library.config.PadTimeout
 	}

@@ -29,6 +29,15 @@
 // [Library.Lock]. A PIN is shown to a token twice at most without an answer, which happens if
 // the library dies meanwhile; one that was just typed, once: then the user is asked again.
 //
+// # Keys that are put on a token
+//
+// [Library.Generate] makes a key there, [Library.Import] brings one that was made in software,
+// [Key.Store] puts the certificate beside it. Each can be asked again after any failure and does
+// no more than once was asked for. [Key.Discard] takes back a key that came to nothing, and
+// nothing else: not a key with a certificate, not one that was there before. Tried with these
+// libraries: SoftHSM and NSS do all of it; opencryptoki has RSA only; tpm2-pkcs11 makes keys and
+// takes none; OpenSC leaves PIV cards to the program of their maker.
+//
 // # What the token lacks
 //
 // RSA is done by the operation of the key alone where the token offers it (CKM_RSA_X_509),

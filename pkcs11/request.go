@@ -24,6 +24,7 @@ type request struct {
 	line  *line
 	check func([]byte) bool // whether a result can be right; nil: any
 	key   string            // the key's label, for a prompt
+	reply *wire.Reply       // that without a failure
 
 	declined, locks                       uint64 // of the line and of the library, when the request came
 	crashes, hangs, lost, confused, login int
@@ -87,6 +88,7 @@ func (r *request) judge(ctx context.Context, h *helper, reply *wire.Reply, err e
 	r.answered(failure)
 	switch failure {
 	case wire.None:
+		r.reply = reply
 		return false, reply.Data, nil
 	case wire.NotLoggedIn:
 		if r.login++; r.login <= maxLogins {

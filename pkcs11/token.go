@@ -70,12 +70,23 @@ func (h *helper) token(ctx context.Context, name Name, l *Library) (Token, error
 	if reply.Failure != wire.None {
 		return Token{}, told(reply, name.Label)
 	}
-	for _, t := range reply.Tokens {
-		if t.Name == name {
-			return t, nil
+	return pick(reply.Tokens, name)
+}
+
+// Authorities lists the certificates of authorities on a token, which go with those of its
+// keys. It asks for no PIN.
+func (l *Library) Authorities(ctx context.Context, token Name) ([]*x509.Certificate, error) {
+	reply, err := l.look(ctx, wire.Request{Op: wire.Objects, Token: token})
+	if err != nil {
+		return nil, err
+	}
+	var all []*x509.Certificate
+	for _, o := range reply.Objects {
+		if cert, err := x509.ParseCertificate(o.Value); o.Class == wire.Certificate && err == nil && cert.IsCA {
+			all = append(all, cert)
 		}
 	}
-	return Token{}, fail(wire.Removed, name.Label, nil)
+	return all, nil
 }
 
 // Keys lists the keys of a token, those with a certificate first: without a PIN as far
@@ -214,17 +225,30 @@ func (l *Library) offered(ctx context.Context, name Name) (wire.Set, error) {
 	if known {
 		return offers, nil
 	}
-	all, err := l.Tokens(ctx)
+	token, err := l.find(ctx, name)
 	if err != nil {
 		return 0, err
 	}
-	for _, one := range all {
-		if one.Name == name {
-			t.mu.Lock()
-			t.offers, t.known = one.Offers, true
-			t.mu.Unlock()
-			return one.Offers, nil
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.offers, t.known = token.Offers, true
+	return t.offers, nil
+}
+
+// find returns the token of that name, as it is now.
+func (l *Library) find(ctx context.Context, name Name) (Token, error) {
+	all, err := l.Tokens(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	return pick(all, name)
+}
+
+func pick(all []Token, name Name) (Token, error) {
+	for _, t := range all {
+		if t.Name == name {
+			return t, nil
 		}
 	}
-	return 0, fail(wire.Removed, name.Label, nil)
+	return Token{}, fail(wire.Removed, name.Label, nil)
 }

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"countersign/pkcs11/uri"
 	"countersign/pkcs11/wire"
 )
 
@@ -105,7 +106,7 @@ func FuzzPair(f *testing.F) {
 		}
 		for _, k := range pair(reply.Objects) {
 			u, err := ParseURI(k.URI().String())
-			if len(k.URI().String()) > maxURI {
+			if len(k.URI().String()) > uri.Max {
 				continue
 			}
 			if err != nil || !bytes.Equal(u.ID, k.ID) || u.Object != k.Label {

@@ -18,18 +18,21 @@ func (c code) Error() string {
 }
 
 const (
-	generalError    code = 0x5
-	functionFailed  code = 0x6
-	argumentsBad    code = 0x7
-	attributeType   code = 0x12
-	dataInvalid     code = 0x20
-	deviceRemoved   code = 0x32
-	mechanismParam  code = 0x71
-	alreadyLoggedIn code = 0x100
-	notLoggedIn     code = 0x101
-	noEvent         code = 0x8
-	alreadyStarted  code = 0x191
-	cantLock        code = 0xa
+	generalError      code = 0x5
+	functionFailed    code = 0x6
+	argumentsBad      code = 0x7
+	attributeReadOnly code = 0x10
+	attributeType     code = 0x12
+	deviceMemory      code = 0x31
+	notSupported      code = 0x54
+	dataInvalid       code = 0x20
+	deviceRemoved     code = 0x32
+	mechanismParam    code = 0x71
+	alreadyLoggedIn   code = 0x100
+	notLoggedIn       code = 0x101
+	noEvent           code = 0x8
+	alreadyStarted    code = 0x191
+	cantLock          code = 0xa
 )
 
 // codes says what each code means for the agent. A code that is not here is an error
@@ -50,12 +53,12 @@ var codes = map[code]struct {
 	dataInvalid:     {"CKR_DATA_INVALID", wire.BadInput},
 	0x21:            {"CKR_DATA_LEN_RANGE", wire.BadInput},
 	0x30:            {"CKR_DEVICE_ERROR", wire.Confused},
-	0x31:            {"CKR_DEVICE_MEMORY", wire.Confused},
+	deviceMemory:    {"CKR_DEVICE_MEMORY", wire.Confused},
 	deviceRemoved:   {"CKR_DEVICE_REMOVED", wire.Lost},
 	0x40:            {"CKR_ENCRYPTED_DATA_INVALID", wire.BadInput},
 	0x41:            {"CKR_ENCRYPTED_DATA_LEN_RANGE", wire.BadInput},
 	0x50:            {"CKR_FUNCTION_CANCELED", wire.Cancelled},
-	0x54:            {"CKR_FUNCTION_NOT_SUPPORTED", wire.NoMechanism},
+	notSupported:    {"CKR_FUNCTION_NOT_SUPPORTED", wire.NoMechanism},
 	0x60:            {"CKR_KEY_HANDLE_INVALID", wire.Lost},
 	0x62:            {"CKR_KEY_SIZE_RANGE", wire.NoMechanism},
 	0x63:            {"CKR_KEY_TYPE_INCONSISTENT", wire.NoMechanism},
@@ -82,6 +85,7 @@ var codes = map[code]struct {
 	0x104:           {"CKR_USER_ANOTHER_ALREADY_LOGGED_IN", wire.Busy},
 	0x105:           {"CKR_USER_TOO_MANY_TYPES", wire.Busy},
 	0x130:           {"CKR_DOMAIN_PARAMS_INVALID", wire.NoMechanism},
+	0x140:           {"CKR_CURVE_NOT_SUPPORTED", wire.NoMechanism},
 	0x150:           {"CKR_BUFFER_TOO_SMALL", wire.Confused},
 	0x190:           {"CKR_CRYPTOKI_NOT_INITIALIZED", wire.Confused},
 	alreadyStarted:  {"CKR_CRYPTOKI_ALREADY_INITIALIZED", wire.Confused},

@@ -22,10 +22,13 @@ const (
 	cGetMechanismInfo  = 8
 	cOpenSession       = 12
 	cCloseSession      = 13
+	cGetSessionInfo    = 15
 	cLogin             = 18
 	cLogout            = 19
+	cCreateObject      = 20
 	cDestroyObject     = 22
 	cGetAttributeValue = 24
+	cSetAttributeValue = 25
 	cFindObjectsInit   = 26
 	cFindObjects       = 27
 	cFindObjectsFinal  = 28
@@ -33,6 +36,7 @@ const (
 	cDecrypt           = 34
 	cSignInit          = 42
 	cSign              = 43
+	cGenerateKeyPair   = 59
 	cDeriveKey         = 62
 	cWaitForSlotEvent  = 67
 	functions          = 68
@@ -40,12 +44,13 @@ const (
 
 // Flags of CK_TOKEN_INFO.
 const (
-	loginRequired = 0x4
-	pinSet        = 0x8
-	pinPad        = 0x100
-	pinCountLow   = 0x10000
-	pinFinalTry   = 0x20000
-	pinLocked     = 0x40000
+	writeProtected = 0x2
+	loginRequired  = 0x4
+	pinSet         = 0x8
+	pinPad         = 0x100
+	pinCountLow    = 0x10000
+	pinFinalTry    = 0x20000
+	pinLocked      = 0x40000
 )
 
 // maxSlots is how many slots of a library are looked at.
@@ -94,7 +99,7 @@ func load(path, reserved string) (*library, error) {
 // call calls function i. Its error is a [code].
 func (l *library) call(i int, args ...uintptr) error {
 	if l.entry[i] == 0 {
-		return code(0x54)
+		return notSupported
 	}
 	if l.alone != nil {
 		l.alone.Lock()
@@ -209,7 +214,7 @@ func (l *library) tokenIn(slot uintptr) (wire.Token, error) {
 	flags := l.read(b[flagsAt:])
 	t := wire.Token{
 		Name:       wire.Name{Label: words(b[:32]), Manufacturer: words(b[32:64]), Model: words(b[64:80]), Serial: words(b[80:96])},
-		NeedsLogin: flags&loginRequired != 0, Pad: flags&pinPad != 0, Ready: flags&pinSet != 0,
+		NeedsLogin: flags&loginRequired != 0, Pad: flags&pinPad != 0, Ready: flags&pinSet != 0, ReadOnly: flags&writeProtected != 0,
 	}
 	switch {
 	case flags&pinLocked != 0:
@@ -225,11 +230,9 @@ func (l *library) tokenIn(slot uintptr) (wire.Token, error) {
 // offers is what the token can do. A mechanism counts if the library knows anything of it.
 func (l *library) offers(slot uintptr) wire.Set {
 	var s wire.Set
-	for m, number := range mechanismNumbers {
-		if number != 0 {
-			if _, err := l.info(cGetMechanismInfo, slot, number); err == nil {
-				s = s.With(wire.Mechanism(m))
-			}
+	for m := wire.PKCS1; int(m) < len(mechanismNumbers); m++ {
+		if _, err := l.info(cGetMechanismInfo, slot, mechanismNumbers[m]); err == nil {
+			s = s.With(m)
 		}
 	}
 	return s

@@ -13,6 +13,8 @@
 //     second session holds the login meanwhile.
 //   - The library's word that somebody is logged in already is not taken for a PIN's
 //     being right: it is logged out and asked again.
+//   - What is put on a token goes through a read-write session that lives no longer than
+//     that. Every other session is read-only.
 //   - A token is found anew by its name whenever sessions are opened, and its name and its
 //     tries are read again just before a PIN goes to it.
 //
@@ -132,7 +134,7 @@ func (s *server) answer(r *wire.Request) {
 	default:
 		err = s.token(r.Token).do(r, reply)
 	}
-	clear(r.PIN)
+	r.Wipe()
 	if err != nil {
 		*reply = failed(r, err)
 	}

@@ -9,9 +9,14 @@ import (
 
 // Attributes (CKA), and values of CKA_CLASS (CKO) and CKA_KEY_TYPE (CKK).
 const (
-	aClass, aLabel, aValue, aCertificateType = 0x0, 0x3, 0x11, 0x80
-	aKeyType, aID, aSensitive                = 0x100, 0x102, 0x103
-	aModulus, aPublicExponent                = 0x120, 0x122
+	aClass, aToken, aPrivate, aLabel, aValue = 0x0, 0x1, 0x2, 0x3, 0x11
+	aCertificateType, aIssuer, aSerial       = 0x80, 0x81, 0x82
+	aKeyType, aSubject, aID, aSensitive      = 0x100, 0x101, 0x102, 0x103
+	aEncrypt, aDecrypt, aSign                = 0x104, 0x105, 0x108
+	aVerify, aDerive                         = 0x10a, 0x10c
+	aModulus, aModulusBits, aPublicExponent  = 0x120, 0x121, 0x122
+	aPrivateExponent, aPrime1, aPrime2       = 0x123, 0x124, 0x125
+	aExponent1, aExponent2, aCoefficient     = 0x126, 0x127, 0x128
 	aValueLen, aExtractable                  = 0x161, 0x162
 	aECParams, aECPoint                      = 0x180, 0x181
 	aAlways                                  = 0x202

@@ -13,8 +13,10 @@ import (
 // mechanismNumbers are the CKM numbers, indexed by those of package wire.
 var mechanismNumbers = [...]uintptr{
 	wire.PKCS1: 0x1, wire.PSS: 0xd, wire.OAEP: 0x9, wire.RawRSA: 0x3,
-	wire.ECDSA: 0x1041, wire.EdDSA: 0x1057, wire.ECDH: 0x1050,
+	wire.ECDSA: 0x1041, wire.EdDSA: 0x1057, wire.ECDH: 0x1050, wire.MakeRSA: makeRSA, wire.MakeEC: makeEC,
 }
+
+const makeRSA, makeEC = 0x0, 0x1040
 
 // hashNumbers are CKM and CKG_MGF1 of the hashes.
 var hashNumbers = map[crypto.Hash]struct{ digest, mask uintptr }{
@@ -132,9 +134,9 @@ func (t *token) agree(key uintptr, point []byte, size int) ([]byte, error) {
 	p := l.address(l.number(l.number(nil, 1), 0), 0)
 	p = l.address(l.number(p, uintptr(len(point))), a.copied(point))
 	number := func(n uintptr) []byte { return l.number(nil, n) }
-	secret := []attribute{
+	secret := []attribute{ // CKA_TOKEN too, though false where it is left out: OpenSC 0.23 wants it
 		{aClass, number(oSecretKey)}, {aKeyType, number(kGenericSecret)}, {aValueLen, number(uintptr(size))},
-		{aSensitive, []byte{0}}, {aExtractable, []byte{1}},
+		{aToken, []byte{0}}, {aSensitive, []byte{0}}, {aExtractable, []byte{1}},
 	}
 	h, hAt := a.room(8)
 	mechanism := l.wrapped(&a, mechanismNumbers[wire.ECDH], p)

@@ -23,7 +23,7 @@ func TestPeerSmall(t *testing.T) {
 	tokens := h.must(wire.Request{Op: wire.Tokens}).Tokens
 	want := wire.Token{
 		Name:   wire.Name{Manufacturer: "Countersign", Model: "Test", Serial: "0001", Label: "Small token"},
-		Reader: "Reader", NeedsLogin: true, Ready: true, Offers: wire.Set(0).With(wire.PKCS1).With(wire.OAEP).With(wire.PSS).With(wire.ECDH),
+		Reader: "Reader", NeedsLogin: true, Ready: true, Offers: wire.Set(0).With(wire.PKCS1).With(wire.OAEP).With(wire.PSS).With(wire.ECDH).With(wire.MakeRSA),
 	}
 	if len(tokens) != 1 || tokens[0] != want {
 		t.Fatalf("listed as %+v", tokens)
@@ -68,4 +68,41 @@ func TestPeerSmall(t *testing.T) {
 	}
 	kept.Entry = wire.Typed
 	h.fails(wire.PINLocked, kept)
+}
+
+// TestPeerSmallPut: what is put on the token arrives as the standard lays it out on this
+// system, and only in a read-write session.
+func TestPeerSmallPut(t *testing.T) {
+	h := start(t, pkcs11test.Small(t))
+	asked := wire.Request{Op: wire.Login, Token: h.name}
+	h.fails(wire.NotLoggedIn, asked)
+	h.login()
+	h.must(asked)
+	generate := wire.Request{Op: wire.Generate, Token: h.name, Key: wire.Key{ID: []byte("passing"), Label: "new", Kind: wire.RSA}, Uses: wire.ForSigning, Bits: 2048}
+	made := h.must(generate).Made
+	if !bytes.Equal(made.ID, wire.KeyID(made.Value)) || made.Label != "new" || len(made.Value) != 256 {
+		t.Errorf("made: %+v", made)
+	}
+	if all := h.found(wire.PrivateKey, made.ID); len(all) != 1 || !bytes.Equal(all[0].Value, made.Value) {
+		t.Errorf("the key made is seen as %+v", all)
+	}
+	parts := [][]byte{bytes.Repeat([]byte{0xc1}, 256), {1, 0, 1}, {3}, {4}, {5}, {6}, {7}, {8}}
+	bring := wire.Request{Op: wire.Import, Token: h.name, Key: wire.Key{ID: []byte("brought"), Label: "old", Kind: wire.RSA}, Uses: wire.ForOpening, Parts: parts}
+	if h.must(bring).There || !h.must(bring).There {
+		t.Error("it was not put there once")
+	}
+	store := wire.Request{Op: wire.Store, Token: h.name, Key: made.Key, Data: []byte("certificate"), Parts: [][]byte{{1}, {2}, {3}}}
+	if h.must(store).There || !h.must(store).There {
+		t.Error("the certificate was not stored once")
+	}
+	if all := h.found(wire.Certificate, made.ID); len(all) != 1 || string(all[0].Value) != "certificate" {
+		t.Errorf("the certificate is seen as %+v", all)
+	}
+	h.fails(wire.HasCertificate, wire.Request{Op: wire.Delete, Token: h.name, Key: made.Key, Data: made.Value})
+	h.fails(wire.NoSpace, generate) // four objects are all that it holds
+	h.must(wire.Request{Op: wire.Delete, Token: h.name, Key: bring.Key, Data: parts[0]})
+	h.must(wire.Request{Op: wire.Delete, Token: h.name, Key: bring.Key, Data: parts[0]}) // gone is gone
+	if all := h.found(wire.PrivateKey, bring.Key.ID); len(all) != 0 {
+		t.Errorf("still there: %+v", all)
+	}
 }

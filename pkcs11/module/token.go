@@ -7,11 +7,15 @@ import (
 	"countersign/pkcs11/wire"
 )
 
-// Users of C_Login, and the one flag of C_OpenSession that there is (a read-only session).
+// Users of C_Login, flags of C_OpenSession, and states of a session in which the user is
+// logged in. A session is read-only unless something is to be put on the token.
 const (
 	user            = 1
 	contextSpecific = 2
+	readWrite       = 2
 	serialSession   = 4
+	readOnlyUser    = 1
+	readWriteUser   = 3
 )
 
 // token is one token. It does one thing at a time: so does the card.
@@ -45,6 +49,8 @@ func (t *token) do(r *wire.Request, reply *wire.Reply) error {
 			err = t.lib.objects(t.work, reply)
 		case wire.Login:
 			err = t.login(r)
+		case wire.Generate, wire.Import, wire.Store, wire.Delete:
+			err = t.put(r, reply)
 		default:
 			reply.Data, err = t.use(r)
 		}
@@ -65,13 +71,13 @@ func (t *token) open() error {
 		if err != nil {
 			return err
 		}
-		keep, err := t.lib.session(slot)
+		keep, err := t.lib.session(slot, serialSession)
 		if err != nil {
 			return err
 		}
 		t.slot, t.needs, t.keep, t.kept, t.in = slot, info.NeedsLogin, keep, true, false
 	}
-	work, err := t.lib.session(t.slot)
+	work, err := t.lib.session(t.slot, serialSession)
 	if err != nil {
 		t.forget()
 		return err
@@ -80,11 +86,11 @@ func (t *token) open() error {
 	return nil
 }
 
-func (l *library) session(slot uintptr) (uintptr, error) {
+func (l *library) session(slot, flags uintptr) (uintptr, error) {
 	var a arena
 	defer a.free()
 	b, at := a.room(8)
-	err := l.call(cOpenSession, slot, serialSession, 0, 0, at)
+	err := l.call(cOpenSession, slot, flags, 0, 0, at)
 	return l.read(b), err
 }
 
@@ -93,8 +99,8 @@ func (l *library) session(slot uintptr) (uintptr, error) {
 func (t *token) drop(err error) {
 	reply := failed(&wire.Request{}, err)
 	switch reply.Failure {
-	case wire.AsksAlways, wire.NoKey, wire.LastTry:
-		return // found by ourselves: the session is as it was
+	case wire.AsksAlways, wire.NoKey, wire.LastTry, wire.NoSpace, wire.ReadOnly, wire.NeedsMaker, wire.HasCertificate:
+		return // found by ourselves, or in a session that is closed: these are as they were
 	case wire.NotLoggedIn:
 		if !t.in {
 			return
@@ -123,6 +129,15 @@ func (t *token) forget() {
 // login logs in by a PIN that is truly checked: where the library says that we are
 // logged in already, we log out first.
 func (t *token) login(r *wire.Request) error {
+	if r.Entry == wire.NoPIN { // nothing but a question
+		if t.needs && !t.in {
+			return trouble{failure: wire.NotLoggedIn, says: "the token is locked"}
+		}
+		if t.needs {
+			return t.lib.unlocked(t.keep)
+		}
+		return nil
+	}
 	if t.in {
 		_ = t.lib.call(cLogout, t.keep) // a failure shows in what comes next
 		t.in = false

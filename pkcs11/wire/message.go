@@ -1,19 +1,27 @@
 package wire
 
-import "crypto"
+import (
+	"bytes"
+	"crypto"
+	"crypto/sha1"
+)
 
 // Op is what is asked of the helper.
 type Op uint8
 
 const (
-	Load    Op = iota + 1 // the library; first and once
-	Tokens                // what is in the readers, with no PIN
-	Objects               // certificates and keys of a token; private ones once logged in
-	Login                 // to a token
-	Sign                  // with a key
-	Decrypt               // with a key
-	Derive                // a shared secret, with a key
-	Watch                 // answered when a token came or went
+	Load     Op = iota + 1 // the library; first and once
+	Tokens                 // what is in the readers, with no PIN
+	Objects                // certificates and keys of a token; private ones once logged in
+	Login                  // to a token
+	Sign                   // with a key
+	Decrypt                // with a key
+	Derive                 // a shared secret, with a key
+	Watch                  // answered when a token came or went
+	Generate               // a key pair on a token
+	Import                 // a private key made elsewhere
+	Store                  // a certificate
+	Delete                 // a key that was just made and has no certificate
 )
 
 // Mechanism is how a key is used.
@@ -27,7 +35,9 @@ const (
 	ECDSA                           // CKM_ECDSA: Sign takes a digest, returns r and s, each of half the length
 	EdDSA                           // CKM_EDDSA: Sign takes the message
 	ECDH                            // CKM_ECDH1_DERIVE without a key derivation function
-	mechanisms = ECDH
+	MakeRSA                         // CKM_RSA_PKCS_KEY_PAIR_GEN
+	MakeEC                          // CKM_EC_KEY_PAIR_GEN
+	mechanisms = MakeEC
 )
 
 // Set is the mechanisms that a token offers.
@@ -78,8 +88,14 @@ type Token struct {
 	NeedsLogin bool   // private keys need a PIN
 	Pad        bool   // the PIN is entered on the reader (CKF_PROTECTED_AUTHENTICATION_PATH)
 	Ready      bool   // a PIN was set (CKF_USER_PIN_INITIALIZED)
+	ReadOnly   bool   // nothing can be put on it (CKF_WRITE_PROTECTED)
 	Tries      Tries
 	Offers     Set
+}
+
+// Makes tells whether the token says that it makes keys of a kind itself.
+func (t Token) Makes(k Kind) bool {
+	return !t.ReadOnly && (k == RSA && t.Offers.Has(MakeRSA) || k == EC && t.Offers.Has(MakeEC))
 }
 
 // Key names a private key on a token. ID or Label may be empty, not both.
@@ -88,6 +104,23 @@ type Key struct {
 	Label string
 	Kind  Kind
 }
+
+// KeyID is the CKA_ID of a key that is put on a token: SHA-1 of an RSA modulus or of an
+// EC point, as NSS has it and others took over. It is a name and protects nothing.
+func KeyID(value []byte) []byte {
+	id := sha1.Sum(bytes.TrimLeft(value, "\x00")) // a point begins with 4
+	return id[:]
+}
+
+// Uses is what a key is put on a token for.
+type Uses uint8
+
+// The uses; a key may have both.
+const (
+	ForSigning Uses = 1 << iota
+	ForOpening      // decrypting with RSA, agreeing on a secret with EC
+	uses       = ForSigning | ForOpening
+)
 
 // Object is a certificate or a key on a token.
 type Object struct {
@@ -117,19 +150,26 @@ type Request struct {
 	Path     string // Load: the library
 	Reserved string // Load: its initialisation string, for libraries that want one (NSS)
 
-	Token     Name      // Objects, Login, Sign, Decrypt, Derive
-	Entry     Entry     // Login; Sign, Decrypt and Derive of a key that always asks
+	Token     Name      // all but Load, Tokens, Watch
+	Entry     Entry     // Login (NoPIN asks whether we are); Sign, Decrypt and Derive of a key that always asks
 	PIN       []byte    // at Typed and Kept
-	Key       Key       // Sign, Decrypt, Derive
+	Key       Key       // Sign, Decrypt, Derive, Generate, Import, Delete; of a certificate: Store
 	Mechanism Mechanism // Sign, Decrypt
 	Hash      crypto.Hash
 	Mask      crypto.Hash // PSS, OAEP: of MGF1
 	Salt      uint32      // PSS: bytes
 	Context   []byte      // OAEP: the label
-	Data      []byte      // Sign, Decrypt: the input; Derive: the other's point, uncompressed
+	Data      []byte      // Sign, Decrypt: the input; Derive: the other's point, uncompressed; Store: the certificate; Delete: modulus or point, or nothing
 	Size      uint32      // bytes of the result at most; for Derive exactly
 
 	Period uint32 // Watch: milliseconds between two looks at the readers
+
+	// Key in Generate has a CKA_ID that nothing on the token can have: what bears it was
+	// left by an earlier try and is destroyed, and the key made is renamed to its [KeyID].
+	Uses   Uses     // Generate, Import
+	Bits   uint32   // Generate: of an RSA modulus; 0 for a curve
+	Params []byte   // Generate, Import: the curve (CKA_EC_PARAMS); empty for RSA
+	Parts  [][]byte // Import: RSA as in PKCS #1 from the modulus on, or the number of EC; Store: subject, issuer, serial number
 }
 
 // Reply is the helper's answer.
@@ -146,11 +186,13 @@ type Reply struct {
 	Objects []Object // Objects
 	More    bool     // Objects: there are more than fit
 	Data    []byte   // Sign, Decrypt, Derive
+	Made    Object   // Generate: the public key
+	There   bool     // Import, Store: it was on the token before, and was left as it was
 }
 
 func (r *Request) walk(c *walk) {
 	c.number(&r.ID, 1<<32-1)
-	enum(c, &r.Op, Load, Watch)
+	enum(c, &r.Op, Load, Delete)
 	switch r.Op {
 	case Load:
 		c.text(&r.Path, MaxPath)
@@ -159,7 +201,7 @@ func (r *Request) walk(c *walk) {
 		r.Token.walk(c)
 	case Login:
 		r.Token.walk(c)
-		r.pin(c, Typed)
+		r.pin(c, NoPIN)
 	case Sign, Decrypt:
 		r.Token.walk(c)
 		r.pin(c, NoPIN)
@@ -175,6 +217,66 @@ func (r *Request) walk(c *walk) {
 		c.number(&r.Size, MaxResult)
 	case Watch:
 		c.number(&r.Period, MaxPeriod)
+	case Generate:
+		r.put(c)
+		c.number(&r.Bits, MaxBits)
+	case Import:
+		r.put(c)
+		r.parts(c, map[Kind]int{RSA: rsaParts, EC: ecParts}[r.Key.Kind])
+	case Store:
+		r.Token.walk(c)
+		r.Key.walk(c)
+		c.bytes(&r.Data, MaxValue)
+		r.parts(c, nameParts)
+	case Delete:
+		r.Token.walk(c)
+		r.Key.walk(c)
+		c.bytes(&r.Data, MaxValue)
+	}
+}
+
+// What Parts are, by their number.
+const (
+	rsaParts  = 8 // modulus, public exponent, private exponent, p, q, d mod p-1, d mod q-1, 1/q mod p
+	ecParts   = 1 // the private number
+	nameParts = 3
+)
+
+// put is what Generate and Import have in common.
+func (r *Request) put(c *walk) {
+	r.Token.walk(c)
+	r.Key.walk(c)
+	if r.Key.Kind == Edwards || len(r.Key.ID) == 0 {
+		c.refuse("a key of this kind, or without an identifier, is not put on tokens")
+	}
+	enum(c, &r.Uses, ForSigning, uses)
+	c.bytes(&r.Params, MaxID)
+	if (r.Key.Kind == EC) != (len(r.Params) > 0) {
+		c.refuse("a curve for a key on none, or none for one on a curve")
+	}
+}
+
+// parts are exactly so many.
+func (r *Request) parts(c *walk, n int) {
+	if c.reading {
+		r.Parts = make([][]byte, n)
+	}
+	if len(r.Parts) != n {
+		c.refuse("%d parts, where %d are meant", len(r.Parts), n)
+		return
+	}
+	for i := range r.Parts {
+		c.bytes(&r.Parts[i], MaxValue)
+	}
+}
+
+// Wipe clears what of a request is secret.
+func (r *Request) Wipe() {
+	clear(r.PIN)
+	if r.Op == Import {
+		for _, p := range r.Parts {
+			clear(p)
+		}
 	}
 }
 
@@ -228,6 +330,7 @@ func (t *Token) walk(c *walk) {
 	c.bool(&t.NeedsLogin)
 	c.bool(&t.Pad)
 	c.bool(&t.Ready)
+	c.bool(&t.ReadOnly)
 	enum(c, &t.Tries, TriesUntold, TriesNone)
 	c.number((*uint32)(&t.Offers), 1<<(mechanisms+1)-1)
 }
@@ -248,7 +351,7 @@ func (o *Object) walk(c *walk) {
 
 func (r *Reply) walk(c *walk) {
 	c.number(&r.ID, 1<<32-1)
-	enum(c, &r.Op, Load, Watch)
+	enum(c, &r.Op, Load, Delete)
 	enum(c, &r.Failure, None, lastSent)
 	if r.Failure != None {
 		c.number(&r.Code, 1<<32-1)
@@ -266,5 +369,12 @@ func (r *Reply) walk(c *walk) {
 		c.bool(&r.More)
 	case Sign, Decrypt, Derive:
 		c.bytes(&r.Data, MaxResult)
+	case Generate:
+		r.Made.walk(c)
+		if r.Made.Class != PublicKey {
+			c.refuse("what was made is no public key")
+		}
+	case Import, Store:
+		c.bool(&r.There)
 	}
 }

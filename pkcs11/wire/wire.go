@@ -36,6 +36,7 @@ const (
 	MaxTokens  = 32
 	MaxObjects = 256
 	MaxPeriod  = 60_000 // milliseconds between two looks at the readers
+	MaxBits    = 8192   // of an RSA key that is made
 )
 
 // ErrMalformed is what a frame is that breaks the language or its bounds.

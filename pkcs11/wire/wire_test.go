@@ -27,6 +27,13 @@ func requests() []*Request {
 		{ID: 9, Op: Decrypt, Token: name, Key: key, Mechanism: OAEP, Hash: crypto.SHA512, Mask: crypto.SHA512, Context: []byte("l"), Data: make([]byte, 256), Size: 256},
 		{ID: 10, Op: Derive, Token: name, Key: Key{Label: "ka", Kind: EC}, Data: make([]byte, 65), Size: 32},
 		{ID: 1<<32 - 1, Op: Watch, Period: 500},
+		{ID: 11, Op: Login, Token: name},
+		{ID: 12, Op: Generate, Token: name, Key: key, Uses: ForSigning, Bits: 3072},
+		{ID: 13, Op: Generate, Token: name, Key: Key{ID: []byte{9}, Kind: EC}, Uses: ForSigning | ForOpening, Params: []byte{6, 1, 1}},
+		{ID: 14, Op: Import, Token: name, Key: key, Uses: ForOpening, Parts: [][]byte{{1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}}},
+		{ID: 15, Op: Import, Token: name, Key: Key{ID: []byte{9}, Kind: EC}, Uses: ForOpening, Params: []byte{6}, Parts: [][]byte{{9}}},
+		{ID: 16, Op: Store, Token: name, Key: key, Data: []byte("DER"), Parts: [][]byte{{1}, {2}, {3}}},
+		{ID: 17, Op: Delete, Token: name, Key: key, Data: []byte{1}},
 	}
 }
 
@@ -43,6 +50,10 @@ func replies() []*Reply {
 		{ID: 5, Op: Login, Failure: WrongPIN, Code: 0xa0, Says: "CKR_PIN_INCORRECT", Tries: TriesLast},
 		{ID: 6, Op: Sign, Data: make([]byte, 256)},
 		{ID: 7, Op: Watch},
+		{ID: 8, Op: Generate, Made: Object{Key: Key{ID: []byte{1}, Label: "k", Kind: EC}, Class: PublicKey, Value: []byte{4}, Params: []byte{6}}},
+		{ID: 9, Op: Import, There: true},
+		{ID: 10, Op: Store},
+		{ID: 11, Op: Delete, Failure: HasCertificate},
 	}
 }
 
@@ -80,9 +91,17 @@ func TestBoundsWriting(t *testing.T) {
 	key := Key{ID: []byte{1}, Kind: RSA}
 	for name, m := range map[string]Message{
 		"no operation":        &Request{},
-		"unknown operation":   &Request{Op: Watch + 1},
+		"unknown operation":   &Request{Op: Delete + 1},
+		"seven parts of RSA":  &Request{Op: Import, Key: key, Uses: ForOpening, Parts: make([][]byte, 7)},
+		"long part":           &Request{Op: Store, Key: key, Parts: [][]byte{make([]byte, MaxValue+1), nil, nil}},
+		"key for nothing":     &Request{Op: Generate, Key: key, Bits: 2048},
+		"key without an ID":   &Request{Op: Generate, Key: Key{Label: "x", Kind: RSA}, Uses: ForSigning},
+		"RSA on a curve":      &Request{Op: Generate, Key: key, Uses: ForSigning, Params: []byte{6}},
+		"no curve":            &Request{Op: Generate, Key: Key{ID: []byte{1}, Kind: EC}, Uses: ForSigning},
+		"Ed25519":             &Request{Op: Generate, Key: Key{ID: []byte{1}, Kind: Edwards}, Uses: ForSigning, Params: []byte{6}},
+		"huge key":            &Request{Op: Generate, Key: key, Uses: ForSigning, Bits: MaxBits + 1},
+		"certificate made":    &Reply{Op: Generate, Made: Object{Class: Certificate}},
 		"long PIN":            &Request{Op: Login, Entry: Typed, PIN: make([]byte, MaxPIN+1)},
-		"login without entry": &Request{Op: Login},
 		"long data":           &Request{Op: Sign, Key: key, Mechanism: EdDSA, Data: make([]byte, MaxData+1)},
 		"key without a name":  &Request{Op: Sign, Key: Key{Kind: RSA}, Mechanism: PKCS1},
 		"key without a kind":  &Request{Op: Sign, Key: Key{ID: []byte{1}}, Mechanism: PKCS1},
@@ -117,7 +136,7 @@ func TestRefusedReading(t *testing.T) {
 		"breaks off":      "\x00\x00\x00\x05\x00\x00\x00\x01",
 		"empty":           "\x00\x00\x00\x00",
 		"trailing":        "\x00\x00\x00\x06\x00\x00\x00\x01\x02\x00",
-		"unknown":         "\x00\x00\x00\x05\x00\x00\x00\x01\x09",
+		"unknown":         "\x00\x00\x00\x05\x00\x00\x00\x01\x0d",
 		"length of field": "\x00\x00\x00\x09\x00\x00\x00\x01\x01\xff\xff\xff\xff",
 	} {
 		if _, err := ReadRequest(strings.NewReader(frame)); !errors.Is(err, ErrMalformed) {
@@ -152,6 +171,21 @@ func TestPINIsWiped(t *testing.T) {
 	}
 	if string(pin) != "the PIN" {
 		t.Error("the caller's PIN is the caller's to wipe")
+	}
+}
+
+func TestKeyIsWiped(t *testing.T) {
+	r := &Request{Op: Import, PIN: []byte{1}, Parts: [][]byte{{1, 2}, {3}}}
+	r.Wipe()
+	if r.PIN[0]|r.Parts[0][0]|r.Parts[0][1]|r.Parts[1][0] != 0 {
+		t.Errorf("left: %v", r)
+	}
+}
+
+// TestKeyID: a modulus with a zero before it, as some libraries give it, is the same modulus.
+func TestKeyID(t *testing.T) {
+	if a, b := KeyID([]byte{0, 0x80, 1}), KeyID([]byte{0x80, 1}); len(a) != 20 || !bytes.Equal(a, b) {
+		t.Errorf("%x and %x", a, b)
 	}
 }
 

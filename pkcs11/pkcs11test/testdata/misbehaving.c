@@ -89,6 +89,7 @@ static word tokenInfo(word slot, unsigned char *info) {
   if (is("pad")) *flags |= 0x100;
   if (is("lasttry")) *flags |= 0x20000;
   if (is("locked")) *flags |= 0x40000;
+  if (is("writeprotected")) *flags |= 0x2;
   if (is("swapped")) info[80] = 'X';
   return r;
 }
@@ -107,8 +108,37 @@ static word attribute(word s, word o, word *t, word n) {
   static unsigned char yes = 1;
   word r = real->f[24](s, o, t, n);
   if (is("longvalue")) { t[2] = 1UL << 40; return 0; }
+  if (is("leaks") && t[0] == 0x162) { memcpy((void *)t[1], &yes, 1); t[2] = 1; return 0; }
   if (is("always") && t[0] == 0x202) { memcpy((void *)t[1], &yes, 1); t[2] = 1; return 0; }
   return r;
+}
+/* Of what is to be put on the token. */
+static word refusal(void) {
+  if (is("full")) return 0x31;
+  if (is("makers")) return 0x101;
+  if (is("readonly")) return 0xb5;
+  return 0;
+}
+static word create(word s, word *t, word n, word *made) {
+  word r = refusal();
+  return r ? r : real->f[20](s, t, n, made);
+}
+static word generate(word s, word *m, word *u, word un, word *r, word rn, word *open, word *secret) {
+  word refused = refusal();
+  if (refused) return refused;
+  refused = real->f[59](s, m, u, un, r, rn, open, secret);
+  if (is("crashmake")) *(volatile int *)8 = 1;
+  if (is("halfmade")) *open = 0;
+  return refused;
+}
+static word set(word s, word o, word *t, word n) {
+  word r = real->f[25](s, o, t, n);
+  if (is("crashrename")) *(volatile int *)8 = 1;
+  return r;
+}
+static word mechanismInfo(word slot, word m, word *i) {
+  if ((m == 0 || m == 0x1040) && is("nomake")) return 0x70;
+  return real->f[8](slot, m, i);
 }
 static word find(word s, word *o, word max, word *n) {
   if (is("endless")) { for (word i = 0; i < max; i++) o[i] = i; *n = 1UL << 40; return 0; }
@@ -125,6 +155,7 @@ word C_GetFunctionList(struct list **out) {
   ours.f[43] = (function)sign; ours.f[34] = (function)decrypt; ours.f[42] = (function)signInit; ours.f[33] = (function)decryptInit;
   ours.f[18] = (function)login; ours.f[6] = (function)tokenInfo; ours.f[4] = (function)slots; ours.f[5] = (function)slotInfo;
   ours.f[24] = (function)attribute; ours.f[27] = (function)find;
+  ours.f[20] = (function)create; ours.f[59] = (function)generate; ours.f[25] = (function)set; ours.f[8] = (function)mechanismInfo;
   if (is("printload")) noise();
   *out = &ours;
   return 0;

@@ -1,4 +1,5 @@
-package pkcs11
+// Package uri names keys on tokens as RFC 7512 has it. The room is pure.
+package uri
 
 import (
 	"errors"
@@ -12,7 +13,7 @@ import (
 // URI names a key on a token (RFC 7512): the token by manufacturer, model, serial and
 // label, the key by CKA_ID and label. Its text has one form.
 type URI struct {
-	Token  Name
+	Token  wire.Name
 	ID     []byte
 	Object string
 }
@@ -20,8 +21,8 @@ type URI struct {
 // ErrURI is what a text is that is no URI of a key.
 var ErrURI = errors.New("pkcs11: not a URI of a key")
 
-// maxURI is how many bytes a URI may have.
-const maxURI = 4 << 10
+// Max is how many bytes a URI may have.
+const Max = 4 << 10
 
 // String is the URI, with what is empty left out.
 func (u URI) String() string {
@@ -49,13 +50,13 @@ func (u *URI) attributes() []attribute {
 	}
 }
 
-// ParseURI reads a URI. The attributes type (private, cert or public) and what follows a
+// Parse reads a URI. The attributes type (private, cert or public) and what follows a
 // question mark are passed over (section 2.3: how, not which); others that are not known
 // are refused, because they would choose among keys.
-func ParseURI(text string) (URI, error) {
+func Parse(text string) (URI, error) {
 	var u URI
 	rest, ok := strings.CutPrefix(text, "pkcs11:")
-	if !ok || len(text) > maxURI {
+	if !ok || len(text) > Max {
 		return u, ErrURI
 	}
 	rest, _, _ = strings.Cut(rest, "?")
