@@ -155,6 +155,9 @@ func (c *cli) printContact(p control.Contact) {
 	c.say("%s %s", shape(p.Level), named(p.Name, p.Address))
 	c.para("  ", p.Organisation)
 	c.para("  ", p.Label)
+	if p.CountsBy != "" && p.CountsBy != p.Address {
+		c.para("  ", "The certificate is that of "+p.CountsBy+". It holds for everybody there who has it, and does not tell which person writes.")
+	}
 	if p.Team {
 		c.para("  ", "Several people read this mailbox.")
 	}
@@ -182,7 +185,11 @@ func (c *cli) printContact(p control.Contact) {
 			if k.Pinned {
 				mark = "confirmed"
 			}
-			rows = append(rows, []string{"  " + k.ID, k.Usage, mark, k.Chain, "until " + day(k.Expires), "by " + k.Issuer, "from " + k.From})
+			row := []string{"  " + k.ID, k.Usage, mark, k.Chain, "until " + day(k.Expires), "by " + k.Issuer, "from " + k.From}
+			if k.Of != "" {
+				row = append(row, "for everybody at "+k.Of)
+			}
+			rows = append(rows, row)
 		}
 		c.table(rows...)
 	}

@@ -47,6 +47,7 @@ type Candidate struct {
 	From    string // "a message of 3 March 2026"
 	Chain   string // trusted | untrusted | expired | revoked | unknown
 	Pinned  bool
+	Of      string // the domain of whose organisation it is, for everybody there; else empty
 }
 
 // Contacts finds people by the beginnings of words of their name or address; with
@@ -111,7 +112,7 @@ func (p *People) Incoming(ctx context.Context, c contacts.Contact) (*Incoming, e
 func (p *People) candidate(ctx context.Context, c contacts.Contact, k contacts.Candidate) Candidate {
 	v := Candidate{
 		ID: k.ID, Expires: ends(k.Keys), Seen: k.Seen, From: origin(k, p.Zone),
-		Pinned: c.Pin != nil && c.Pin.Keys.ID() == k.Keys.ID(),
+		Pinned: c.Pin != nil && c.Pin.Keys.ID() == k.Keys.ID(), Of: c.OrganisationOf(k.Keys),
 	}
 	cert, usage := k.Keys.Sign, trust.Sign
 	switch {

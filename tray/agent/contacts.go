@@ -31,6 +31,9 @@ func contact(c mailer.Contact) control.Contact {
 	if c.Pin != nil {
 		v.Verified, v.Number, v.Source = c.Pin.Call.At, c.Pin.Call.Number, string(c.Pin.Call.Source)
 	}
+	if domain, ok := c.ByOrganisation(); ok {
+		v.CountsBy = domain
+	}
 	if c.Refusal != nil {
 		why := refusal(*c.Refusal)
 		v.Refusal = &why

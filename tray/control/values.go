@@ -57,6 +57,7 @@ type Summary struct {
 	Attachments int       `json:"attachments"`
 	Form        string    `json:"form,omitempty"` // fixed form: invitation | test | answer ...
 	Verdict     Verdict   `json:"verdict"`
+	Locked      bool      `json:"locked,omitempty"` // the key that opens it is on a card that was not asked yet
 }
 
 // Attachment is one file in a message or a draft.
@@ -76,6 +77,8 @@ type Message struct {
 	Sanitised   bool         `json:"sanitised"`
 	Files       []Attachment `json:"files,omitempty"`
 	Problem     string       `json:"problem,omitempty"`      // why it cannot be opened, in words
+	Waits       string       `json:"waits,omitempty"`        // the code of that, while Locked: token-locked | token-absent | pin-wrong ...
+	Next        string       `json:"next,omitempty"`         // what to do about it
 	Unprotected []string     `json:"unprotected,omitempty"`  // header names shown that no layer covers
 	Test        *Incoming    `json:"test,omitempty"`         // an incoming test, explained
 	ReplyDenied string       `json:"reply_denied,omitempty"` // why it may not be quoted (O3)
@@ -157,27 +160,31 @@ type Fetched struct {
 	Problems []string `json:"problems,omitempty"` // one sentence an account that could not be reached
 }
 
-// Contact is one person or team in the address book.
+// Contact is one person or team in the address book, or an organisation that was
+// verified, whose address is a bare domain.
 type Contact struct {
 	Address string `json:"address"`
 	Name    string `json:"name,omitempty"`
 	// Organisation is as the user typed it, else as the confirmed certificate says.
-	Organisation string      `json:"organisation,omitempty"`
-	Team         bool        `json:"team,omitempty"`
-	Profile      string      `json:"profile,omitempty"` // smime | direct, as the user set it, or as learned
-	State        string      `json:"state"`             // unknown | has-certificate | test-sent | answered | verified | mismatch | suspended
-	Label        string      `json:"label"`             // the state in words
-	Level        string      `json:"level"`             // good | care | stop
-	Next         string      `json:"next"`              // what to do next, one sentence
-	Verified     time.Time   `json:"verified,omitzero"`
-	Expires      time.Time   `json:"expires,omitzero"`   // of the pinned certificates, the earlier
-	Test         *Test       `json:"test,omitempty"`     // the test that the user sent
-	Script       *Script     `json:"script,omitempty"`   // what to say on the call; with Show only
-	Incoming     *Incoming   `json:"incoming,omitempty"` // a test that they sent to the user
-	Candidates   []Candidate `json:"candidates,omitempty"`
-	Number       string      `json:"number,omitempty"` // of the earlier verification, offered first
-	Source       string      `json:"source,omitempty"`
-	Refusal      *Refusal    `json:"refusal,omitempty"` // why nothing can be sent to them now
+	Organisation string `json:"organisation,omitempty"`
+	// CountsBy is the domain of the organisation whose certificate was verified for them,
+	// and for everybody else there who has it; of the organisation, its own.
+	CountsBy   string      `json:"counts_by,omitempty"`
+	Team       bool        `json:"team,omitempty"`
+	Profile    string      `json:"profile,omitempty"` // smime | direct, as the user set it, or as learned
+	State      string      `json:"state"`             // unknown | has-certificate | test-sent | answered | verified | mismatch | suspended
+	Label      string      `json:"label"`             // the state in words
+	Level      string      `json:"level"`             // good | care | stop
+	Next       string      `json:"next"`              // what to do next, one sentence
+	Verified   time.Time   `json:"verified,omitzero"`
+	Expires    time.Time   `json:"expires,omitzero"`   // of the pinned certificates, the earlier
+	Test       *Test       `json:"test,omitempty"`     // the test that the user sent
+	Script     *Script     `json:"script,omitempty"`   // what to say on the call; with Show only
+	Incoming   *Incoming   `json:"incoming,omitempty"` // a test that they sent to the user
+	Candidates []Candidate `json:"candidates,omitempty"`
+	Number     string      `json:"number,omitempty"` // of the earlier verification, offered first
+	Source     string      `json:"source,omitempty"`
+	Refusal    *Refusal    `json:"refusal,omitempty"` // why nothing can be sent to them now
 }
 
 // Script is what to say on the call, in order.
@@ -221,6 +228,7 @@ type Candidate struct {
 	From    string    `json:"from"`  // "a message of 3 March", "a file you added"
 	Chain   string    `json:"chain"` // trusted | untrusted | expired | revoked | unknown
 	Pinned  bool      `json:"pinned,omitempty"`
+	Of      string    `json:"of,omitempty"` // the domain of whose organisation it is, for everybody there
 }
 
 // Search is what came of looking for somebody's certificate.
@@ -389,8 +397,10 @@ type Status struct {
 	// to do about it: code "renew" or "run-out".
 	Certificate *Refusal `json:"certificate,omitempty"`
 	Unread      int      `json:"unread"`
-	Waiting     int      `json:"waiting"` // contacts with something to do
-	Outbox      int      `json:"outbox"`  // not yet taken by a server
+	Waiting     int      `json:"waiting"`         // contacts with something to do
+	Outbox      int      `json:"outbox"`          // not yet taken by a server
+	Locked      int      `json:"locked"`          // messages that wait for a card
+	Cards       []string `json:"cards,omitempty"` // what is wrong with card makers' software
 	Demo        bool     `json:"demo,omitempty"`
 	Keys        string   `json:"keys"` // where the keys are, in words
 }

@@ -56,6 +56,9 @@ type someone struct {
 	Known bool // in the address book
 }
 
+// Whole tells that it is an organisation: everybody there who has its certificate.
+func (s someone) Whole() bool { return s.CountsBy != "" && s.CountsBy == s.Address }
+
 func (v *visit) someone() (someone, error) {
 	address, err := v.contact()
 	if err != nil {
@@ -106,7 +109,11 @@ func (v *visit) personAct() error {
 		return v.done(here, err, "Answered. Reading out the words confirms you to them. To confirm them, place a call of your own.")
 	case "suspend":
 		_, err = svc.Suspend(ctx, q)
-		return v.done(here, err, "Nothing is sent to them until they are confirmed anew.")
+		says := "Nothing is sent to them until they are confirmed anew."
+		if !strings.Contains(address, "@") {
+			says = "Nothing is sent to anybody there who counts by this certificate, until it is confirmed anew."
+		}
+		return v.done(here, err, says)
 	case "rename":
 		_, err = svc.Add(ctx, control.NewContact{Address: address, Name: strings.TrimSpace(v.form("name")), Team: v.form("team") != ""})
 		return v.done(here, err, "Kept.")

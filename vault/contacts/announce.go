@@ -101,7 +101,7 @@ func (c Contact) announces(r Announced, own Own, seen func(id string) bool) erro
 		return ErrOldSpent
 	case !r.NewSign.Good() || !r.NewEncrypt.Good():
 		return ErrNewUntrusted
-	case !sameAuthority(r.OldSign, r.NewSign) || !sameAuthority(r.OldEncrypt, r.NewEncrypt) || c.Pin.Of != "" && c.organisation(r.New) != c.Pin.Of:
+	case !sameAuthority(r.OldSign, r.NewSign) || !sameAuthority(r.OldEncrypt, r.NewEncrypt) || c.Pin.Of != "" && c.OrganisationOf(r.New) != c.Pin.Of:
 		return ErrOtherAuthority
 	}
 	for _, k := range c.Candidates {

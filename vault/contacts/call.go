@@ -260,7 +260,7 @@ func (c *Contact) doubt(m Moment, o *Outcome) {
 	}
 	call := c.Test.call(now)
 	of := ""
-	if c.Pin != nil && c.organisation(keys) == c.Pin.Of {
+	if c.Pin != nil && c.OrganisationOf(keys) == c.Pin.Of {
 		of = c.Pin.Of // whoever is between is between the user and all of them
 	}
 	if c.Pin != nil && (c.Suspension == nil || c.Suspension.Reason == ByExpiry || of != "" && c.Suspension.Of == "") { // a new certificate ends the first
@@ -293,7 +293,7 @@ func (c *Contact) conclude(m Moment, o *Outcome) {
 		return
 	}
 	now := m.now()
-	c.Pin = &Pin{Keys: t.Keys, Call: t.call(now), Of: c.organisation(t.Keys)}
+	c.Pin = &Pin{Keys: t.Keys, Call: t.call(now), Of: c.OrganisationOf(t.Keys)}
 	c.Suspension, c.Doubt, c.Test, c.Voided = nil, nil, nil, ""
 	o.Verified = true
 	if c.Pin.Of != "" {

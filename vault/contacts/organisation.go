@@ -18,8 +18,8 @@ import (
 // one person, a stop or wrong words, stays with that person. A key set that names a
 // mailbox, or other keys for the domain, has no part in it.
 
-// organisation is the domain whose organisation's a key set is, or nothing.
-func (c Contact) organisation(k KeySet) string {
+// OrganisationOf is the domain whose organisation's a key set is, or nothing.
+func (c Contact) OrganisationOf(k KeySet) string {
 	persons := func(cert *x509.Certificate) bool {
 		return trust.Binds(cert, c.Address) != trust.BoundDomain ||
 			slices.ContainsFunc(trust.Names(cert), func(name string) bool { return strings.Contains(name, "@") })
@@ -44,7 +44,7 @@ func (c Contact) ByOrganisation() (domain string, ok bool) {
 func (c Contact) Join(organisation Contact) Contact {
 	o := organisation
 	if c.Organisation() || c.Pin != nil || o.Pin == nil || o.Address != c.domain() || !slices.ContainsFunc(c.Candidates, func(k Candidate) bool {
-		return k.Barred.IsZero() && c.organisation(k.Keys) == o.Address && (k.Keys.ID() == o.Pin.Keys.ID() || slices.Contains(o.Pin.Was, k.Keys.Hashes()))
+		return k.Barred.IsZero() && c.OrganisationOf(k.Keys) == o.Address && (k.Keys.ID() == o.Pin.Keys.ID() || slices.Contains(o.Pin.Was, k.Keys.Hashes()))
 	}) {
 		return c
 	}

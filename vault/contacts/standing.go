@@ -85,7 +85,7 @@ func (c Contact) Renew(m Moment, keys KeySet, sign, encrypt trust.Verdict) (Cont
 	switch {
 	case !renewable:
 		return c, nil, ErrNotVerified
-	case !keys.Complete() || keys.ID() != c.Pin.Keys.ID() || c.Pin.Of != "" && c.organisation(keys) != c.Pin.Of:
+	case !keys.Complete() || keys.ID() != c.Pin.Keys.ID() || c.Pin.Of != "" && c.OrganisationOf(keys) != c.Pin.Of:
 		return c, nil, ErrOtherKeys
 	case !sign.Good() || !encrypt.Good():
 		return c, nil, ErrNotTrusted
