@@ -19,41 +19,50 @@ import (
 	"countersign/vault/contacts"
 	"countersign/vault/contacts/form"
 	"countersign/vault/contacts/keyset"
+	"countersign/vault/renewal"
 	"countersign/vault/trust"
 )
 
 // Announce tells everybody who was sent something signed with the user's keys of before
-// that others have taken their place (V7): once each, whatever happens in between,
-// since the form's identifier follows from the two key sets and the address. It does
-// nothing while the user's side is not ready to send, where there is no successor to
+// that others have taken their place, or will (V7): once each, whatever happens in
+// between, since the form's identifier follows from the two key sets and the address. It
+// does nothing while the user's side is not ready to send, where there is no successor to
 // announce, and where the keys of before can vouch for nothing: they are lost, or their
 // certificates are not in force. It returns how many announcements were accepted.
+//
+// The day on which coming keys take over is counted from here. Where there is nobody to
+// tell they do so at once.
 func (m *Mailer) Announce(ctx context.Context) (int, error) {
 	all, err := m.Vault.Identities(ctx)
-	if err != nil || !slices.ContainsFunc(all, func(i vault.Identity) bool { return i.Retired && i.Lost.IsZero() }) {
+	if err != nil || !slices.ContainsFunc(all, func(i vault.Identity) bool { return i.Coming || i.Retired && i.Lost.IsZero() }) {
 		return 0, err // as nearly always: nobody is asked anything
 	}
 	sender, err := m.Sender(ctx)
 	if err != nil || len(policy.Own(sender.Sender)) > 0 {
 		return 0, err
 	}
-	before, err := m.Vault.Before(ctx, sender.Identity)
-	if err != nil || before.ID == "" || !m.CanAnnounce(ctx, before) {
+	r, err := m.rollover(ctx, sender.Identity)
+	if err != nil || r.before.ID == "" || !m.CanAnnounce(ctx, r.before) {
 		return 0, err
 	}
-	// What is accepted is dated more finely than the identity.
-	reached, err := m.Outbox.Reached(ctx, sender.Identity.Added.Add(time.Second))
+	told, err := m.told(ctx, r)
 	if err != nil {
 		return 0, err
 	}
-	sent := 0
-	for _, address := range reached {
-		if _, err := m.Book.Get(ctx, address); errors.Is(err, book.ErrUnknown) {
-			continue // no longer of interest to the user
-		} else if err != nil {
-			return sent, err
+	if r.next.Coming && len(told) == 0 {
+		return 0, m.Vault.TakeOver(ctx, r.next.ID)
+	}
+	if r.next.Coming && r.next.Announced.IsZero() {
+		if err := m.Vault.Announced(ctx, r.next.ID); err != nil {
+			return 0, err
 		}
-		fresh, err := m.announceTo(ctx, address, before, sender)
+		if r, err = m.rollover(ctx, sender.Identity); err != nil {
+			return 0, err
+		}
+	}
+	sent := 0
+	for _, address := range told {
+		fresh, err := m.announceTo(ctx, address, r, sender)
 		if err != nil {
 			return sent, err
 		}
@@ -64,15 +73,67 @@ func (m *Mailer) Announce(ctx context.Context) (int, error) {
 	return sent, nil
 }
 
+// rollover is one identity of the user's that takes the place of another.
+type rollover struct {
+	before, next vault.Identity
+}
+
+// rollover finds the one that is to be announced: of the keys in use to those that are to
+// take over, or of those before to the keys in use. The ID of before is empty if there
+// is none.
+func (m *Mailer) rollover(ctx context.Context, now vault.Identity) (r rollover, err error) {
+	if r.next, err = m.Coming(ctx, now.Address); err != nil {
+		return r, err
+	}
+	if r.next.ID == "" {
+		r.next = now
+	}
+	r.before, err = m.Vault.Before(ctx, r.next)
+	return r, err
+}
+
+// until is when the keys of before stop to count, in whole seconds.
+func (r rollover) until() time.Time {
+	from := r.next.From
+	if from.IsZero() {
+		from = r.next.Added
+	}
+	_, ends := r.before.Ends()
+	return renewal.CountsUntil(from, ends).UTC().Truncate(time.Second)
+}
+
+// told lists who is to hear of it: who was sent something that the keys of before signed,
+// and is still of interest to the user.
+func (m *Mailer) told(ctx context.Context, r rollover) (list []string, err error) {
+	last := r.next.Added
+	switch {
+	case r.next.Coming:
+		last = m.Clock()
+	case r.next.From.After(last):
+		last = r.next.From
+	}
+	// What is accepted is dated more finely than the identity.
+	reached, err := m.Outbox.Reached(ctx, last.Add(time.Second))
+	for _, address := range reached {
+		if _, err := m.Book.Get(ctx, address); err == nil {
+			list = append(list, address)
+		} else if !errors.Is(err, book.ErrUnknown) {
+			return nil, err
+		}
+	}
+	return list, err
+}
+
 // CanAnnounce says that an identity's certificates are in force, so that others
 // accept what it says of its successor.
 func (m *Mailer) CanAnnounce(ctx context.Context, i vault.Identity) bool {
 	return m.Own(ctx, i, trust.Sign).Good() && m.Own(ctx, i, trust.Encrypt).Good()
 }
 
-func (m *Mailer) announceTo(ctx context.Context, address string, before vault.Identity, s people.Sender) (fresh bool, err error) {
-	old := contacts.KeySet{Sign: before.Signing, Encrypt: before.Encryption}
-	was, is := old.ID(), s.Keys.ID()
+func (m *Mailer) announceTo(ctx context.Context, address string, r rollover, s people.Sender) (fresh bool, err error) {
+	old := contacts.KeySet{Sign: r.before.Signing, Encrypt: r.before.Encryption}
+	now := contacts.KeySet{Sign: r.next.Signing, Encrypt: r.next.Encryption}
+	was, is := old.ID(), now.ID()
 	mac := hmac.New(sha256.New, m.Vault.CodeKey())
 	for _, part := range [][]byte{[]byte("key announcement 1\x00"), was[:], is[:], []byte(address)} {
 		mac.Write(part)
@@ -84,24 +145,24 @@ func (m *Mailer) announceTo(ctx context.Context, address string, before vault.Id
 	if _, err := m.Outbox.Get(ctx, f.ID); !errors.Is(err, outbox.ErrUnknown) {
 		return false, err
 	}
-	present, next := old.Hashes(), s.Keys.Hashes()
-	f.Keys, f.NewKeys = &present, &next
+	present, next := old.Hashes(), now.Hashes()
+	f.Keys, f.NewKeys, f.Expires = &present, &next, r.until()
 	plan, refusals := policy.PlanForm(f, contacts.KeySet{}, trust.Verdict{}, s.Sender)
 	if len(refusals) > 0 {
 		return false, &Refused{refusals}
 	}
-	keys, err := m.keysOf(ctx, before)
+	keys, err := m.keysOf(ctx, r.before)
 	if err != nil {
 		return false, err
 	}
-	successor, err := m.keysOf(ctx, s.Identity)
+	successor, err := m.keysOf(ctx, r.next)
 	if err != nil {
 		return false, err
 	}
-	if keyset.SPKI(before.Signing) != keyset.SPKI(s.Identity.Signing) {
+	if keyset.SPKI(old.Sign) != keyset.SPKI(now.Sign) {
 		keys.Also = []cms.Signer{successor.Signer}
 	}
-	keys.Chain = slices.Concat(keys.Chain, successor.Chain, s.Keys.Certificates())
+	keys.Chain = slices.Concat(keys.Chain, successor.Chain, now.Certificates())
 	letter, err := m.composeForm(f, s)
 	if err != nil {
 		return false, err
@@ -155,7 +216,7 @@ func (m *Mailer) announcement(ctx context.Context, l *look) contacts.Announced {
 // follows hands an announcement to the state machine of its sender, by the rule of the
 // administrator. What cannot be read of that asks for a call.
 func (m *Mailer) follows(ctx context.Context, c contacts.Contact, a contacts.Announced, seen func(string) bool) (contacts.Contact, *contacts.RecordDraft, error) {
-	own, err := m.OwnAt(ctx, a.Form.To)
+	own, err := m.OwnAt(ctx, a.Form.To, nil)
 	if err != nil {
 		return c, nil, err
 	}

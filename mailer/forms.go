@@ -70,7 +70,7 @@ func (m *Mailer) recognise(ctx context.Context, l *look, digest [32]byte) (bool,
 	if l.body.Form == nil {
 		return false, nil
 	}
-	own, err := m.OwnAt(ctx, l.body.Form.To)
+	own, err := m.OwnAt(ctx, l.body.Form.To, l.body.Form.ToKeys)
 	if err != nil {
 		return false, err
 	}

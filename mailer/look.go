@@ -113,6 +113,9 @@ func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at
 	if at.IsZero() {
 		at = f.Received
 	}
+	if f.Here = at; at.IsZero() {
+		f.Here = m.Clock()
+	}
 	from := policy.From(o)
 	person, err := m.Recipient(ctx, from)
 	if err != nil {
@@ -127,16 +130,16 @@ func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at
 			f.Signers = append(f.Signers, trust.Verdict{})
 			continue
 		}
-		pin := f.Contact.Pin
-		confirmed := pin != nil && pin.Keys.Sign.Equal(s.Certificate)
+		holder := f.Contact.Pin.Holder(s.Certificate, f.Here)
+		confirmed := holder != nil && holder.Equal(s.Certificate)
 		evidence, _ := trust.ReadEnclosed(signature.Revocation) // what cannot be read is none
 		v := m.Judge(ctx, trust.Question{
 			Certificate: s.Certificate, Address: from, Usage: trust.Sign, Enclosed: signature.Enclosed, Evidence: evidence, At: at, Confirmed: confirmed,
 		}, confirmed)
 		// Whoever holds the confirmed key can make other certificates for it; that the
 		// confirmed one was withdrawn holds for all of them (I2).
-		if !confirmed && pin.Signs(contacts.KeySet{Sign: s.Certificate}) {
-			of := m.Judge(ctx, trust.Question{Certificate: pin.Keys.Sign, Address: from, Usage: trust.Sign, At: at, Confirmed: true}, true)
+		if !confirmed && holder != nil {
+			of := m.Judge(ctx, trust.Question{Certificate: holder, Address: from, Usage: trust.Sign, At: at, Confirmed: true}, true)
 			if of.Status == trust.Revoked {
 				v = of
 			}
@@ -149,7 +152,7 @@ func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at
 // confirmedKey is the key by which the message counts as from a verified contact.
 func (l *look) confirmedKey() (h contacts.Hash) {
 	c := l.facts.Contact
-	if l.signer != nil && c.State == contacts.Verified && l.verdict.Level != policy.Stop && c.Pin.Signs(contacts.KeySet{Sign: l.signer.Certificate}) {
+	if l.signer != nil && c.State == contacts.Verified && l.verdict.Level != policy.Stop && c.Pin.Holder(l.signer.Certificate, l.facts.Here) != nil {
 		h = keyset.SPKI(l.signer.Certificate)
 	}
 	return h

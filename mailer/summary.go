@@ -18,7 +18,6 @@ import (
 	"countersign/mailer/policy"
 	"countersign/mailer/store"
 	"countersign/mailer/transport"
-	"countersign/vault/contacts"
 )
 
 // Summary is one line of a list of messages.
@@ -59,7 +58,7 @@ func (l *look) summary() Summary {
 	s := Summary{From: l.from, To: []string{}, Subject: policy.CleanLine(h.Text("Subject")), Form: string(l.form), Verdict: l.verdict, Attachments: len(l.body.Files)}
 	// A name is the user's own word for somebody, so it stands on confirmed mail only;
 	// the one that a message gives itself can be anybody's.
-	if c := l.facts.Contact; l.signer != nil && c.Pin.Signs(contacts.KeySet{Sign: l.signer.Certificate}) && l.verdict.Level != policy.Stop {
+	if c := l.facts.Contact; l.signer != nil && c.Pin.Holder(l.signer.Certificate, l.facts.Here) != nil && l.verdict.Level != policy.Stop {
 		s.FromName = c.Name
 	}
 	if l.form != "" { // it says what its kind says, whatever stands beside its data (V4)

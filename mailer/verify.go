@@ -54,7 +54,7 @@ func (m *Mailer) StartTest(ctx context.Context, address, candidate string) (Cont
 
 // Answer answers the test that this person sent to the user.
 func (m *Mailer) Answer(ctx context.Context, address string) (Contact, error) {
-	sender, err := m.Sender(ctx)
+	sender, err := m.Tested(ctx, address)
 	if err != nil {
 		return Contact{}, err
 	}

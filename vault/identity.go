@@ -29,6 +29,10 @@ type Identity struct {
 	Chain      []*x509.Certificate // of authorities, as they came with it
 	Added      time.Time
 	Retired    bool      // replaced, run out, lost, or its signing key is not here: it only decrypts
+	Coming     bool      // it opens mail, and signs from From on (V7); the one before signs until then
+	From       time.Time // when it takes, or took, the place of the one before; zero: at once, when it was added
+	Announced  time.Time // when others were told of it; From is counted from then. Zero: not yet
+	Until      time.Time // when another takes its place; zero: none is here
 	Lost       time.Time // when the user said that its keys are lost or in other hands (K2); else zero
 	KeyPlace   string    // where the private keys are, in words
 }
@@ -43,11 +47,15 @@ type identityRow struct {
 	Chain      [][]byte  `json:"chain,omitempty"`
 	Added      time.Time `json:"added"`
 	Retired    bool      `json:"retired,omitempty"`
+	From       time.Time `json:"from,omitzero"`
+	Announced  time.Time `json:"announced,omitzero"`
+	Until      time.Time `json:"until,omitzero"`
 	Lost       time.Time `json:"lost,omitzero"`
 }
 
 func (i Identity) row() identityRow {
-	r := identityRow{ID: i.ID, Address: i.Address, Name: i.Name, Added: i.Added, Retired: i.Retired, Lost: i.Lost}
+	r := identityRow{ID: i.ID, Address: i.Address, Name: i.Name, Added: i.Added, Retired: i.Retired,
+		From: i.From, Announced: i.Announced, Until: i.Until, Lost: i.Lost}
 	if i.Signing != nil {
 		r.Signing = i.Signing.Raw
 	}
@@ -61,7 +69,8 @@ func (i Identity) row() identityRow {
 }
 
 func (r identityRow) identity() (Identity, error) {
-	i := Identity{ID: r.ID, Address: r.Address, Name: r.Name, Added: r.Added, Retired: r.Retired, Lost: r.Lost}
+	i := Identity{ID: r.ID, Address: r.Address, Name: r.Name, Added: r.Added, Retired: r.Retired,
+		From: r.From, Announced: r.Announced, Until: r.Until, Lost: r.Lost}
 	parse := func(der []byte) (c *x509.Certificate, err error) {
 		if der != nil {
 			c, err = x509.ParseCertificate(der)
@@ -127,7 +136,8 @@ func (v *Vault) save(tx *sql.Tx, all ...Identity) error {
 	return nil
 }
 
-// Identities lists the user's own key sets, those in use first, then the newest.
+// Identities lists the user's own key sets: those in use, those that are to take over,
+// then the retired; of each the newest first.
 // A row that the record key did not sign is an error: somebody has edited it.
 func (v *Vault) Identities(ctx context.Context) ([]Identity, error) {
 	var all []Identity
@@ -154,15 +164,20 @@ func (v *Vault) Identities(ctx context.Context) ([]Identity, error) {
 		}
 	}
 	slices.SortFunc(all, func(a, b Identity) int {
-		if a.Retired != b.Retired {
-			if a.Retired {
-				return 1
-			}
-			return -1
-		}
-		return cmp.Or(b.Added.Compare(a.Added), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), b.Added.Compare(a.Added), cmp.Compare(a.ID, b.ID))
 	})
 	return all, nil
+}
+
+// rank is the place of an identity in the list of all.
+func (i Identity) rank() int {
+	switch {
+	case i.Retired:
+		return 2
+	case i.Coming:
+		return 1
+	}
+	return 0
 }
 
 // keyPlace says in words where the private keys of an identity lie.
@@ -185,9 +200,11 @@ func (v *Vault) verified(data, signature []byte) (Identity, error) {
 		return Identity{}, fmt.Errorf("reading a certificate of yours: %w", err)
 	}
 	i, err := r.identity()
-	if i.Signing != nil && !v.keys.Has(i.Signing) {
+	now := v.o.Clock()
+	if i.Signing != nil && !v.keys.Has(i.Signing) || !i.Until.IsZero() && !now.Before(i.Until) {
 		i.Retired = true
 	}
+	i.Coming = !i.Retired && now.Before(i.From)
 	return i, err
 }
 

@@ -17,14 +17,15 @@ const MaxCertificates = issued.MaxCertificates
 // Installed is what came of a file of certificates.
 type Installed struct {
 	Identities []Identity // made or changed
-	Retired    []Identity // what they take the place of
+	Replaced   []Identity // what they take the place of, now or on the day that stands in From
 	Waits      bool       // the certificate of the other key of a request is still to come
 }
 
 // Install takes in the certificate that an authority issued, for a key that was made
 // here ([Vault.MakeRequest]) or that is in the keychain already (a renewal for the
 // same key): PEM, DER, or a PKCS #7 bundle, with the certificates of authorities or
-// without. What an identity replaces is retired: it still decrypts. Where a request
+// without. What an identity replaces is retired, on the day on which a new key takes
+// over (V7): it still decrypts. Where a request
 // has two keys and one certificate has come, it waits for the other.
 //
 // Check, if not nil, is asked about each identity before anything is changed; its
@@ -82,7 +83,7 @@ func (v *Vault) Install(ctx context.Context, data []byte, check func(Identity) e
 			found, finished = more, append(finished, r)
 		}
 	}
-	done.Identities, done.Retired, err = v.adopt(ctx, found, chain, check, func(tx *sql.Tx) error {
+	done.Identities, done.Replaced, err = v.adopt(ctx, found, chain, check, func(tx *sql.Tx) error {
 		for _, r := range finished {
 			if err := dropRequest(tx, r.ID); err != nil {
 				return err

@@ -15,8 +15,9 @@ import (
 // ImportPKCS12 reads a PKCS #12 file of at most 1 MiB, stores its private keys
 // and returns the identities that it makes or changes, one for each address.
 // Signing and encryption certificates may be one, or two in one file, or come in
-// two files one after the other. What an identity replaces is retired: it still
-// decrypts. A certificate that has run out comes in retired.
+// two files one after the other. What an identity replaces is retired, on the day on
+// which a new key takes over (V7): it still decrypts. A certificate that has run out
+// comes in retired.
 //
 // Whatever is wrong with the file is a [*Problem], and then nothing is changed.
 func (v *Vault) ImportPKCS12(ctx context.Context, data []byte, password string) ([]Identity, error) {
@@ -99,7 +100,7 @@ func (v *Vault) refuseLost(ctx context.Context, found []issued.Own) error {
 }
 
 // arrange makes the identity of one address from what a file held and what was
-// there, and retires what it replaces.
+// there, and retires what it replaces, at once or on the day on which it takes over.
 func (v *Vault) arrange(address string, found []issued.Own, chain []*x509.Certificate, all []Identity) (now Identity, before []Identity, err error) {
 	var signing, encryption *issued.Own
 	for n := range found {
@@ -126,8 +127,9 @@ func (v *Vault) arrange(address string, found []issued.Own, chain []*x509.Certif
 		}
 		if same(now.Signing, old.Signing) && same(now.Encryption, old.Encryption) {
 			now.ID, now.Added = old.ID, old.Added // imported again
-			now.Retired = now.Retired || slices.ContainsFunc(all, func(i Identity) bool {
-				return i.Address == address && i.ID != old.ID && !i.Retired
+			now.Coming, now.From, now.Announced, now.Until = old.Coming, old.From, old.Announced, old.Until
+			now.Retired = now.Retired || !now.Coming && slices.ContainsFunc(all, func(i Identity) bool {
+				return i.Address == address && i.ID != old.ID && i.rank() == 0
 			})
 			return now, nil, nil
 		}
@@ -139,8 +141,9 @@ func (v *Vault) arrange(address string, found []issued.Own, chain []*x509.Certif
 		if now.Signing != nil { // what others see beside a signature
 			now.Name = now.Signing.Subject.CommonName
 		}
+		v.succeed(&now, before)
 	}()
-	for _, old := range all {
+	for _, old := range slices.Backward(all) { // what is to come before what is in use
 		if old.Address != address || old.Retired {
 			continue
 		}
@@ -154,7 +157,6 @@ func (v *Vault) arrange(address string, found []issued.Own, chain []*x509.Certif
 		if (old.Signing == nil || same(now.Signing, old.Signing)) && (old.Encryption == nil || same(now.Encryption, old.Encryption)) {
 			now.ID = old.ID // nothing is replaced
 		} else {
-			old.Retired = true
 			before = append(before, old)
 		}
 		for _, c := range old.Chain {

@@ -33,7 +33,8 @@ func (i Identity) Ends() (first *x509.Certificate, at time.Time) {
 	return first, at
 }
 
-// Reminders lists the identities in use that run out within 60 days, or have.
+// Reminders lists the identities in use or to come that run out within 60 days, or
+// have, and whose successor is not here yet.
 func (v *Vault) Reminders(ctx context.Context) ([]Reminder, error) {
 	all, err := v.Identities(ctx)
 	if err != nil {
@@ -43,7 +44,7 @@ func (v *Vault) Reminders(ctx context.Context) ([]Reminder, error) {
 	for _, i := range all {
 		cert, ends := i.Ends()
 		stage := renewal.At(ends, v.o.Clock())
-		if i.Retired || cert == nil || stage == renewal.None {
+		if i.Retired || !i.Until.IsZero() || cert == nil || stage == renewal.None { // what has a successor needs none
 			continue
 		}
 		sum := sha256.Sum256(cert.Raw)

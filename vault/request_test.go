@@ -122,24 +122,24 @@ func TestRequestAndInstall(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s %s: %v", c.kind, c.form, err)
 			}
-			if last := n == len(files)-1; done.Waits == last || last && (len(done.Retired) != 1 || done.Retired[0].ID != old.ID) {
+			if last := n == len(files)-1; done.Waits == last || last && (len(done.Replaced) != 1 || done.Replaced[0].ID != old.ID) {
 				t.Errorf("%s %s: %+v", c.kind, c.form, done)
 			}
 		}
 		all := identities(t, v)
-		if len(all) != 2 || all[0].Retired || !all[1].Retired || all[1].ID != old.ID {
+		if len(all) != 2 || all[0].ID != old.ID || !all[1].Coming {
 			t.Fatalf("%s: %+v", c.kind, all)
 		}
-		if err := signs(t, v, all[0]); err != nil {
+		if err := signs(t, v, all[1]); err != nil {
 			t.Error(err)
 		}
-		if !opens(t, v, all[0].Encryption) || !opens(t, v, old.Encryption) {
+		if !opens(t, v, all[1].Encryption) || !opens(t, v, old.Encryption) {
 			t.Errorf("%s: mail does not open", c.kind)
 		}
 		if left, err := v.Requests(t.Context()); err != nil || len(left) != 0 {
 			t.Errorf("%s: %d requests wait still, %v", c.kind, len(left), err)
 		}
-		if before, err := v.Before(t.Context(), all[0]); err != nil || before.ID != old.ID {
+		if before, err := v.Before(t.Context(), all[1]); err != nil || before.ID != old.ID {
 			t.Errorf("%s: before it was %+v, %v", c.kind, before, err)
 		}
 		if certified := must(v.Certifications(t.Context())); len(certified) != 2 {
@@ -194,7 +194,7 @@ func TestInstallRenewed(t *testing.T) {
 	old := importFile(t, v, p12(t, rsaKey(), certificate(t, rsaKey().Public())))
 	later := certificate(t, rsaKey().Public(), func(c *x509.Certificate) { c.NotAfter = noon.AddDate(2, 0, 0) })
 	done, err := v.Install(t.Context(), later.Raw, nil)
-	if err != nil || len(done.Identities) != 1 || !done.Identities[0].Signing.Equal(later) || len(done.Retired) != 1 || done.Retired[0].ID != old.ID {
+	if err != nil || len(done.Identities) != 1 || !done.Identities[0].Signing.Equal(later) || len(done.Replaced) != 1 || done.Replaced[0].ID != old.ID {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	if before := must(v.Before(t.Context(), done.Identities[0])); before.ID != "" {

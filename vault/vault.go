@@ -22,9 +22,12 @@
 //
 // Keys come in a PKCS #12 file ([Vault.ImportPKCS12]) or are made here
 // ([Vault.MakeRequest]) and wait for what the authority issues ([Vault.Install]).
-// [Vault.Reminders] tells when a certificate runs out. A key that was replaced is
-// retired: it decrypts, and signs nothing but the announcement of its successor
-// ([Vault.Before]). One that was lost ([Vault.Lose]) only decrypts.
+// [Vault.Reminders] tells when a certificate runs out. A new key that comes while the
+// old one is in force opens mail at once and signs from a day on (V7): 30 days after it
+// was announced ([Vault.Announced]), or 7 days before the old certificate ends, or when
+// the user says so ([Vault.TakeOver]). A key that was replaced is retired: it decrypts,
+// and signs nothing but the announcement of its successor ([Vault.Before]). One that was
+// lost ([Vault.Lose]) only decrypts.
 //
 // # Recovery
 //

@@ -417,6 +417,9 @@ func TestReplacing(t *testing.T) {
 	v := newVault(t)
 	old := importFile(t, v, p12(t, rsaKey(), certificate(t, rsaKey().Public())))
 	next := importFile(t, v, p12(t, otherRSA(), certificate(t, otherRSA().Public())))
+	if err := v.TakeOver(t.Context(), next.ID); err != nil {
+		t.Fatal(err)
+	}
 	all := identities(t, v)
 	if len(all) != 2 || all[0].ID != next.ID || all[0].Retired || all[1].ID != old.ID || !all[1].Retired {
 		t.Fatalf("got %+v", all)

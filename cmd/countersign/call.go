@@ -116,7 +116,7 @@ func (c *call) guide(ctx context.Context, address string) (err error) {
 	if c.contact, err = c.service.Contacts.Show(ctx, control.ContactQuery{Address: address}); err != nil {
 		return err
 	}
-	if c.contact.State == "verified" {
+	if c.settled() {
 		c.printContact(c.contact)
 		return nil
 	}
@@ -129,7 +129,7 @@ func (c *call) guide(ctx context.Context, address string) (err error) {
 	c.say("Confirming %s", named(c.contact.Name, c.contact.Address))
 	c.say("Type ! for a word if something does not match: a wrong voice, words that they cannot find.")
 	for _, part := range []func(context.Context) error{c.number, c.code, c.words} {
-		if c.contact.State == "verified" {
+		if c.settled() {
 			break
 		}
 		err := part(ctx)
@@ -141,15 +141,19 @@ func (c *call) guide(ctx context.Context, address string) (err error) {
 		}
 	}
 	c.gap()
-	if c.contact.State == "verified" && c.script.Close != "" {
+	if c.settled() && c.script.Close != "" {
 		c.speak("Say:", c.script.Close)
 	}
 	c.printContact(c.contact)
-	if c.contact.State != "verified" {
+	if !c.settled() {
 		return quiet(failed)
 	}
 	return nil
 }
+
+// settled says that there is nothing to hear any more: they are confirmed, and so is the
+// key that they announced.
+func (c *call) settled() bool { return c.contact.State == "verified" && c.contact.NewKey == "" }
 
 // errWrong is a person who says that something does not match.
 var errWrong = errors.New("something does not match")
@@ -228,9 +232,13 @@ func (c *call) code(ctx context.Context) error {
 // words hears their safety words, or, from somebody without Countersign, the
 // digits of their certificate.
 func (c *call) words(ctx context.Context) error {
-	for c.contact.Test != nil && c.contact.Test.WordsMatched.IsZero() && c.contact.State != "verified" && c.contact.State != "mismatch" {
+	for c.contact.Test != nil && c.contact.Test.WordsMatched.IsZero() && !c.settled() && c.contact.State != "mismatch" {
 		c.gap()
-		c.speak("Then say:", c.script.Words)
+		if c.contact.NewKey == "words" {
+			c.speak("Call them yourself, and say:", c.script.Open, c.script.Words)
+		} else {
+			c.speak("Then say:", c.script.Words)
+		}
 		with, err := c.ask.Line("Do they use Countersign? [Y/n] ")
 		if err != nil {
 			return err

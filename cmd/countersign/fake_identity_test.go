@@ -15,6 +15,10 @@ func (f fakeIdentities) Requests(_ context.Context, q control.None) ([]control.I
 	return give[[]control.IdentityRequest](f.fake, "Identities.Requests", q, nil)
 }
 
+func (f fakeIdentities) TakeOver(_ context.Context, q control.IdentityQuery) (control.None, error) {
+	return give[control.None](f.fake, "Identities.TakeOver", q, nil)
+}
+
 func (f fakeIdentities) Discard(_ context.Context, q control.RequestQuery) (control.None, error) {
 	return give[control.None](f.fake, "Identities.Discard", q, nil)
 }

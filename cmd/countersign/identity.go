@@ -12,7 +12,7 @@ import (
 
 func (c *cli) identityCommand() *cobra.Command {
 	return c.group("identity", "Your own keys and certificates",
-		c.identityImport(), c.identityUse(), c.identityList(), c.identityRequest(), c.identityRequests(), c.identityDiscard(), c.identityInstall(), c.identityLost())
+		c.identityImport(), c.identityUse(), c.identityList(), c.identityRequest(), c.identityRequests(), c.identityDiscard(), c.identityInstall(), c.identitySwitch(), c.identityLost())
 }
 
 func (c *cli) identityImport() *cobra.Command {
@@ -64,6 +64,8 @@ func (c *cli) printIdentities(all []control.Identity) {
 			state = "given up " + day(i.Lost)
 		case i.Retired:
 			state = "retired"
+		case !i.From.IsZero():
+			state = "in use from " + day(i.From)
 		}
 		rows = append(rows, []string{named(i.Name, i.Address), uses(i), state, "until " + day(i.Expires), "by " + i.Issuer, "key: " + i.KeyPlace})
 	}

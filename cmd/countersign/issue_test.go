@@ -69,7 +69,7 @@ func announce(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	before := keyset.KeySet{Sign: old.Certificate, Encrypt: old.Certificate}.Hashes()
 	after := keyset.KeySet{Sign: next.Certificate, Encrypt: next.Certificate}.Hashes()
-	f.Keys, f.NewKeys = &before, &after
+	f.Keys, f.NewKeys, f.Expires = &before, &after, time.Now().UTC().Truncate(time.Second).AddDate(0, 0, 37)
 	data, err := f.Marshal()
 	ts.Check(err)
 	keys := smime.Keys{Chain: []*x509.Certificate{w.ca.Issuing, next.Certificate}}

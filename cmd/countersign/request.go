@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -103,6 +104,26 @@ func (c *cli) identityInstall() *cobra.Command {
 			})
 		})
 	cmd.Long = "Install the certificate that your authority issued for a key that was made here: PEM, DER or\nPKCS #7 (.cer, .crt, .pem, .p7b). The one before is kept for old mail, and the people you\nwrote to are told of the new key."
+	return cmd
+}
+
+func (c *cli) identitySwitch() *cobra.Command {
+	cmd := c.command("switch ADDRESS", "Use a new key at once", cobra.ExactArgs(1),
+		func(ctx context.Context, s *control.Service, args []string) error {
+			all, err := s.Identities.List(ctx, control.None{})
+			if err != nil {
+				return err
+			}
+			n := slices.IndexFunc(all, func(i control.Identity) bool {
+				return !i.From.IsZero() && (i.ID == args[0] || strings.EqualFold(i.Address, args[0]))
+			})
+			if n < 0 {
+				return &control.Error{Code: control.CodeNotFound, Says: "No new key waits under that name.", Next: "Look at the list: countersign identity list"}
+			}
+			done, err := s.Identities.TakeOver(ctx, control.IdentityQuery{ID: all[n].ID})
+			return show(c, done, err, func(control.None) { c.say("The new certificate is in use.") })
+		})
+	cmd.Long = "Use a new key at once. A new key is announced 30 days before it signs, so that nobody sees a\nkey that they do not know; whoever has not heard of it has to confirm you again."
 	return cmd
 }
 

@@ -41,7 +41,7 @@ func TestRevocationStories(t *testing.T) {
 	long(t)
 	p := stories(func(ca *authority.Authority) (office, error) { return openEmbedded(ca) })
 	p.Dir = "testdata/revocation"
-	p.Cmds["unplug"], p.Cmds["relist"] = unplug, relist
+	p.Cmds["unplug"] = unplug
 	testscript.Run(t, p)
 }
 

@@ -104,7 +104,7 @@ func stories(open func(*authority.Authority) (office, error)) testscript.Params 
 		RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ends": ends, "await": await, "pick": pick, "post": post, "wire": wire, "revoke": revoke,
-			"ready": ready, "verified": verified, "newcode": newCode, "absent": absent, "gone": gone, "words": recoveryWords, "full": full, "seen": seen, "issue": issue, "announce": announce,
+			"ready": ready, "relist": relist, "verified": verified, "newcode": newCode, "absent": absent, "gone": gone, "words": recoveryWords, "full": full, "seen": seen, "issue": issue, "announce": announce,
 		},
 	}
 }

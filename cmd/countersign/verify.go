@@ -75,6 +75,11 @@ func (c *cli) verifyWords() *cobra.Command {
 						c.say("    %s", f)
 					}
 				}
+				if mine.Next != nil {
+					c.gap()
+					c.say("The words of your new key, which is in use from %s, for those who ask about that", day(mine.Next.From))
+					c.numbered(mine.Next.Words)
+				}
 			})
 		})
 	cmd.Long = "Show your own safety words. Read them out only to somebody who asks for them on a call."

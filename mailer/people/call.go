@@ -3,7 +3,9 @@ package people
 import (
 	"context"
 	"strings"
+	"time"
 
+	"countersign/vault"
 	"countersign/vault/contacts"
 	"countersign/vault/contacts/keyset"
 )
@@ -96,32 +98,86 @@ type OwnWords struct {
 	Address      string
 	Words        []string
 	Fingerprints []string // for callers without Countersign, signing first
+
+	// Next is the same of the keys that are to take over, for those who were told of them
+	// (V7); nil: there are none.
+	Next *NextWords
+}
+
+// NextWords is what is read out of the keys that are to take over.
+type NextWords struct {
+	From         time.Time // when they do
+	Words        []string
+	Fingerprints []string
 }
 
 // Mine returns what the user reads out when somebody verifies them.
 func (p *People) Mine(ctx context.Context) (OwnWords, error) {
-	own, _, err := p.own(ctx, "")
+	own, _, err := p.own(ctx, "", false)
 	if err != nil {
 		return OwnWords{}, err
 	}
 	if !own.Keys.Complete() {
 		return OwnWords{}, ErrNoIdentity
 	}
-	w := OwnWords{Address: own.Address, Words: p.ownWords(own)}
-	for _, cert := range own.Keys.Certificates() {
-		w.Fingerprints = append(w.Fingerprints, keyset.Fingerprint(cert))
+	w := OwnWords{Address: own.Address, Words: p.ownWords(own), Fingerprints: fingerprints(own)}
+	next, coming, err := p.own(ctx, own.Address, true)
+	if err == nil && next.Keys.Complete() {
+		w.Next = &NextWords{From: coming.From, Words: p.ownWords(next), Fingerprints: fingerprints(next)}
 	}
-	return w, nil
+	return w, err
+}
+
+func fingerprints(own contacts.Own) (list []string) {
+	for _, cert := range own.Keys.Certificates() {
+		list = append(list, keyset.Fingerprint(cert))
+	}
+	return list
+}
+
+// tested is the user's key set to which somebody's test was encrypted.
+func (p *People) tested(ctx context.Context, in *contacts.Incoming) (contacts.Own, vault.Identity, error) {
+	own, i, err := p.own(ctx, "", false)
+	if err != nil || own.Keys.ID() == in.Own {
+		return own, i, err
+	}
+	if next, coming, err := p.own(ctx, own.Address, true); err != nil || next.Keys.Complete() && next.Keys.ID() == in.Own {
+		return next, coming, err
+	}
+	return own, i, nil
+}
+
+// Tested is the sender who answers a test: with the keys that were tested, though others
+// sign the letters still (V7).
+func (p *People) Tested(ctx context.Context, address string) (Sender, error) {
+	s, err := p.Sender(ctx)
+	if err != nil {
+		return s, err
+	}
+	c, err := p.Known(ctx, address)
+	if err != nil || c.Incoming == nil {
+		return s, err
+	}
+	_, i, err := p.tested(ctx, c.Incoming)
+	if err == nil && i.ID != s.Identity.ID {
+		s.take(ctx, p, i)
+	}
+	return s, err
 }
 
 // ownWords returns the safety words of one of the user's key sets. They are slow to
-// make on purpose, so the last ones are remembered.
+// make on purpose, so they are remembered.
 func (p *People) ownWords(own contacts.Own) []string {
 	p.words.Lock()
 	defer p.words.Unlock()
-	if id := own.Keys.ID(); p.words.address != own.Address || p.words.id != id {
+	id := own.Keys.ID()
+	name := string(id[:]) + own.Address
+	if p.words.six[name] == nil {
 		words := keyset.SafetyWords(own.Address, own.Keys)
-		p.words.address, p.words.id, p.words.six = own.Address, id, words[:]
+		if len(p.words.six) > 8 || p.words.six == nil {
+			p.words.six = map[string][]string{}
+		}
+		p.words.six[name] = words[:]
 	}
-	return p.words.six
+	return p.words.six[name]
 }

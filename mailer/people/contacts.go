@@ -103,7 +103,7 @@ func (p *People) show(ctx context.Context, address string) (Contact, error) {
 // Incoming explains the test that a contact sent.
 func (p *People) Incoming(ctx context.Context, c contacts.Contact) (*Incoming, error) {
 	in := c.Incoming
-	own, _, err := p.own(ctx, "")
+	own, _, err := p.tested(ctx, in)
 	return &Incoming{
 		From: c.Address, Words: in.Code, Mine: p.ownWords(own), Expires: in.Expires, Answered: in.Answered, Advice: c.Advice(),
 	}, err

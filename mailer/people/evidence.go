@@ -31,12 +31,22 @@ func (s Sender) Own() contacts.Own { return contacts.Own{Address: s.Address, Key
 func (p *People) Sender(ctx context.Context) (s Sender, err error) {
 	_, rules, err := p.Settings(ctx)
 	s.PolicyFile, s.Limit = err, rules.MessageBytes()
-	own, identity, err := p.own(ctx, "")
+	own, identity, err := p.own(ctx, "", false)
 	if err != nil || !own.Keys.Complete() {
 		return s, err
 	}
-	s.Identity, s.Address, s.Keys = identity, own.Address, own.Keys
-	s.Sign, s.Encrypt = p.Own(ctx, identity, trust.Sign), p.Own(ctx, identity, trust.Encrypt)
+	s.take(ctx, p, identity)
+	// What was withdrawn, or has run out, leaves no reason to wait for the next key (V7).
+	if s.spent() {
+		next, err := p.Coming(ctx, s.Address)
+		if err == nil && next.ID != "" {
+			err = p.Vault.TakeOver(ctx, next.ID)
+			s.take(ctx, p, next)
+		}
+		if err != nil {
+			return s, err
+		}
+	}
 	recovery, err := p.Vault.Recovery(ctx)
 	if err != nil {
 		return s, err
@@ -46,12 +56,32 @@ func (p *People) Sender(ctx context.Context) (s Sender, err error) {
 	return s, nil
 }
 
-// own is the identity in use for an address, or for any where none is given. Its
-// keys are incomplete where there is none.
-func (p *People) own(ctx context.Context, address string) (contacts.Own, vault.Identity, error) {
+// take makes an identity the sender's.
+func (s *Sender) take(ctx context.Context, p *People, i vault.Identity) {
+	s.Identity, s.Address, s.Keys = i, i.Address, contacts.KeySet{Sign: i.Signing, Encrypt: i.Encryption}
+	s.Sign, s.Encrypt = p.Own(ctx, i, trust.Sign), p.Own(ctx, i, trust.Encrypt)
+}
+
+// spent says that a certificate of the sender's has run out or was withdrawn.
+func (s Sender) spent() bool {
+	return slices.ContainsFunc([]trust.Verdict{s.Sign, s.Encrypt}, func(v trust.Verdict) bool {
+		return v.Status == trust.Expired || v.Status == trust.Revoked
+	})
+}
+
+// Coming is the identity that is to take over for an address, or any where none is
+// given. Its ID is empty if there is none.
+func (p *People) Coming(ctx context.Context, address string) (vault.Identity, error) {
+	_, i, err := p.own(ctx, address, true)
+	return i, err
+}
+
+// own is the identity in use for an address, or the one that is to take over; for any
+// address where none is given. Its keys are incomplete where there is none.
+func (p *People) own(ctx context.Context, address string, coming bool) (contacts.Own, vault.Identity, error) {
 	all, err := p.Vault.Identities(ctx)
 	i := slices.IndexFunc(all, func(i vault.Identity) bool {
-		return !i.Retired && i.Signing != nil && i.Encryption != nil && (address == "" || i.Address == address)
+		return !i.Retired && i.Coming == coming && i.Signing != nil && i.Encryption != nil && (address == "" || i.Address == address)
 	})
 	if err != nil || i < 0 {
 		return contacts.Own{Address: address}, vault.Identity{}, err
@@ -60,10 +90,18 @@ func (p *People) own(ctx context.Context, address string) (contacts.Own, vault.I
 	return contacts.Own{Address: all[i].Address, Keys: keys}, all[i], nil
 }
 
-// OwnAt is the user's side of a verification at one of their addresses.
-func (p *People) OwnAt(ctx context.Context, address string) (contacts.Own, error) {
-	own, _, err := p.own(ctx, address)
-	return own, err
+// OwnAt is the user's side of a verification at one of their addresses: the keys in use,
+// or those that are to take over if they are the ones named (V7).
+func (p *People) OwnAt(ctx context.Context, address string, named *contacts.KeyHashes) (contacts.Own, error) {
+	own, _, err := p.own(ctx, address, false)
+	if err != nil || named == nil || own.Keys.Hashes() == *named {
+		return own, err
+	}
+	next, _, err := p.own(ctx, address, true)
+	if err != nil || !next.Keys.Complete() || next.Keys.Hashes() != *named {
+		return own, err
+	}
+	return next, nil
 }
 
 // Own judges one certificate of the user's own, as a contact's is judged (K2).

@@ -63,9 +63,7 @@ type People struct {
 
 	words struct { // the user's own safety words, slow to make
 		sync.Mutex
-		address string
-		id      [32]byte
-		six     []string
+		six map[string][]string // by address and key set: the one in use, and the one to come
 	}
 }
 

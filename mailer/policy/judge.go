@@ -49,6 +49,9 @@ type Facts struct {
 	Zone     *time.Location   // in which days are told; nil: UTC
 	Then     contacts.Hash    // SPKI of the key that was the confirmed one when it came, if provably so
 	Locked   bool             // the key that opens it is on a card that cannot be asked now
+	// Here is since when the message is here, by our own clock: Received, or else now. Up
+	// to its last day the key that the confirmed one follows counts as well (V7).
+	Here time.Time
 	// SHA1Before is the time before which a message must have been received for a
 	// signature with SHA-1 to count; zero: none does.
 	SHA1Before time.Time
@@ -140,6 +143,8 @@ func (j *judgement) chooseSigner() {
 		v := j.evidence(i)
 		rank := 0
 		switch {
+		case j.f.Contact.Pin.Signs(contacts.KeySet{Sign: s.Certificate}):
+			rank = 3
 		case j.pinned(s):
 			rank = 2
 		case v.Bound != trust.BoundNone && v.Bound != "":
@@ -168,9 +173,16 @@ func (j *judgement) evidence(i int) trust.Verdict {
 	return trust.Verdict{Status: trust.Untrusted, Bound: trust.BoundNone}
 }
 
+// pinned says that the confirmed key made a signature, or the one that it follows while
+// that counts.
 func (j *judgement) pinned(s *cms.SignerInfo) bool {
-	pin := j.f.Contact.Pin
-	return pin != nil && keyset.SPKI(s.Certificate) == keyset.SPKI(pin.Keys.Sign)
+	return j.f.Contact.Pin.Holder(s.Certificate, j.f.Here) != nil
+}
+
+// spent says that the key which made the signature is the one that the confirmed key
+// follows.
+func (j *judgement) spent() bool {
+	return j.f.Contact.Pin.Spent(contacts.KeySet{Sign: j.signer.Certificate})
 }
 
 // stranger says that the certificate which came with the confirmed key names somebody
@@ -229,8 +241,7 @@ func (j *judgement) label() {
 			"The time at which it came, and the key confirmed then, were recorded and signed here.")
 	case j.f.Contact.Pin != nil:
 		j.say(Stop, otherKeyLabel+who(j.f.Contact)+".", "NOT the key you verified",
-			"It is signed with another key than the one that you confirmed"+j.on(j.f.Contact.Pin.Call.At)+".",
-			"Call them on a number that you had before. Do not act on this message until then.")
+			j.otherKey(), "Call them on a number that you had before. Do not act on this message until then.")
 	default:
 		j.unconfirmed()
 	}
@@ -241,6 +252,14 @@ func (j *judgement) label() {
 	case j.outside:
 		j.Denied = deniedOutside
 	}
+}
+
+// otherKey says which key it is that is not the confirmed one.
+func (j *judgement) otherKey() string {
+	if j.spent() {
+		return "It is signed with the key that they announced to use until " + j.day(j.f.Contact.Pin.Earlier.Until) + ", and nothing proves that it was here by then."
+	}
+	return "It is signed with another key than the one that you confirmed" + j.on(j.f.Contact.Pin.Call.At) + "."
 }
 
 // confirmed is for the pinned key: the contact and the certificate must both be in
@@ -264,7 +283,11 @@ func (j *judgement) confirmed() {
 			label = c.Label(j.f.Zone) + "."
 		}
 		j.say(Good, label, short(c))
-		j.Reasons = append(j.Reasons, "It is signed with the key that you confirmed"+j.on(c.Pin.Call.At)+".")
+		if j.spent() {
+			j.Reasons = append(j.Reasons, "It is signed with the key that they use until "+j.day(c.Pin.Earlier.Until)+". The key that follows it is known here.")
+		} else {
+			j.Reasons = append(j.Reasons, "It is signed with the key that you confirmed"+j.on(c.Pin.Call.At)+".")
+		}
 		if j.stranger() {
 			j.Reasons = append(j.Reasons, "The certificate that came with it names somebody else: "+Named(j.signer.Certificate)+".")
 		}
@@ -466,26 +489,6 @@ func (j *judgement) day(t time.Time) string {
 		zone = time.UTC
 	}
 	return t.In(zone).Format("2 January 2006")
-}
-
-// Written is the verdict on the sender's own copy of a letter, which stands in the
-// outbox as the word says: waiting, sending, sent, held, failed or withdrawn.
-func Written(stands string) Verdict {
-	v := Verdict{
-		Protection: "encrypted-and-signed", Signature: "valid", Chain: string(trust.Trusted), From: "match",
-		Contact: string(contacts.Unknown), Level: Good, Label: writtenLabel, Short: "Sent, encrypted and signed", Reasons: []string{},
-	}
-	switch stands {
-	case "waiting", "sending":
-		v.Short = "Waiting to be sent"
-	case "held":
-		v.Level, v.Short, v.Label = Care, "Held back", writtenLabel+" It is held back: the outbox says why."
-	case "failed":
-		v.Level, v.Short, v.Label = Care, "Not sent to everyone", writtenLabel+" It could not be sent to everyone: the outbox says why."
-	case "withdrawn":
-		v.Level, v.Short, v.Label = Care, "Taken back", writtenLabel+" Then you took it back."
-	}
-	return v
 }
 
 func orNobody(address string) string {

@@ -234,7 +234,7 @@ func fixed(t *testing.T, kind contacts.FormKind) contacts.Form {
 	case contacts.AnswerForm:
 		f.Keys, f.ToKeys, f.TestID, f.TestDigest = &hashes, &hashes, f.ID, &digest
 	case contacts.KeyAnnouncement:
-		f.Keys, f.NewKeys = &hashes, &hashes
+		f.Keys, f.NewKeys, f.Expires = &hashes, &hashes, now
 	case contacts.ReceiptForm:
 		f.MessageID, f.MessageDigest = "<a@b.example>", &digest
 	}

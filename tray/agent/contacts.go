@@ -28,6 +28,7 @@ func contact(c mailer.Contact) control.Contact {
 			CodeMatched: t.CodeMatched, WordsMatched: t.WordsMatched, CodeTries: t.TriesLeft(), Fingerprints: t.Fingerprints(),
 		}
 	}
+	v.NewKey = c.NewKey()
 	if c.Pin != nil {
 		v.Verified, v.Number, v.Source = c.Pin.Call.At, c.Pin.Call.Number, string(c.Pin.Call.Source)
 	}
@@ -127,7 +128,12 @@ func (s addressBook) Suspend(ctx context.Context, q control.ContactQuery) (contr
 // Mine returns what the user reads out when somebody verifies them.
 func (s addressBook) Mine(ctx context.Context, _ control.None) (control.OwnWords, error) {
 	own, err := s.mailer.Mine(ctx)
-	return control.OwnWords(own), words(err)
+	v := control.OwnWords{Address: own.Address, Words: own.Words, Fingerprints: own.Fingerprints}
+	if own.Next != nil {
+		next := control.NextWords(*own.Next)
+		v.Next = &next
+	}
+	return v, words(err)
 }
 
 // WordList returns the words that codes and safety words are made of.

@@ -15,6 +15,10 @@ func (f fakeIdentities) Requests(ctx context.Context, q control.None) ([]control
 	return answer[[]control.IdentityRequest](ctx, f.fake, "Identities.Requests", q, nil)
 }
 
+func (f fakeIdentities) TakeOver(ctx context.Context, q control.IdentityQuery) (control.None, error) {
+	return answer[control.None](ctx, f.fake, "Identities.TakeOver", q, nil)
+}
+
 func (f fakeIdentities) Discard(ctx context.Context, q control.RequestQuery) (control.None, error) {
 	return answer[control.None](ctx, f.fake, "Identities.Discard", q, nil)
 }

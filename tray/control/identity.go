@@ -17,6 +17,8 @@ type Renewals interface {
 	// Install takes in what the authority issued: PEM, DER or PKCS #7, at most 1 MiB.
 	// What it replaces is kept for old mail, and the new key is announced.
 	Install(context.Context, None, io.Reader) (Installed, error)
+	// TakeOver makes a new key sign at once that was to do so on a later day.
+	TakeOver(context.Context, IdentityQuery) (None, error)
 	// Lost stops the use of an identity's keys for good, except to read mail, says whom
 	// to tell, and begins a new key (K2).
 	Lost(context.Context, LostOrder) (LostReport, error)
@@ -27,6 +29,7 @@ const (
 	identitiesRequests route[None, []IdentityRequest]       = "identities/requests"
 	identitiesDiscard  route[RequestQuery, None]            = "identities/discard"
 	identitiesInstall  route[None, Installed]               = "identities/install" // takes a file
+	identitiesTakeOver route[IdentityQuery, None]           = "identities/take-over"
 	identitiesLost     route[LostOrder, LostReport]         = "identities/lost"
 )
 
@@ -75,6 +78,11 @@ type Installed struct {
 	Says       []string   `json:"says"`            // what was done and what is to be done, a sentence each
 }
 
+// IdentityQuery names one of the user's own.
+type IdentityQuery struct {
+	ID string `json:"id"`
+}
+
 // LostOrder says that the keys of an identity are lost, or in other hands (K2).
 type LostOrder struct {
 	ID string `json:"id"`
@@ -114,6 +122,10 @@ func (i identitiesClient) Discard(ctx context.Context, q RequestQuery) (None, er
 
 func (i identitiesClient) Install(ctx context.Context, q None, file io.Reader) (Installed, error) {
 	return put(ctx, i.client, identitiesInstall, q, file)
+}
+
+func (i identitiesClient) TakeOver(ctx context.Context, q IdentityQuery) (None, error) {
+	return ask(ctx, i.client, identitiesTakeOver, q)
 }
 
 func (i identitiesClient) Lost(ctx context.Context, q LostOrder) (LostReport, error) {

@@ -116,6 +116,7 @@ func keysAndPlaces(mux *http.ServeMux, s *Service) {
 		call(mux, identitiesRequest, i.Request)
 		call(mux, identitiesRequests, i.Requests)
 		call(mux, identitiesDiscard, i.Discard)
+		call(mux, identitiesTakeOver, i.TakeOver)
 		upload(mux, identitiesInstall, i.Install)
 		call(mux, identitiesLost, i.Lost)
 	}

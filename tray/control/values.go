@@ -185,6 +185,9 @@ type Contact struct {
 	Number     string      `json:"number,omitempty"` // of the earlier verification, offered first
 	Source     string      `json:"source,omitempty"`
 	Refusal    *Refusal    `json:"refusal,omitempty"` // why nothing can be sent to them now
+	// NewKey is what a key waits for that the confirmed one announced: "words" heard on a
+	// call, or a "test" message and a call. Until then the confirmed one is used.
+	NewKey string `json:"new_key,omitempty"`
 }
 
 // Script is what to say on the call, in order.
@@ -294,6 +297,15 @@ type OwnWords struct {
 	Address      string   `json:"address"`
 	Words        []string `json:"words"`
 	Fingerprints []string `json:"fingerprints"` // for callers without Countersign: last 24 hex digits
+
+	Next *NextWords `json:"next,omitempty"` // of the keys that are to take over
+}
+
+// NextWords is what is read out to those who were told of the keys that are to take over.
+type NextWords struct {
+	From         time.Time `json:"from"`
+	Words        []string  `json:"words"`
+	Fingerprints []string  `json:"fingerprints"`
 }
 
 // Identity is one key set of the user's own.
@@ -305,7 +317,8 @@ type Identity struct {
 	Usage    string    `json:"usage"`
 	Expires  time.Time `json:"expires"`
 	Retired  bool      `json:"retired,omitempty"`
-	State    string    `json:"state"` // good | expired | revoked | unknown | untrusted
+	From     time.Time `json:"from,omitzero"` // when it takes over from the one in use; zero: it has
+	State    string    `json:"state"`         // good | expired | revoked | unknown | untrusted
 	Problem  string    `json:"problem,omitempty"`
 	KeyPlace string    `json:"key_place"` // "keychain", "sealed under the keychain"
 

@@ -50,6 +50,7 @@ func TestActs(t *testing.T) {
 		{"setup/anchor/remove", []string{"fingerprint", "0af3"}, "Anchors.Remove", control.AnchorQuery{Fingerprint: "0af3"}, "settings"},
 		{"setup/account/remove", []string{"address", "a@b.example"}, "Accounts.Remove", control.AccountQuery{Address: "a@b.example"}, "settings"},
 		{"setup/identity/request", []string{"address", " ada@x.example ", "name", "Dr Ada", "key", "p-256", "separate", "yes"}, "Identities.Request", control.RequestOrder{Address: "ada@x.example", Name: "Dr Ada", Key: "p-256", Separate: true}, "setup"},
+		{"setup/identity/use", []string{"id", "i2"}, "Identities.TakeOver", control.IdentityQuery{ID: "i2"}, "settings"},
 		{"setup/identity/discard", []string{"id", "r1"}, "Identities.Discard", control.RequestQuery{ID: "r1"}, "setup"},
 		{"setup/recovery/confirm", []string{"word", "meadow", "word", "paddle"}, "Identities.ConfirmRecovery", control.RecoveryCheck{Words: []string{"meadow", "paddle"}}, "setup"},
 		{"phone/dial", []string{"number", "020 7946 0188", "back", "inbox"}, "Simulation.Dial", control.DialOrder{Number: "020 7946 0188"}, "inbox"},

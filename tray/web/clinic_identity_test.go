@@ -18,6 +18,10 @@ func (c clinicIdentities) Requests(context.Context, control.None) ([]control.Ide
 	return []control.IdentityRequest{asked}, c.note("Identities.Requests", nil)
 }
 
+func (c clinicIdentities) TakeOver(_ context.Context, q control.IdentityQuery) (control.None, error) {
+	return control.None{}, c.note("Identities.TakeOver", q)
+}
+
 func (c clinicIdentities) Discard(_ context.Context, q control.RequestQuery) (control.None, error) {
 	return control.None{}, c.note("Identities.Discard", q)
 }

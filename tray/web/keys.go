@@ -45,6 +45,12 @@ func (v *visit) install() error {
 	return v.done("setup", err, strings.Join(got.Says, " "))
 }
 
+// takeOver makes a new key sign before its day.
+func (v *visit) takeOver() error {
+	_, err := v.p.svc.Identities.TakeOver(v.ctx(), control.IdentityQuery{ID: v.form("id")})
+	return v.done("settings", err, "The new certificate is in use.")
+}
+
 // giveUp shows what to do about a lost key in its own answer.
 func (v *visit) giveUp() error {
 	if v.form("sure") == "" {

@@ -146,6 +146,7 @@ func (p *Page) table() *http.ServeMux {
 		"GET /setup/identity/request":  (*visit).requestFile,
 		"POST /setup/identity/discard": (*visit).discardRequest,
 		"POST /setup/identity/install": (*visit).install,
+		"POST /setup/identity/use":     (*visit).takeOver,
 		"POST /setup/identity/lost":    (*visit).giveUp,
 		"POST /setup/anchor":           (*visit).previewAnchor,
 		"POST /setup/anchor/confirm":   (*visit).addAnchor,

@@ -75,6 +75,10 @@ func lead(s someone, now time.Time) leading {
 	}
 	at := 0
 	switch {
+	case s.NewKey == "test" && s.Test == nil:
+		l.Stage, at = "test", 1
+	case s.NewKey != "":
+		l.Stage, at = "call", 2
 	case s.State == "verified":
 		l.Stage, at = "done", 4
 	case s.Test != nil && !l.Over:

@@ -22,6 +22,10 @@ const (
 // wordsLife is how long safety words are waited for after an announcement.
 const wordsLife = 30 * 24 * time.Hour
 
+// maxOverlap is how long at most a key counts after it announced the next, whatever it
+// announced: longer than anybody waits who announces 30 days ahead.
+const maxOverlap = 45 * 24 * time.Hour
+
 // Announced is a key announcement that arrived. Its Signer made the signature with
 // the key that the form names as the present one.
 type Announced struct {
@@ -58,6 +62,11 @@ var (
 // address. Under [RolloverWords] it stays with the old keys until a call on which the
 // new safety words are heard; under [RolloverCall] the new keys are a candidate.
 // Everything else is an error, and changes nothing.
+//
+// Where the new keys take the place of the old ones, the old signing key counts for
+// letters that are here before the day that was announced as its last ([Pin.Holder]),
+// at most [maxOverlap] away: its owner goes on signing with it. It announces nothing more,
+// and nothing is encrypted to it.
 func (c Contact) ReceiveAnnouncement(m Moment, r Announced, own Own, rule Rollover, seen func(id string) bool) (Contact, *RecordDraft, error) {
 	if err := c.announces(r, own, seen); err != nil {
 		return c, nil, err
@@ -65,10 +74,16 @@ func (c Contact) ReceiveAnnouncement(m Moment, r Announced, own Own, rule Rollov
 	c = c.clone()
 	now := m.now()
 	c.note(now, r.New, FromAnnouncement)
+	after := c.Pin.before(r, now)
+	for i := range c.Candidates {
+		if c.Candidates[i].Keys.ID() == r.New.ID() {
+			c.Candidates[i].After = &after
+		}
+	}
 	defer c.settle()
 	switch rule {
 	case RolloverSigned:
-		c.Pin = &Pin{Keys: r.New, Call: c.Pin.Call, Renewed: now, Of: c.Pin.Of}
+		c.Pin = &Pin{Keys: r.New, Call: c.Pin.Call, Renewed: now, Of: c.Pin.Of, Earlier: c.follows(r.New, now)}
 		return c, c.draft(c.Pin.Of, RecordRenewed, now, c.Pin.Keys, c.Pin.Call, ""), nil
 	case RolloverWords:
 		if c.Test == nil {
@@ -78,6 +93,54 @@ func (c Contact) ReceiveAnnouncement(m Moment, r Announced, own Own, rule Rollov
 		}
 	}
 	return c, nil, nil
+}
+
+// before is what the pin is to the keys that it announces.
+func (p Pin) before(r Announced, now time.Time) Earlier {
+	until := r.Form.Expires
+	for _, limit := range []time.Time{now.Add(maxOverlap), p.Keys.Sign.NotAfter} {
+		if limit.Before(until) {
+			until = limit
+		}
+	}
+	return Earlier{Keys: KeySet{Sign: p.Keys.Sign}, Until: until}
+}
+
+// follows is what remains of the present pin where others take its place: nil unless it
+// is in force, announced them, signs with another key, and has not had its last day.
+func (c Contact) follows(keys KeySet, now time.Time) *Earlier {
+	for _, k := range c.Candidates {
+		if k.Keys.ID() == keys.ID() && k.follows(c) && c.Suspension == nil && c.Doubt == nil && now.Before(k.After.Until) && !c.Pin.Signs(keys) {
+			return copied(k.After)
+		}
+	}
+	return nil
+}
+
+// follows says that the confirmed key announced this one.
+func (k Candidate) follows(c Contact) bool { return k.After != nil && c.Pin.Signs(k.After.Keys) }
+
+// announced is what the confirmed key announced, and has not taken its place yet.
+func (c Contact) announced() *Candidate {
+	for i, k := range c.Candidates {
+		if k.follows(c) && k.Barred.IsZero() && k.Keys.ID() != c.Pin.Keys.ID() {
+			return &c.Candidates[i]
+		}
+	}
+	return nil
+}
+
+// NewKey is what a key waits for that the confirmed one announced: "words", to be heard on
+// a call ([RolloverWords]), "test", a whole verification ([RolloverCall]), or nothing.
+func (c Contact) NewKey() string {
+	switch {
+	case c.State != Verified:
+	case c.Test != nil && c.Test.Announced:
+		return "words"
+	case c.announced() != nil:
+		return "test"
+	}
+	return ""
 }
 
 // announces tells why an announcement does not count.

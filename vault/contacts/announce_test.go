@@ -25,7 +25,7 @@ func announcement(t testing.TB, me, her *person, next KeySet) Announced {
 		t.Fatal(err)
 	}
 	old, keys := her.own.Keys.Hashes(), next.Hashes()
-	f.Keys, f.NewKeys = &old, &keys
+	f.Keys, f.NewKeys, f.Expires = &old, &keys, me.now.Add(37*24*time.Hour)
 	anchor := newCert(t, her.own.Address, x509.KeyUsageCertSign, nil)
 	v := vouched("Health Authority", anchor)
 	r := carry(t, f, her.own.Keys)
@@ -70,7 +70,9 @@ func TestAnnouncement(t *testing.T) {
 		{"of itself", func(s *scene, r *Announced) { r.Form.NewKeys = r.Form.Keys }, ErrNotSuccessor},
 		{"for somebody else", func(s *scene, r *Announced) { r.Form.To = "eve@hill.example" }, ErrFormTo},
 		{"shown from another address", func(s *scene, r *Announced) { r.From = "eve@hill.example" }, ErrFormFrom},
-		{"another form", func(s *scene, r *Announced) { r.Form.Kind, r.Form.Keys, r.Form.NewKeys = Invitation, nil, nil }, ErrNotSuccessor},
+		{"another form", func(s *scene, r *Announced) {
+			r.Form.Kind, r.Form.Keys, r.Form.NewKeys, r.Form.Expires = Invitation, nil, nil, time.Time{}
+		}, ErrNotSuccessor},
 		{"seen before", func(s *scene, r *Announced) { s.me.new(r.Form.ID) }, ErrFormSeen},
 		{"of somebody the user stopped", func(s *scene, r *Announced) { s.c, _, _ = s.c.Suspend(s.me.at(), ByUser) }, ErrNotInForce},
 		{"of somebody whose certificate ran out", func(s *scene, r *Announced) { s.c, _, _ = s.c.Suspend(s.me.at(), ByExpiry) }, ErrNotInForce},

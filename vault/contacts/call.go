@@ -293,7 +293,7 @@ func (c *Contact) conclude(m Moment, o *Outcome) {
 		return
 	}
 	now := m.now()
-	c.Pin = &Pin{Keys: t.Keys, Call: t.call(now), Of: c.OrganisationOf(t.Keys)}
+	c.Pin = &Pin{Keys: t.Keys, Call: t.call(now), Of: c.OrganisationOf(t.Keys), Earlier: c.follows(t.Keys, now)}
 	c.Suspension, c.Doubt, c.Test, c.Voided = nil, nil, nil, ""
 	o.Verified = true
 	if c.Pin.Of != "" {

@@ -100,12 +100,20 @@ type Contact struct {
 type Pin struct {
 	Keys    KeySet    `json:"keys"`
 	Call    Call      `json:"call"`
-	Renewed time.Time `json:"renewed,omitzero"` // same keys in a new certificate (V7)
+	Renewed time.Time `json:"renewed,omitzero"` // same keys in a new certificate, or other keys that these announced (V7)
 	// Of is the domain whose organisation's key set it is, for everybody who counts by
 	// it; the record is of the domain (V6). Was is the key sets before it, in such a
 	// case: each announced the next (V7).
-	Of  string      `json:"of,omitempty"`
-	Was []KeyHashes `json:"-"`
+	Of      string      `json:"of,omitempty"`
+	Was     []KeyHashes `json:"-"`
+	Earlier *Earlier    `json:"earlier,omitempty"`
+}
+
+// Earlier is the signing key that the pinned one follows, and until when it goes on
+// signing, as its owner announced (V7).
+type Earlier struct {
+	Keys  KeySet    `json:"keys"` // Sign only
+	Until time.Time `json:"until"`
 }
 
 // Call is what is recorded of the call that verified a key set.
@@ -168,6 +176,7 @@ type Candidate struct {
 	Seen   time.Time `json:"seen"` // first
 	Last   time.Time `json:"last"`
 	Barred time.Time `json:"barred,omitzero"` // wrong words were heard for it
+	After  *Earlier  `json:"after,omitempty"` // the confirmed key announced that these follow it
 	Reads  Reads     `json:"reads,omitzero"`  // what it was heard to read
 }
 
@@ -268,6 +277,9 @@ func (c Contact) Who() string {
 func (c Contact) clone() Contact {
 	c.Candidates = slices.Clone(c.Candidates)
 	c.Pin = copied(c.Pin)
+	if c.Pin != nil {
+		c.Pin.Earlier = copied(c.Pin.Earlier)
+	}
 	c.Suspension = copied(c.Suspension)
 	c.Doubt = copied(c.Doubt)
 	c.Test = copied(c.Test)

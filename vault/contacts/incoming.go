@@ -11,7 +11,8 @@ import (
 // Incoming is a test message that the contact sent to the user.
 type Incoming struct {
 	ID       string      `json:"id"`
-	Keys     KeySet      `json:"keys"` // the contact's, as named in the test
+	Keys     KeySet      `json:"keys"`         // the contact's, as named in the test
+	Own      Hash        `json:"own,omitzero"` // the ID of the user's key set to which it was encrypted
 	Digest   Hash        `json:"digest"`
 	Code     keyset.Code `json:"code"` // to read out when they call
 	Received time.Time   `json:"received"`
@@ -44,7 +45,7 @@ func (c Contact) ReceiveTest(m Moment, r Received, own Own, seen func(id string)
 	c = c.clone()
 	c.note(m.now(), r.keys(), FromTest)
 	c.Incoming = &Incoming{
-		ID: f.ID, Keys: r.keys(), Digest: f.Digest(), Code: f.Code, Received: m.now(), Expires: f.Expires,
+		ID: f.ID, Keys: r.keys(), Own: own.Keys.ID(), Digest: f.Digest(), Code: f.Code, Received: m.now(), Expires: f.Expires,
 	}
 	c.settle()
 	return c, nil

@@ -81,6 +81,8 @@ func (c Contact) Next(loc *time.Location) string {
 		return fmt.Sprintf("Whoever writes from %s with this certificate is known to be of the organisation, and by that alone.", c.Address)
 	case c.Organisation():
 		return fmt.Sprintf("Confirm somebody at %s anew: that confirms the organisation again.", c.Address)
+	case c.NewKey() != "":
+		return fmt.Sprintf("A new key was announced on %s. Send a test message to the new certificate, then call.", day(c.announced().Seen, loc))
 	case c.State == Verified:
 		if domain, ok := c.ByOrganisation(); ok {
 			return fmt.Sprintf("You can write to %s in confidence: %s can read it, and passes it on.", who, domain)
@@ -136,6 +138,9 @@ func (c Contact) Script(caller string) Script {
 		Words:        "And now your own six safety words, please. They are beside the test message in Countersign.",
 		Fingerprints: "Would you open your certificate and read me the last 24 digits of its SHA-256 fingerprint?",
 		Close:        "Thank you. If you want to be sure of me as well, please hang up and call me on a number of your own.",
+	}
+	if c.Test != nil && c.Test.Announced {
+		s.Open, s.Words = fmt.Sprintf("This is %s. You announced a new key by e-mail.", caller), "Would you read me the six safety words of the new key, please? They are beside your own in Countersign."
 	}
 	if c.Test != nil && c.Test.Fingerprints() == 2 {
 		s.Fingerprints = "Would you open your two certificates, for signing and for encryption, " +

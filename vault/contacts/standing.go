@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"crypto/x509"
 	"time"
 
 	"countersign/vault/contacts/keyset"
@@ -98,6 +99,25 @@ func (c Contact) Renew(m Moment, keys KeySet, sign, encrypt trust.Verdict) (Cont
 	c.Pin.Keys, c.Pin.Renewed, c.Suspension = keys, m.now(), nil
 	c.settle()
 	return c, c.draft(c.Pin.Of, RecordRenewed, c.Pin.Renewed, keys, c.Pin.Call, ""), nil
+}
+
+// Holder is the confirmed certificate whose key a certificate holds: the pinned one, or
+// up to its last day the one that it follows (V7), for a letter that was here at a time
+// by our own clock (I2). It is nil where the key does not count, whoever has it.
+func (p *Pin) Holder(c *x509.Certificate, here time.Time) *x509.Certificate {
+	switch k := (KeySet{Sign: c}); {
+	case p.Signs(k):
+		return p.Keys.Sign
+	case p.Spent(k) && !here.IsZero() && here.Before(p.Earlier.Until):
+		return p.Earlier.Keys.Sign
+	}
+	return nil
+}
+
+// Spent says that a certificate holds the signing key that the pinned one follows,
+// whether it still counts or not.
+func (p *Pin) Spent(k KeySet) bool {
+	return p != nil && p.Earlier != nil && k.Sign != nil && keyset.SPKI(k.Sign) == keyset.SPKI(p.Earlier.Keys.Sign)
 }
 
 // Signs says that a certificate holds the pinned signing key: only what it

@@ -1,5 +1,7 @@
 // Package renewal says when to remind somebody that a certificate of theirs runs
-// out: 60, 30, 14 and 7 days before, and when it has. It is pure.
+// out: 60, 30, 14 and 7 days before, and when it has; and when a new key takes over
+// from the one before (V7): 30 days after it was announced, or 7 days before the old
+// certificate ends. It is pure.
 package renewal
 
 import (

@@ -60,6 +60,9 @@ func (s *Keys) List(ctx context.Context, _ control.None) ([]control.Identity, er
 // using is not shown: what was replaced is the rest.
 func (s *Keys) Describe(ctx context.Context, i vault.Identity, all []vault.Identity) control.Identity {
 	v := control.Identity{ID: i.ID, Address: i.Address, Name: i.Name, Retired: i.Retired, KeyPlace: i.KeyPlace, State: "good", Lost: i.Lost}
+	if i.Coming {
+		v.From = i.From
+	}
 	for _, one := range shown(i, all) {
 		v.Usage = strings.TrimPrefix(v.Usage+" and "+one.name, " and ")
 		v.Issuer = one.cert.Issuer.CommonName
@@ -158,20 +161,27 @@ func (s *Keys) Install(ctx context.Context, _ control.None, file io.Reader) (con
 		return control.Installed{Identities: []control.Identity{}, Waits: true, Says: []string{
 			"This certificate is kept. The one for the other key of your request is still to come."}}, nil
 	}
-	all, err := s.Vault.Identities(ctx) // they say where the keys came to lie
-	if err != nil {
-		return control.Installed{}, s.Words(err)
-	}
-	result := control.Installed{Says: []string{"The new certificate is in use."}}
 	for _, i := range done.Identities {
-		if n := slices.IndexFunc(all, func(o vault.Identity) bool { return o.ID == i.ID }); n >= 0 {
-			result.Identities = append(result.Identities, s.Describe(ctx, all[n], all))
-		}
 		if err := s.Note(ctx, "identity", i.Address, "A new certificate was installed."); err != nil {
 			return control.Installed{}, err
 		}
 	}
-	if len(done.Retired) > 0 {
+	s.Announce(ctx)
+	all, err := s.Vault.Identities(ctx) // they say where the keys came to lie, and since when they sign
+	if err != nil {
+		return control.Installed{}, s.Words(err)
+	}
+	var result control.Installed
+	for n, i := range done.Identities {
+		for _, now := range all {
+			if now.ID == i.ID {
+				done.Identities[n] = now
+				result.Identities = append(result.Identities, s.Describe(ctx, now, all))
+				result.Says = append(result.Says, used(now))
+			}
+		}
+	}
+	if len(done.Replaced) > 0 {
 		result.Says = append(result.Says, "The one before is kept, so that old mail can still be read.")
 	}
 	says, err := s.succession(ctx, done.Identities)
@@ -179,8 +189,35 @@ func (s *Keys) Install(ctx context.Context, _ control.None, file io.Reader) (con
 		return control.Installed{}, err
 	}
 	result.Says = append(result.Says, says...)
-	s.Announce(ctx)
 	return result, s.Tell(ctx, "status", "", "Your certificates have changed.")
+}
+
+// used says since when an identity signs.
+func used(i vault.Identity) string {
+	if i.Coming {
+		return "The new certificate is in use from " + i.From.In(time.Local).Format("2 January 2006") + ". Until then the one before signs what you write, and mail to either can be read."
+	}
+	return "The new certificate is in use."
+}
+
+// TakeOver makes the keys that are to take over sign from now on.
+func (s *Keys) TakeOver(ctx context.Context, q control.IdentityQuery) (control.None, error) {
+	own, err := s.Vault.Identities(ctx)
+	if err == nil {
+		err = s.Vault.TakeOver(ctx, q.ID)
+	}
+	if err != nil {
+		return control.None{}, s.Words(err)
+	}
+	for _, i := range own {
+		if i.ID == q.ID && i.Coming {
+			if err := s.Note(ctx, "identity", i.Address, "The new certificate was taken into use before its day."); err != nil {
+				return control.None{}, err
+			}
+		}
+	}
+	s.Announce(ctx)
+	return control.None{}, s.Tell(ctx, "status", "", "Your certificates have changed.")
 }
 
 // vouched refuses what nobody would accept: it would take the place of what works.
@@ -213,6 +250,8 @@ func (s *Keys) succession(ctx context.Context, now []vault.Identity) (says []str
 		case err != nil:
 			return nil, s.Words(err)
 		case before.ID == "":
+		case i.Coming:
+			says = append(says, "The people you write to are told now, signed with both keys, so that they need not confirm you again.")
 		case s.Mailer.CanAnnounce(ctx, before):
 			says = append(says, "The people you wrote to are told of the new key, signed with the old one, so that they need not confirm you again.")
 		default:

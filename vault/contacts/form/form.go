@@ -65,7 +65,7 @@ type Form struct {
 	To            string            `json:"to"`                       // canonical
 	Keys          *keyset.KeyHashes `json:"keys,omitempty"`           // the sender's: test, answer, key announcement
 	ToKeys        *keyset.KeyHashes `json:"to_keys,omitempty"`        // the recipient's: test, answer
-	Expires       time.Time         `json:"expires,omitzero"`         // test; UTC, whole seconds
+	Expires       time.Time         `json:"expires,omitzero"`         // test; key announcement: until when the present keys sign; UTC, whole seconds
 	Code          keyset.Code       `json:"code,omitempty"`           // test: four words
 	TestID        string            `json:"test,omitempty"`           // answer
 	TestDigest    *keyset.Hash      `json:"test_digest,omitempty"`    // answer: the test's Digest
@@ -167,9 +167,9 @@ func (f Form) Validate() error {
 		if len(f.Code) != 4 || !onList(f.Code) {
 			return fmt.Errorf("%w: malformed code", ErrMalformed)
 		}
-		if e := f.Expires; e.Location() != time.UTC || e.Nanosecond() != 0 || e.Year() < 2000 || e.Year() > 9999 {
-			return fmt.Errorf("%w: malformed expiry", ErrMalformed)
-		}
+	}
+	if e := f.Expires; !e.IsZero() && (e.Location() != time.UTC || e.Nanosecond() != 0 || e.Year() < 2000 || e.Year() > 9999) {
+		return fmt.Errorf("%w: malformed expiry", ErrMalformed)
 	}
 	if f.MessageID != "" && !isMessageID(f.MessageID) {
 		return fmt.Errorf("%w: malformed Message-ID", ErrMalformed)
@@ -182,7 +182,7 @@ var members = map[Kind][]string{
 	Invitation:      nil,
 	Test:            {"code", "expires", "keys", "to_keys"},
 	Answer:          {"keys", "test", "test_digest", "to_keys"},
-	KeyAnnouncement: {"keys", "new_keys"},
+	KeyAnnouncement: {"expires", "keys", "new_keys"},
 	Receipt:         {"message", "message_digest"},
 	CourtesyNotice:  nil,
 }

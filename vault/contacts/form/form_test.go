@@ -33,7 +33,7 @@ func sample(t testing.TB, kind Kind) Form {
 	case Answer:
 		f.Keys, f.ToKeys, f.TestID, f.TestDigest = a, b, other.ID, &keyset.Hash{4}
 	case KeyAnnouncement:
-		f.Keys, f.NewKeys = a, b
+		f.Keys, f.NewKeys, f.Expires = a, b, time.Date(2026, 4, 9, 12, 0, 0, 0, time.UTC)
 	case Receipt:
 		f.MessageID, f.MessageDigest = "<1@harbour.example>", &keyset.Hash{5}
 	}
