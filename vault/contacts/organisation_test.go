@@ -187,7 +187,7 @@ func (h *house) announce(address string, next KeySet) error {
 	now := h.get(address).Pin.Keys
 	f := must[Form](h)(form.New(rand.Reader, KeyAnnouncement, address, h.me.own.Address))
 	old, new := now.Hashes(), next.Hashes()
-	f.Keys, f.NewKeys = &old, &new
+	f.Keys, f.NewKeys, f.Expires = &old, &new, h.me.now.AddDate(0, 0, 37)
 	v := trust.Verdict{Status: trust.Trusted, Bound: trust.BoundDomain, Path: []*x509.Certificate{h.evil.Sign, h.evil.Sign}}
 	return h.do(address, func(c Contact) (Contact, *RecordDraft, error) {
 		return c.ReceiveAnnouncement(h.me.at(), Announced{Received: Received{Form: f, From: address, Signer: now.Sign, Encrypted: true}, New: next,
