@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"countersign/mailer/cms"
+	"countersign/vault/tokenkey"
 )
 
 // Identity is one key set of the user's own, for one address. Either half may
@@ -35,6 +36,12 @@ type Identity struct {
 	Until      time.Time // when another takes its place; zero: none is here
 	Lost       time.Time // when the user said that its keys are lost or in other hands (K2); else zero
 	KeyPlace   string    // where the private keys are, in words
+
+	// Where a key is on a token, its reference; empty: it is in the keychain.
+	SigningToken, EncryptionToken string
+	// OnlyCopy says that the user accepted that the decryption key is on the token alone:
+	// if that dies, this mail is lost (K1).
+	OnlyCopy bool
 }
 
 // identityRow is an Identity as the database holds it.
@@ -51,11 +58,16 @@ type identityRow struct {
 	Announced  time.Time `json:"announced,omitzero"`
 	Until      time.Time `json:"until,omitzero"`
 	Lost       time.Time `json:"lost,omitzero"`
+
+	SigningToken    string `json:"signing_token,omitempty"`
+	EncryptionToken string `json:"encryption_token,omitempty"`
+	OnlyCopy        bool   `json:"only_copy,omitempty"`
 }
 
 func (i Identity) row() identityRow {
 	r := identityRow{ID: i.ID, Address: i.Address, Name: i.Name, Added: i.Added, Retired: i.Retired,
-		From: i.From, Announced: i.Announced, Until: i.Until, Lost: i.Lost}
+		From: i.From, Announced: i.Announced, Until: i.Until, Lost: i.Lost,
+		SigningToken: i.SigningToken, EncryptionToken: i.EncryptionToken, OnlyCopy: i.OnlyCopy}
 	if i.Signing != nil {
 		r.Signing = i.Signing.Raw
 	}
@@ -70,7 +82,8 @@ func (i Identity) row() identityRow {
 
 func (r identityRow) identity() (Identity, error) {
 	i := Identity{ID: r.ID, Address: r.Address, Name: r.Name, Added: r.Added, Retired: r.Retired,
-		From: r.From, Announced: r.Announced, Until: r.Until, Lost: r.Lost}
+		From: r.From, Announced: r.Announced, Until: r.Until, Lost: r.Lost,
+		SigningToken: r.SigningToken, EncryptionToken: r.EncryptionToken, OnlyCopy: r.OnlyCopy}
 	parse := func(der []byte) (c *x509.Certificate, err error) {
 		if der != nil {
 			c, err = x509.ParseCertificate(der)
@@ -182,6 +195,9 @@ func (i Identity) rank() int {
 
 // keyPlace says in words where the private keys of an identity lie.
 func (v *Vault) keyPlace(ctx context.Context, i Identity) (string, error) {
+	if place := tokenPlace(i); place != "" {
+		return place, nil
+	}
 	for _, c := range i.certificates() {
 		if is, err := v.keys.InDatabase(ctx, c); err != nil || is {
 			return "sealed under the keychain", err
@@ -201,7 +217,7 @@ func (v *Vault) verified(data, signature []byte) (Identity, error) {
 	}
 	i, err := r.identity()
 	now := v.o.Clock()
-	if i.Signing != nil && !v.keys.Has(i.Signing) || !i.Until.IsZero() && !now.Before(i.Until) {
+	if i.Signing != nil && !v.signs(i) || !i.Until.IsZero() && !now.Before(i.Until) {
 		i.Retired = true
 	}
 	i.Coming = !i.Retired && now.Before(i.From)
@@ -225,8 +241,9 @@ func each(ctx context.Context, tx *sql.Tx, query string, f func(scanner) error) 
 	return rows.Err()
 }
 
-// Signer returns the signing key of an identity. The private key is fetched
-// when it is used; ctx bounds that.
+// Signer returns the signing key of an identity, for one signature if it is on a token. The
+// private key is fetched, or the token asked, when it is used; ctx bounds that, and says
+// who may be asked.
 func (v *Vault) Signer(ctx context.Context, id string) (crypto.Signer, error) {
 	all, err := v.Identities(ctx)
 	if err != nil {
@@ -237,37 +254,39 @@ func (v *Vault) Signer(ctx context.Context, id string) (crypto.Signer, error) {
 			if !i.Lost.IsZero() {
 				return nil, ErrGivenUp
 			}
-			if !v.keys.Has(i.Signing) {
+			if !v.signs(i) {
 				return nil, ErrNoKey
 			}
-			return v.keys.Signer(ctx, i.Signing), nil
+			return v.signer(ctx, i.Signing, i.SigningToken), nil
 		}
 	}
 	return nil, ErrNoIdentity
 }
 
 // DecryptionKeys returns every key that mail to the user may be encrypted to,
-// those of retired identities too, the likeliest first. The private keys are
-// fetched when they are used; ctx bounds that.
+// those of retired identities too, the likeliest first. They are for one message: the
+// private keys are fetched, or the tokens asked, when they are used; ctx bounds that, and
+// says who may be asked.
 func (v *Vault) DecryptionKeys(ctx context.Context) ([]cms.Key, error) {
 	all, err := v.Identities(ctx)
 	if err != nil {
 		return nil, err
 	}
+	// What opens without asking anybody goes first.
+	slices.SortStableFunc(all, func(a, b Identity) int {
+		return cmp.Compare(min(len(a.EncryptionToken), 1), min(len(b.EncryptionToken), 1))
+	})
 	var keys []cms.Key
+	var occasion tokenkey.Occasion
 	seen := map[string]bool{}
 	for _, i := range all {
-		if i.Encryption == nil || !v.keys.Has(i.Encryption) {
+		if i.Encryption == nil || !v.opens(i) {
 			continue
 		}
 		// A certificate renewed for the same key is another recipient's name.
 		if name := string(i.Encryption.Raw); !seen[name] {
 			seen[name] = true
-			keys = append(keys, cms.Key{
-				Certificate: i.Encryption,
-				Decrypter:   v.keys.Decrypter(ctx, i.Encryption),
-				Exchanger:   v.keys.Exchanger(ctx, i.Encryption),
-			})
+			keys = append(keys, v.decryptionKey(ctx, &occasion, i))
 		}
 	}
 	return keys, nil

@@ -47,14 +47,19 @@ func (v *Vault) Install(ctx context.Context, data []byte, check func(Identity) e
 	if err != nil {
 		return done, err
 	}
+	own, err := v.Identities(ctx)
+	if err != nil {
+		return done, err
+	}
 	var found []issued.Own
 	var chain []*x509.Certificate
 	for _, c := range certs {
-		if !v.keys.Holds(keyring.ID(c)) {
+		token, only := onToken(own, keyring.ID(c))
+		if token == "" && !v.keys.Holds(keyring.ID(c)) {
 			chain = append(chain, c)
 			continue
 		}
-		o := issued.Own{Certificate: c}
+		o := issued.Own{Certificate: c, Token: token, OnlyCopy: only}
 		if err := o.Judge(); err != nil {
 			return done, err
 		}

@@ -61,7 +61,7 @@ func (v *Vault) Before(ctx context.Context, now Identity) (Identity, error) {
 	}
 	same := func(a, b *x509.Certificate) bool { return keyring.ID(a) == keyring.ID(b) }
 	for _, i := range all {
-		whole := (i.Retired || !i.Until.IsZero()) && i.Lost.IsZero() && i.Address == now.Address && i.Signing != nil && i.Encryption != nil && v.keys.Has(i.Signing)
+		whole := (i.Retired || !i.Until.IsZero()) && i.Lost.IsZero() && i.Address == now.Address && i.Signing != nil && i.Encryption != nil && v.signs(i)
 		if whole && now.Signing != nil && now.Encryption != nil && !i.Added.After(now.Added) &&
 			!(same(i.Signing, now.Signing) && same(i.Encryption, now.Encryption)) {
 			return i, nil

@@ -71,7 +71,7 @@ func (v *Vault) adopt(ctx context.Context, found []issued.Own, chain []*x509.Cer
 	}
 	for _, o := range found {
 		if o.Sign {
-			if err := v.certify(ctx, o.Certificate); err != nil {
+			if err := v.certify(ctx, o.Certificate, o.Token); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -110,10 +110,11 @@ func (v *Vault) arrange(address string, found []issued.Own, chain []*x509.Certif
 	}
 	now = Identity{Address: address, Chain: chain, Added: v.o.Clock().UTC().Truncate(time.Second)}
 	if signing != nil {
-		now.Signing, now.Name = signing.Certificate, signing.Certificate.Subject.CommonName
+		now.Signing, now.SigningToken, now.Name = signing.Certificate, signing.Token, signing.Certificate.Subject.CommonName
 	}
 	if encryption != nil {
-		now.Encryption, now.Name = encryption.Certificate, encryption.Certificate.Subject.CommonName
+		now.Encryption, now.EncryptionToken, now.OnlyCopy = encryption.Certificate, encryption.Token, encryption.OnlyCopy
+		now.Name = encryption.Certificate.Subject.CommonName
 	}
 	if now.ID, err = newID(v.o.Rand); err != nil {
 		return now, nil, err
@@ -149,10 +150,10 @@ func (v *Vault) arrange(address string, found []issued.Own, chain []*x509.Certif
 		}
 		// Half of what was there may go on: the other half came now.
 		if now.Signing == nil {
-			now.Signing = old.Signing
+			now.Signing, now.SigningToken = old.Signing, old.SigningToken
 		}
 		if now.Encryption == nil {
-			now.Encryption = old.Encryption
+			now.Encryption, now.EncryptionToken, now.OnlyCopy = old.Encryption, old.EncryptionToken, old.OnlyCopy
 		}
 		if (old.Signing == nil || same(now.Signing, old.Signing)) && (old.Encryption == nil || same(now.Encryption, old.Encryption)) {
 			now.ID = old.ID // nothing is replaced

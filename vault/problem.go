@@ -1,6 +1,9 @@
 package vault
 
-import "countersign/vault/issued"
+import (
+	"countersign/vault/issued"
+	"countersign/vault/phrase"
+)
 
 // Problem is an error that a person reads: what is wrong, and what to do next.
 // Errors returned wrap the values of vault/issued and those below; compare with
@@ -31,6 +34,10 @@ var (
 		Next: "If you have its key in a file (.p12 or .pfx), import that."}
 	ErrOtherKey = &Problem{Code: "other-key", Says: "This certificate was not issued for a key that was made here.",
 		Next: "Compare it with the list of what you asked for, and ask your authority for the right one."}
+	ErrOnlyCopy = &Problem{Code: "only-copy", Says: "The key for opening mail is on this card alone: if this card dies, this mail is lost.",
+		Next: "Confirm that, or have the key made here and backed up before it is put on the card."}
+	ErrNotBackedUp = &Problem{Code: "not-backed-up", Says: "This key is not in your recovery file yet.",
+		Next: "Make a recovery file first: then the key can go to the card."}
 	ErrGivenUp = &Problem{Code: "given-up", Says: "You have said that this key is lost or in other hands.",
 		Next: "Ask for a certificate with a new key."}
 )
@@ -47,10 +54,8 @@ var (
 		Next: ""}
 	ErrNothingMade = &Problem{Code: "no-recovery", Says: "There is no recovery file waiting to be confirmed.",
 		Next: "Make a new one."}
-	ErrRecoveryWords = &Problem{Code: "wrong-words", Says: "Those are not the words that were asked for.",
-		Next: "Look at the printed words and try again."}
-	ErrRecoveryFile = &Problem{Code: "not-recovery", Says: "This is not a recovery file, or it is damaged.",
-		Next: "Choose the file that you saved when you made the words."}
-	ErrOtherProfile = &Problem{Code: "other-profile", Says: "There is another profile in this place already.",
+	ErrRecoveryWords = phrase.ErrWords
+	ErrRecoveryFile  = phrase.ErrFile
+	ErrOtherProfile  = &Problem{Code: "other-profile", Says: "There is another profile in this place already.",
 		Next: "Choose an empty folder for the profile to be restored."}
 )

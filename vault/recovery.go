@@ -1,23 +1,19 @@
 package vault
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
+	"crypto/x509"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
-	"filippo.io/age"
-	"filippo.io/age/armor"
-
 	"countersign/vault/keyring"
+	"countersign/vault/phrase"
 )
 
 // RecoveryState is how far the recovery file is made (SECURITY K1).
@@ -39,6 +35,9 @@ type Recovery struct {
 	// Early says of an outdated file that all it lacks are keys that wait for their
 	// certificate, so that nobody can have encrypted to them yet.
 	Early bool
+	// Keep is when earlier files were made that are still needed: they alone hold a key
+	// that is on a token now.
+	Keep []time.Time
 }
 
 // RecoveryFile is a recovery file just made: everything in it is secret. It
@@ -55,17 +54,47 @@ func (RecoveryFile) GoString() string             { return "[secret]" }
 func (RecoveryFile) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, "[secret]") }
 func (RecoveryFile) MarshalJSON() ([]byte, error) { return []byte(`"[secret]"`), nil }
 
-const (
-	recoveryWords  = 8 // of 2,048: 88 bits
-	recoveryFormat = "countersign recovery 1"
-	maxRecovery    = 1 << 20
-)
+const recoveryFormat = "countersign recovery 1"
 
 // recoveryRow is what the database remembers.
 type recoveryRow struct {
 	Made      time.Time `json:"made"`
 	Confirmed bool      `json:"confirmed"`
 	Keys      []string  `json:"keys"` // the ids of the keys in the file
+	// Older is the keys on tokens that only an earlier file holds, and when that was made.
+	Older map[string]time.Time `json:"older,omitempty"`
+}
+
+// older is what a file lacks of those made before, among the user's keys: those that have
+// gone to a token since.
+func (r *recoveryRow) older(all []Identity, in map[string][]byte) map[string]time.Time {
+	older := map[string]time.Time{}
+	if r == nil {
+		return older
+	}
+	maps.Copy(older, r.Older)
+	for _, id := range r.Keys {
+		if r.Confirmed {
+			older[id] = r.Made
+		}
+	}
+	maps.DeleteFunc(older, func(id string, _ time.Time) bool {
+		ref, _ := onToken(all, id)
+		return in[id] != nil || ref == ""
+	})
+	return older
+}
+
+// holds says that a recovery file which was opened once as a test has a key.
+func (r *recoveryRow) holds(id string) bool {
+	_, older := r.Older[id]
+	return older || r.Confirmed && slices.Contains(r.Keys, id)
+}
+
+// backed says that the key of a certificate is in the keychain or in a recovery file.
+func (v *Vault) backed(ctx context.Context, cert *x509.Certificate) (bool, error) {
+	row, err := v.recoveryRow(ctx)
+	return v.keys.Has(cert) || row != nil && row.holds(keyring.ID(cert)), err
 }
 
 // unconfirmed is a file that waits for two of its words.
@@ -84,6 +113,8 @@ type contents struct {
 	Identities []signedRow       `json:"identities"`
 	Requests   []signedRow       `json:"requests,omitempty"`
 	Places     map[string][]byte `json:"places,omitempty"`
+
+	Older map[string]time.Time `json:"older,omitempty"` // as in recoveryRow
 }
 
 type signedRow struct {
@@ -112,7 +143,8 @@ func (v *Vault) Recovery(ctx context.Context) (Recovery, error) {
 	if row == nil {
 		return Recovery{State: RecoveryMissing}, nil
 	}
-	r := Recovery{State: RecoveryReady, Made: row.Made}
+	r := Recovery{State: RecoveryReady, Made: row.Made, Keep: slices.SortedFunc(maps.Values(row.Older), time.Time.Compare)}
+	r.Keep = slices.CompactFunc(r.Keep, time.Time.Equal)
 	if !row.Confirmed {
 		r.State = RecoveryUnconfirmed
 		if v.recovery != nil {
@@ -196,15 +228,12 @@ func (v *Vault) makeRecovery(ctx context.Context, signing bool) (f RecoveryFile,
 		return f, row, err
 	}
 	defer c.clear()
-	row.Made = c.Made
+	row.Made, row.Older = c.Made, c.Older
 	for id := range c.Keys {
 		row.Keys = append(row.Keys, id)
 	}
 	slices.Sort(row.Keys)
-	if f.Words, err = v.pickWords(); err != nil {
-		return f, row, err
-	}
-	if f.Ask, err = v.pickTwo(); err != nil {
+	if f.Words, f.Ask, err = phrase.Pick(v.o.Words, v.o.Rand); err != nil {
 		return f, row, err
 	}
 	data, err := json.Marshal(c)
@@ -212,7 +241,7 @@ func (v *Vault) makeRecovery(ctx context.Context, signing bool) (f RecoveryFile,
 		return f, row, err
 	}
 	defer clear(data)
-	if f.Bytes, err = encrypt(data, f.Words, v.o.Work); err != nil {
+	if f.Bytes, err = phrase.Seal(data, f.Words, v.o.Work); err != nil {
 		return f, row, err
 	}
 	f.Name = "countersign-recovery-" + row.Made.Format("2006-01-02") + ".age"
@@ -253,6 +282,11 @@ func (v *Vault) contents(ctx context.Context, signing bool) (c *contents, err er
 	if err := v.requested(ctx, c, signing); err != nil {
 		return nil, err
 	}
+	before, err := v.recoveryRow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.Older = before.older(all, c.Keys)
 	err = v.db.View(ctx, func(tx *sql.Tx) error {
 		if c.Identities, err = signedRows(ctx, tx, `SELECT id, data, signature FROM vault_identity ORDER BY id`); err != nil {
 			return err
@@ -315,15 +349,14 @@ func (v *Vault) ConfirmRecovery(ctx context.Context, words []string) error {
 		return ErrNothingMade
 	}
 	f, row := v.recovery.file, v.recovery.row
-	if len(words) != len(f.Ask) {
+	if !phrase.Same(words, f.Words, f.Ask) {
 		return ErrRecoveryWords
 	}
-	for n, ask := range f.Ask {
-		if fold(words[n]) != fold(f.Words[ask-1]) {
-			return ErrRecoveryWords
-		}
+	data, err := phrase.Open(f.Bytes, f.Words, v.o.Work)
+	if err != nil {
+		return fmt.Errorf("opening the recovery file as a test: %w", err)
 	}
-	c, err := decrypt(f.Bytes, f.Words, v.o.Work)
+	c, err := opened(data)
 	if err != nil {
 		return fmt.Errorf("opening the recovery file as a test: %w", err)
 	}
@@ -355,91 +388,11 @@ func (c *contents) check() error {
 	return nil
 }
 
-func (v *Vault) pickWords() ([]string, error) {
-	if len(v.o.Words) != 2048 {
-		return nil, errors.New("the list of words is missing")
-	}
-	words := make([]string, recoveryWords)
-	for n := range words {
-		i, err := rand.Int(v.o.Rand, big.NewInt(int64(len(v.o.Words))))
-		if err != nil {
-			return nil, err
-		}
-		words[n] = v.o.Words[i.Int64()]
-	}
-	return words, nil
-}
-
-// pickTwo chooses two different places, in order.
-func (v *Vault) pickTwo() ([]int, error) {
-	a, err := rand.Int(v.o.Rand, big.NewInt(recoveryWords))
-	if err != nil {
-		return nil, err
-	}
-	b, err := rand.Int(v.o.Rand, big.NewInt(recoveryWords-1))
-	if err != nil {
-		return nil, err
-	}
-	first, second := int(a.Int64()), int(b.Int64())
-	if second >= first {
-		second++
-	}
-	return []int{min(first, second) + 1, max(first, second) + 1}, nil
-}
-
-// fold makes of a word what counts of it: its first four letters.
-func fold(word string) string {
-	word = strings.ToLower(strings.TrimSpace(word))
-	return word[:min(4, len(word))]
-}
-
-// passphrase is the words joined by hyphens, as the age program would have it,
-// which opens the file too.
-func passphrase(words []string) string { return strings.Join(words, "-") }
-
-func encrypt(data []byte, words []string, work int) ([]byte, error) {
-	recipient, err := age.NewScryptRecipient(passphrase(words))
-	if err != nil {
-		return nil, err
-	}
-	recipient.SetWorkFactor(work)
-	var out bytes.Buffer
-	text := armor.NewWriter(&out)
-	w, err := age.Encrypt(text, recipient)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := w.Write(data); err != nil {
-		return nil, err
-	}
-	if err := errors.Join(w.Close(), text.Close()); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
-}
-
-// decrypt opens a file that costs at most work to try.
-func decrypt(file []byte, words []string, work int) (*contents, error) {
-	if len(file) > maxRecovery {
-		return nil, ErrRecoveryFile
-	}
-	identity, err := age.NewScryptIdentity(passphrase(words))
-	if err != nil {
-		return nil, ErrRecoveryWords
-	}
-	identity.SetMaxWorkFactor(work)
-	r, err := age.Decrypt(armor.NewReader(bytes.NewReader(file)), identity)
-	var noMatch *age.NoIdentityMatchError
-	if errors.As(err, &noMatch) {
-		return nil, ErrRecoveryWords
-	}
-	if err != nil {
-		return nil, ErrRecoveryFile
-	}
-	data, err := io.ReadAll(io.LimitReader(r, maxRecovery))
+// opened reads what was under the words.
+func opened(data []byte) (*contents, error) {
 	defer clear(data)
 	var c contents
-	if err != nil || json.Unmarshal(data, &c) != nil || c.Format != recoveryFormat {
+	if json.Unmarshal(data, &c) != nil || c.Format != recoveryFormat {
 		return nil, ErrRecoveryFile
 	}
 	return &c, nil

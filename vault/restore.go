@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"countersign/platform/keychain"
 	"countersign/vault/keyring"
+	"countersign/vault/phrase"
 	"countersign/vault/sealed"
 )
 
@@ -34,22 +33,15 @@ const maxWork = 19
 // OpenRecovery opens a recovery file with its eight words as typed; list is the
 // same list as [Options].Words, and only the first four letters of a word count.
 func OpenRecovery(file []byte, typed, list []string) (*Recovered, error) {
-	known := make(map[string]string, len(list))
-	for _, w := range list {
-		known[fold(w)] = w
+	words, err := phrase.Read(typed, list)
+	if err != nil {
+		return nil, err
 	}
-	var words []string
-	for _, w := range strings.Fields(strings.ReplaceAll(strings.Join(typed, " "), "-", " ")) {
-		full, ok := known[fold(w)]
-		if !ok {
-			return nil, ErrRecoveryWords
-		}
-		words = append(words, full)
+	data, err := phrase.Open(file, words, maxWork)
+	if err != nil {
+		return nil, fmt.Errorf("opening the recovery file: %w", err)
 	}
-	if len(words) != recoveryWords {
-		return nil, ErrRecoveryWords
-	}
-	c, err := decrypt(file, words, maxWork)
+	c, err := opened(data)
 	if err != nil {
 		return nil, fmt.Errorf("opening the recovery file: %w", err)
 	}
@@ -88,7 +80,7 @@ func (r *Recovered) restore(ctx context.Context, dir string, kc keychain.Store, 
 	}
 	path := filepath.Join(dir, databaseFile)
 	if backup != "" {
-		if err := bringIn(ctx, backup, path, key); err != nil {
+		if err := sealed.Restore(ctx, backup, path, key); err != nil {
 			return err
 		}
 	}
@@ -112,7 +104,7 @@ func (r *Recovered) restore(ctx context.Context, dir string, kc keychain.Store, 
 // fill puts everything in its place. The database key comes last: only with it
 // does the profile open.
 func (r *Recovered) fill(ctx context.Context, v *Vault) error {
-	row := recoveryRow{Made: r.Made, Confirmed: true}
+	row := recoveryRow{Made: r.Made, Confirmed: true, Older: r.c.Older}
 	for id, der := range r.c.Keys {
 		if err := v.keys.Put(ctx, id, der); err != nil {
 			return err
@@ -153,51 +145,4 @@ func (r *Recovered) fill(ctx context.Context, v *Vault) error {
 		return err
 	}
 	return keyring.SetDatabaseKey(ctx, v.kc, sealed.Key(r.c.Database))
-}
-
-// bringIn copies a database into place, once it is known to open. What it
-// replaces is kept under another name.
-func bringIn(ctx context.Context, backup, path string, key sealed.Key) error {
-	fresh := path + ".restoring"
-	if err := errors.Join(remove(fresh), copyFile(backup, fresh)); err != nil {
-		return err
-	}
-	db, err := sealed.Open(fresh, key)
-	if err == nil {
-		err = errors.Join(db.Check(ctx), db.Close())
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("opening the copy of the database: %w", err), remove(fresh))
-	}
-	for _, part := range []string{"-shm", "-wal", ""} {
-		err := os.Rename(path+part, path+".before-restore"+part)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return os.Rename(fresh, path)
-}
-
-// remove deletes a database with its log.
-func remove(path string) error {
-	for _, part := range []string{"-shm", "-wal", ""} {
-		if err := os.Remove(path + part); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}
-
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Sync(), out.Close())
 }

@@ -33,7 +33,7 @@ func (v *Vault) succeed(now *Identity, before []Identity) {
 
 // whole says that an identity can sign and be written to.
 func (v *Vault) whole(i Identity) bool {
-	return i.Signing != nil && i.Encryption != nil && v.keys.Has(i.Signing) && v.keys.Has(i.Encryption)
+	return i.Signing != nil && i.Encryption != nil && v.signs(i) && v.opens(i)
 }
 
 // TakeOver makes a coming identity sign from now on, and retires the one before it. Of

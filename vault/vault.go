@@ -11,7 +11,13 @@
 //
 // Private keys (RSA, ECDSA and ECDH on P-256 to P-521, Ed25519, X25519) leave as
 // operations only: [Vault.Signer] and [Vault.DecryptionKeys] hand out [crypto.Signer],
-// [crypto.Decrypter] and ecdh.KeyExchanger. The one exception is the recovery file.
+// [crypto.Decrypter] and ecdh.KeyExchanger. The exceptions are the recovery file and the
+// way to a token.
+//
+// A key on a smartcard or security token stays there ([Vault.Use]); noted beside its
+// certificate is a reference. Nothing but the use of such a key asks the token, and
+// vault/tokenkey says how that can fail. A key that was made here can be put on a token
+// ([Vault.MoveToToken]) once it is in the recovery file: for that it leaves.
 //
 // The record key (Ed25519) signs what must not be forged by editing the
 // database. Each signing key of the user certifies it once, as a CMS SignedData
@@ -79,8 +85,9 @@ var ErrNoCredential = keyring.ErrNoCredential
 
 // Options is what a vault may use of the world.
 type Options struct {
-	Clock func() time.Time // nil: time.Now
-	Rand  io.Reader        // nil: crypto/rand.Reader
+	Clock  func() time.Time // nil: time.Now
+	Rand   io.Reader        // nil: crypto/rand.Reader
+	Tokens Tokens           // nil: no keys outside the keychain can be used
 	// Words is the list of 2,048 words that a recovery file's eight come from.
 	// Their first four letters must tell them apart.
 	Words []string

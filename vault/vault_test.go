@@ -32,6 +32,7 @@ import (
 
 	"countersign/platform/keychain"
 	"countersign/vault"
+	"countersign/vault/certification"
 )
 
 // memory is a keychain in memory that counts and can fail.
@@ -494,14 +495,14 @@ func TestCertification(t *testing.T) {
 		t.Fatalf("%d certifications, want one for each of the two signing keys (%v)", len(all), err)
 	}
 	for _, der := range all {
-		c, err := vault.ParseCertification(der)
+		c, err := certification.Parse(der)
 		if err != nil || !c.Record.Equal(v.RecordKey().Public()) || !c.Time.Equal(noon) {
 			t.Errorf("got %+v, %v", c, err)
 		}
 		for n := 0; n < len(der); n += 97 {
 			bad := bytes.Clone(der)
 			bad[n] ^= 0x10
-			if c, err := vault.ParseCertification(bad); err == nil && !c.Record.Equal(v.RecordKey().Public()) {
+			if c, err := certification.Parse(bad); err == nil && !c.Record.Equal(v.RecordKey().Public()) {
 				t.Errorf("octet %d altered: it certifies another key", n)
 			}
 		}

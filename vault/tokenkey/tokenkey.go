@@ -33,6 +33,7 @@ import (
 	"slices"
 	"sync"
 
+	"countersign/mailer/cms"
 	"countersign/vault/issued"
 )
 
@@ -186,6 +187,13 @@ func (l Lent) Exchanger() ecdh.KeyExchanger {
 		}
 	}
 	return nil
+}
+
+// OnToken says that a key is one lent from a token.
+func OnToken(k cms.Key) bool {
+	_, decrypts := k.Decrypter.(decrypter)
+	_, agrees := k.Exchanger.(exchanger)
+	return decrypts || agrees
 }
 
 type signer struct{ lent Lent }
