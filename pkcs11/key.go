@@ -1,7 +1,6 @@
 package pkcs11
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdh"
@@ -157,15 +156,9 @@ func (l lent) signPSS(random io.Reader, public *rsa.PublicKey, digest []byte, o 
 	if _, ok := padding.DigestInfo(hash, digest); !ok {
 		return nil, fmt.Errorf("%w: hash %v", ErrKind, hash)
 	}
-	salt := o.SaltLength
-	switch salt {
-	case rsa.PSSSaltLengthAuto:
-		salt = (bits+6)/8 - 2 - hash.Size()
-	case rsa.PSSSaltLengthEqualsHash:
-		salt = hash.Size()
-	}
-	if salt < 0 || salt > public.Size() {
-		return nil, padding.ErrLength
+	salt, err := padding.SaltLength(o, bits)
+	if err != nil {
+		return nil, err
 	}
 	right := func(s []byte) bool {
 		return rsa.VerifyPSS(public, hash, digest, s, &rsa.PSSOptions{SaltLength: salt}) == nil
@@ -251,67 +244,21 @@ func (l lentDecrypter) Decrypt(random io.Reader, message []byte, opts crypto.Dec
 
 func (l lentDecrypter) decrypt(random io.Reader, message []byte, opts crypto.DecrypterOpts) ([]byte, error) {
 	public := l.key.public.(*rsa.PublicKey)
-	r := l.key.request(wire.Decrypt, wire.PKCS1, nil, public.Size())
-	if len(message) > public.Size() || new(big.Int).SetBytes(message).Cmp(public.N) >= 0 {
-		return nil, rsa.ErrDecryption
-	}
-	r.Data = append(make([]byte, public.Size()-len(message)), message...)
-	var session []byte
-	oaep, _ := opts.(*rsa.OAEPOptions)
-	switch o := opts.(type) {
-	case nil:
-	//lint:ignore SA1019 RFC 8551, section 2.3: other programs still send it
-	case *rsa.PKCS1v15DecryptOptions:
-		if o.SessionKeyLen < 0 || o.SessionKeyLen > public.Size()-11 {
-			return nil, rsa.ErrDecryption
+	return padding.Decrypt(random, public, message, opts, func(block []byte, oaep *rsa.OAEPOptions) ([]byte, bool, error) {
+		r := l.key.request(wire.Decrypt, wire.PKCS1, block, public.Size())
+		if oaep != nil {
+			r.Mechanism, r.Hash, r.Mask, r.Context = wire.OAEP, oaep.Hash, oaep.MGFHash, oaep.Label
+			if r.Mask == 0 {
+				r.Mask = oaep.Hash
+			}
 		}
-		session = make([]byte, o.SessionKeyLen)
-		if _, err := io.ReadFull(random, session); err != nil {
-			return nil, err
+		opened, raw, err := l.open(r)
+		if is(err, BadInput) {
+			err = rsa.ErrDecryption
 		}
-	case *rsa.OAEPOptions:
-		r.Mechanism, r.Hash, r.Mask, r.Context = wire.OAEP, o.Hash, o.MGFHash, o.Label
-		if r.Mask == 0 {
-			r.Mask = o.Hash
-		}
-		if !usable(r.Hash) || !usable(r.Mask) {
-			return nil, fmt.Errorf("%w: hash %v and %v", ErrKind, r.Hash, r.Mask)
-		}
-	default:
-		return nil, fmt.Errorf("%w: options %T", ErrKind, opts)
-	}
-	block, raw, err := l.open(r)
-	defer clear(block)
-	if is(err, BadInput) {
-		err = rsa.ErrDecryption
-	}
-	switch {
-	case len(session) > 0:
-		if err != nil && !errors.Is(err, rsa.ErrDecryption) {
-			return nil, err
-		}
-		if raw {
-			padding.OpenKey(block, session)
-		} else if err == nil && len(block) == len(session) {
-			copy(session, block)
-		}
-		return session, nil
-	case err != nil:
-		return nil, err
-	case !raw:
-		return bytes.Clone(block), nil
-	}
-	var plain []byte
-	if oaep != nil {
-		plain, err = padding.OpenOAEP(block, oaep)
-	} else {
-		plain, err = padding.OpenBlock(block)
-	}
-	return bytes.Clone(plain), err
+		return opened, raw, err
+	})
 }
-
-// usable hashes are those of package wire.
-func usable(h crypto.Hash) bool { return h >= crypto.SHA1 && h <= crypto.SHA512 }
 
 // open uses the key, without a padding (raw) if the token offers that.
 func (l lentDecrypter) open(r *request) (block []byte, raw bool, err error) {
