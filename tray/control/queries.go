@@ -11,7 +11,8 @@ type (
 		Before string `json:"before,omitempty"` // the ID of the last one had
 	}
 	MessageQuery struct {
-		ID string `json:"id"`
+		ID    string `json:"id"`
+		Quiet bool   `json:"quiet,omitempty"` // nobody just asked for it, so nobody is asked for a PIN
 	}
 	AttachmentQuery struct {
 		ID   string `json:"id"`

@@ -63,13 +63,13 @@ type TokenKey struct {
 type TokenUse struct {
 	Signing    string `json:"signing,omitempty"`
 	Encryption string `json:"encryption,omitempty"`
-	// NoCopy confirms that mail to this key is lost if the token dies (K1). Without it a
-	// decryption key of which there is no copy fails with code "no-copy".
-	NoCopy bool `json:"no_copy,omitempty"`
+	// OnlyCopy confirms that mail to this key is lost if the token dies (K1). Without it a
+	// decryption key that is on the token alone fails with code "only-copy".
+	OnlyCopy bool `json:"only_copy,omitempty"`
 }
 
-// CodeNoCopy is the code of an Error that asks for [TokenUse].NoCopy.
-const CodeNoCopy = "no-copy"
+// CodeOnlyCopy is the code of an Error that asks for [TokenUse].OnlyCopy.
+const CodeOnlyCopy = "only-copy"
 
 // TokenQuery names a token. Without an ID the only one that waits, or is there, is meant.
 type TokenQuery struct {

@@ -29,6 +29,7 @@ type clinic struct {
 	search   control.Search
 	recovery control.Recovery
 	anchors  []control.Anchor
+	cards    control.TokenList
 	accounts []control.Account
 	events   chan control.Event
 	wire     string // what Attachment and Raw stream
@@ -91,7 +92,7 @@ func newClinic() *clinic {
 
 // service is the clinic as the page sees it; with a telephone in the demo.
 func (c *clinic) service(demo bool) *control.Service {
-	s := &control.Service{Mail: clinicMail{c}, Contacts: clinicContacts{c}, Identities: clinicIdentities{c}, Anchors: clinicAnchors{c}, Accounts: clinicAccounts{c}, Journal: clinicJournal{c}, Settings: clinicSettings{c}, Events: clinicEvents{c}}
+	s := &control.Service{Mail: clinicMail{c}, Contacts: clinicContacts{c}, Identities: clinicIdentities{c}, Anchors: clinicAnchors{c}, Tokens: clinicTokens{c}, Accounts: clinicAccounts{c}, Journal: clinicJournal{c}, Settings: clinicSettings{c}, Events: clinicEvents{c}}
 	if demo {
 		s.Simulation = clinicPhone{c}
 		c.status.Demo = true
@@ -142,6 +143,7 @@ type (
 	clinicContacts   struct{ *clinic }
 	clinicIdentities struct{ *clinic }
 	clinicAnchors    struct{ *clinic }
+	clinicTokens     struct{ *clinic }
 	clinicAccounts   struct{ *clinic }
 	clinicJournal    struct{ *clinic }
 	clinicSettings   struct{ *clinic }

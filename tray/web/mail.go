@@ -72,7 +72,8 @@ type reading struct {
 }
 
 func (v *visit) message() error {
-	m, err := v.p.svc.Mail.Show(v.ctx(), control.MessageQuery{ID: v.path("id")})
+	// A page is loaded for many reasons, so it asks for no PIN: unseal does.
+	m, err := v.p.svc.Mail.Show(v.ctx(), control.MessageQuery{ID: v.path("id"), Quiet: true})
 	if err != nil {
 		return err
 	}

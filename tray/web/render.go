@@ -133,6 +133,12 @@ func (p *Page) table() *http.ServeMux {
 		"GET /words":                      (*visit).ownWords,
 		"GET /wordlist":                   (*visit).wordList,
 
+		"GET /cards":              (*visit).cards,
+		"POST /cards/use":         (*visit).useCard,
+		"POST /cards/unlock":      (*visit).unlockCard,
+		"POST /cards/lock":        (*visit).lockCards,
+		"POST /message/{id}/open": (*visit).unseal,
+
 		"GET /record":        (*visit).record,
 		"POST /record":       (*visit).record, // checked from end to end
 		"GET /settings":      (*visit).settings,
