@@ -44,7 +44,9 @@ pkcs11/padding           - ; -
 pkcs11/installed         platform ; -
 pkcs11/wire              - ; -
 pkcs11/module            pkcs11/wire platform/harden ; purego x/sys
-pkcs11/pkcs11test        mailer/server/servertest ; -
+pkcs11/pkcs11test        mailer/server/servertest pkcs11/pkcs11test/fake pkcs11/pkcs11test/piv ; -
+pkcs11/pkcs11test/fake   pkcs11/wire ; -
+pkcs11/pkcs11test/piv    - ; -
 vault/sealed             - ; go-sqlite3
 vault/trust              mailer/cms/algorithm vault/trust/der vault/trust/crl vault/trust/ocsp vault/trust/path ; x/crypto x/net/idna
 vault/trust/der          mailer/cms/algorithm ; x/crypto
