@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
+	"crypto/x509"
 	"errors"
 	"os"
 	"sync"
@@ -19,6 +20,7 @@ import (
 
 	"countersign/pkcs11/module"
 	"countersign/pkcs11/pkcs11test"
+	"countersign/pkcs11/wire"
 )
 
 func TestMain(m *testing.M) {
@@ -80,72 +82,120 @@ func with(t testing.TB, p *person) context.Context {
 	return WithUser(t.Context(), p, "Signing the letter to Dr. Weiß")
 }
 
-// keys lists the token's keys by label.
+// arrival waits until the token is in a reader.
+func arrival(t testing.TB, l *Library, label string) Token {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	var there Token
+	err := l.Watch(ctx, 10*time.Millisecond, func(e Event) {
+		if e.Present && e.Token.Label == label {
+			there = e.Token
+			stop()
+		}
+	})
+	if there.Label == "" {
+		t.Fatalf("waiting for %s: %v", label, err)
+	}
+	return there
+}
+
+// keys lists the token's keys by label, once it is there.
 func keys(t testing.TB, l *Library, k *pkcs11test.Token) map[string]*Key {
 	t.Helper()
-	tokens, err := l.Tokens(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	all := map[string]*Key{}
-	for _, token := range tokens {
-		if token.Label != k.Label {
-			continue
-		}
-		found, more, err := l.Keys(t.Context(), token.Name)
-		if err != nil || more {
-			t.Fatal(err, more)
-		}
-		for _, key := range found {
-			all[key.Label] = key
-		}
+	found, more, err := l.Keys(t.Context(), arrival(t, l, k.Label).Name)
+	if err != nil || more {
+		t.Fatal(err, more)
+	}
+	for _, key := range found {
+		all[key.Label] = key
 	}
 	return all
 }
 
-// TestPeerSuite is every operation on every token, and on SoftHSM as tokens that have
-// only the operation of an RSA key, or only their own paddings.
-func TestPeerSuite(t *testing.T) {
-	as := func(wrong string) func(testing.TB) *pkcs11test.Token {
-		return func(t testing.TB) *pkcs11test.Token {
-			k := pkcs11test.SoftHSM(t).Misbehaving(t)
-			k.Do(t, wrong)
-			return k
-		}
+// onTop is SoftHSM behind a library that does one thing otherwise.
+func onTop(wrong string) maker {
+	return func(t testing.TB) *pkcs11test.Token {
+		k := pkcs11test.SoftHSM(t).Misbehaving(t)
+		k.Do(t, wrong)
+		return k
 	}
-	for name, set := range map[string]func(testing.TB) *pkcs11test.Token{
-		"SoftHSM": pkcs11test.SoftHSM, "NSS": pkcs11test.NSS, "raw only": as("rawonly"), "padded only": as("paddedonly"),
-		"noisy": as("print"), "always asks": as("always"),
+}
+
+// faking is the fake that does one thing otherwise.
+func faking(wrong string) maker {
+	return func(t testing.TB) *pkcs11test.Token {
+		k := pkcs11test.Fake(t)
+		k.Do(t, wrong)
+		return k
+	}
+}
+
+// TestSuite is every operation on the fake; also with only the operation of an RSA key, or
+// only the token's own paddings.
+func TestSuite(t *testing.T) {
+	for name, wrong := range map[string]string{
+		"fake": "", "raw only": "rawonly", "padded only": "paddedonly", "noisy": "print", "always asks": "always",
 	} {
-		t.Run(name, func(t *testing.T) {
-			k := set(t)
-			l := open(t, k, 0)
-			user := &person{}
-			all := keys(t, l, k)
-			if user.asked() != 0 || len(all) < len(k.Offered) {
-				t.Fatalf("%d keys seen with %d PINs", len(all), user.asked())
-			}
-			for _, label := range k.Offered {
-				key := all[label]
-				if !key.Certificate.Equal(k.Key(label).Cert) {
-					t.Fatalf("%s: another certificate", label)
-				}
-				var err error
-				if key, err = l.Use(key.URI(), key.Public()); err != nil { // as after a restart
-					t.Fatal(err)
-				}
-				signs(t, key.Signer(with(t, user)), label)
-				if d := key.Decrypter(with(t, user)); d != nil {
-					decrypts(t, d, name != "padded only")
-				}
-				if x := key.Exchanger(with(t, user)); x != nil {
-					agrees(t, x, k.Key(label).Private.(*ecdsa.PrivateKey))
-				}
-			}
-			if name != "always asks" && user.asked() != 1 {
-				t.Errorf("%d PINs asked for", user.asked())
+		t.Run(name, func(t *testing.T) { suite(t, faking(wrong)(t), wrong) })
+	}
+}
+
+// TestPeerSuite is the same on every library that there is.
+func TestPeerSuite(t *testing.T) {
+	for name, set := range map[string]maker{
+		"SoftHSM": pkcs11test.SoftHSM, "NSS": pkcs11test.NSS, "opencryptoki": pkcs11test.OpenCryptoki, "TPM": pkcs11test.TPM,
+	} {
+		t.Run(name, func(t *testing.T) { suite(t, set(t), "") })
+	}
+	for name, wrong := range map[string]string{
+		"raw only": "rawonly", "padded only": "paddedonly", "noisy": "print", "always asks": "always",
+	} {
+		t.Run(name, func(t *testing.T) { suite(t, onTop(wrong)(t), wrong) })
+	}
+	for _, kind := range []string{"rsa", "ec"} {
+		t.Run("OpenSC "+kind, func(t *testing.T) {
+			k, _, card := pkcs11test.PIV(t, kind)
+			suite(t, k, "piv")
+			if c := card.Counts(); c.Wrong != 0 || c.Barred != 0 {
+				t.Errorf("the card counted %+v", c)
 			}
 		})
+	}
+}
+
+// suite is every operation with every key of a token.
+func suite(t *testing.T, k *pkcs11test.Token, wrong string) {
+	t.Helper()
+	l := open(t, k, 0)
+	user := &person{}
+	all, offers := keys(t, l, k), arrival(t, l, k.Label).Offers
+	if user.asked() != 0 || len(all) < len(k.Offered) {
+		t.Fatalf("%d keys seen with %d PINs", len(all), user.asked())
+	}
+	for _, label := range k.Offered {
+		key, want := all[label], k.Key(label)
+		if !key.Certificate.Equal(want.Cert) {
+			t.Fatalf("%s: another certificate", label)
+		}
+		key, err := l.Use(key.URI(), key.Public()) // as after a restart
+		if err != nil {
+			t.Fatal(err)
+		}
+		usage := want.Cert.KeyUsage
+		if usage == 0 || usage&x509.KeyUsageDigitalSignature != 0 {
+			signs(t, key.Signer(with(t, user)), label)
+		}
+		if d := key.Decrypter(with(t, user)); d != nil && (usage == 0 || usage&x509.KeyUsageKeyEncipherment != 0) {
+			decrypts(t, d, wrong != "paddedonly")
+		}
+		if x := key.Exchanger(with(t, user)); x != nil && (usage == 0 || usage&x509.KeyUsageKeyAgreement != 0) {
+			agrees(t, x, want, offers.Has(wire.ECDH))
+		}
+	}
+	if wrong != "always" && wrong != "piv" && user.asked() != 1 {
+		t.Errorf("%d PINs asked for", user.asked())
 	}
 }
 
@@ -226,21 +276,24 @@ func decrypts(t *testing.T, d crypto.Decrypter, anyOAEP bool) {
 	}
 }
 
-func agrees(t *testing.T, x ecdh.KeyExchanger, private *ecdsa.PrivateKey) {
+func agrees(t *testing.T, x ecdh.KeyExchanger, key pkcs11test.Key, offered bool) {
 	t.Helper()
 	theirs, err := x.Curve().GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mine, err := private.ECDH()
+	mine, err := key.Cert.PublicKey.(*ecdsa.PublicKey).ECDH()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := mine.ECDH(theirs.PublicKey())
+	want, err := theirs.ECDH(mine)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := x.ECDH(theirs.PublicKey())
+	if !offered && is(err, NoMechanism) {
+		return
+	}
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("ECDH: %x, want %x, %v", got, want, err)
 	}

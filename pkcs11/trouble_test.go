@@ -14,7 +14,7 @@ import (
 	"countersign/pkcs11/wire"
 )
 
-// bench is a library that misbehaves on demand, with a key to sign with.
+// workbench is a library that misbehaves on demand, with a key to sign with.
 type workbench struct {
 	*Library
 	token *pkcs11test.Token
@@ -22,9 +22,15 @@ type workbench struct {
 	user  *person
 }
 
-func misbehaving(t *testing.T, keep time.Duration) *workbench {
+// maker sets up a token.
+type maker = func(testing.TB) *pkcs11test.Token
+
+// misbehaving is SoftHSM behind a library that misbehaves on demand; the fake does so by itself.
+var misbehaving maker = onTop("")
+
+func prepare(t *testing.T, set maker, keep time.Duration) *workbench {
 	t.Helper()
-	b := &workbench{token: pkcs11test.SoftHSM(t).Misbehaving(t), user: &person{}}
+	b := &workbench{token: set(t), user: &person{}}
 	b.Library = open(t, b.token, keep)
 	b.key = keys(t, b.Library, b.token)["p256"]
 	return b
@@ -57,10 +63,13 @@ func (b *workbench) fails(t *testing.T, ctx context.Context, want Failure) *Erro
 	return e
 }
 
-// TestPeerRecovery: what the library does wrong once is not noticed; what it does wrong
+// TestRecovery: what the library does wrong once is not noticed; what it does wrong
 // always ends as the failure that fits, and is over when it is over.
-func TestPeerRecovery(t *testing.T) {
-	b := misbehaving(t, time.Hour)
+func TestRecovery(t *testing.T)     { recovery(t, pkcs11test.Fake) }
+func TestPeerRecovery(t *testing.T) { recovery(t, misbehaving) }
+
+func recovery(t *testing.T, set maker) {
+	b := prepare(t, set, time.Hour)
 	b.must(t)
 	for _, wrong := range []string{"crash", "abort", "exit", "garbage", "short", "long", "general", "removed", "vendor"} {
 		b.token.Do(t, wrong+" once")
@@ -82,8 +91,11 @@ func TestPeerRecovery(t *testing.T) {
 	}
 }
 
-func TestPeerHang(t *testing.T) {
-	b := misbehaving(t, time.Hour)
+func TestHang(t *testing.T)     { hang(t, pkcs11test.Fake) }
+func TestPeerHang(t *testing.T) { hang(t, misbehaving) }
+
+func hang(t *testing.T, set maker) {
+	b := prepare(t, set, time.Hour)
 	b.must(t)
 	b.config.Timeout = 2 * time.Second // that this is short on a busy machine, the kept PIN makes good
 	b.token.Do(t, "hang")
@@ -99,10 +111,7 @@ func TestPeerHang(t *testing.T) {
 	ctx, stop := context.WithCancel(with(t, b.user))
 	stopped := make(chan error, 1)
 	go func() { stopped <- b.sign(ctx) }()
-	for { // until the library has begun to hang
-		if how, err := os.ReadFile(hangs(b)); err == nil && len(how) == 0 {
-			break
-		}
+	for !b.token.Did(t) { // until the library has begun to hang
 	}
 	stop()
 	if err := <-stopped; !errors.Is(err, context.Canceled) {
@@ -112,18 +121,12 @@ func TestPeerHang(t *testing.T) {
 	b.must(t)
 }
 
-func hangs(b *workbench) string {
-	for _, v := range b.token.Env {
-		if path, ok := strings.CutPrefix(v, "MISBEHAVING_HOW="); ok {
-			return path
-		}
-	}
-	return ""
-}
+// TestPINs: who is asked, how often, and what becomes of what they say.
+func TestPINs(t *testing.T)     { pins(t, pkcs11test.Fake) }
+func TestPeerPINs(t *testing.T) { pins(t, misbehaving) }
 
-// TestPeerPINs: who is asked, how often, and what becomes of what they say.
-func TestPeerPINs(t *testing.T) {
-	b := misbehaving(t, 0)
+func pins(t *testing.T, set maker) {
+	b := prepare(t, set, 0)
 	b.fails(t, t.Context(), Unasked) // background work never asks
 	b.user.refuses = true
 	b.fails(t, with(t, b.user), Cancelled)
@@ -172,9 +175,12 @@ func TestPeerPINs(t *testing.T) {
 	b.fails(t, with(t, b.user), Confused)
 }
 
-// TestPeerKeptPIN: it is for one token, and dropped when it should be.
-func TestPeerKeptPIN(t *testing.T) {
-	b := misbehaving(t, time.Hour)
+// TestKeptPIN: it is for one token, and dropped when it should be.
+func TestKeptPIN(t *testing.T)     { keptPIN(t, pkcs11test.Fake) }
+func TestPeerKeptPIN(t *testing.T) { keptPIN(t, misbehaving) }
+
+func keptPIN(t *testing.T, set maker) {
+	b := prepare(t, set, time.Hour)
 	b.must(t)
 	crash := func() {
 		b.token.Do(t, "crash once")
@@ -234,8 +240,11 @@ func (b *workbench) restart(t *testing.T) {
 	<-h.dead
 }
 
-func TestPeerPad(t *testing.T) {
-	b := misbehaving(t, time.Hour)
+func TestPad(t *testing.T)     { pad(t, pkcs11test.Fake) }
+func TestPeerPad(t *testing.T) { pad(t, misbehaving) }
+
+func pad(t *testing.T, set maker) {
+	b := prepare(t, set, time.Hour)
 	b.token.Do(t, "pad")
 	b.fails(t, t.Context(), Unasked)
 	b.must(t)
@@ -244,9 +253,12 @@ func TestPeerPad(t *testing.T) {
 	}
 }
 
-// TestPeerAlways: a key that asks at each use asks at each use, and the kept PIN is not for it.
-func TestPeerAlways(t *testing.T) {
-	b := misbehaving(t, time.Hour)
+// TestAlways: a key that asks at each use asks at each use, and the kept PIN is not for it.
+func TestAlways(t *testing.T)     { always(t, pkcs11test.Fake) }
+func TestPeerAlways(t *testing.T) { always(t, misbehaving) }
+
+func always(t *testing.T, set maker) {
+	b := prepare(t, set, time.Hour)
 	b.token.Do(t, "always")
 	b.must(t) // one PIN for login and use
 	if b.user.asked() != 1 {
@@ -290,10 +302,13 @@ func (p *locker) PIN(ctx context.Context, q Prompt) ([]byte, error) {
 	return p.person.PIN(ctx, q)
 }
 
-// TestPeerLockWhileAsked: what was asked before Lock does not undo it, and nobody is
+// TestLockWhileAsked: what was asked before Lock does not undo it, and nobody is
 // asked once more at a locked screen.
-func TestPeerLockWhileAsked(t *testing.T) {
-	b := misbehaving(t, time.Hour)
+func TestLockWhileAsked(t *testing.T)     { lockWhileAsked(t, pkcs11test.Fake) }
+func TestPeerLockWhileAsked(t *testing.T) { lockWhileAsked(t, misbehaving) }
+
+func lockWhileAsked(t *testing.T, set maker) {
+	b := prepare(t, set, time.Hour)
 	p := &locker{l: b.Library}
 	b.fails(t, WithUser(t.Context(), p, "opening mail"), Unasked)
 	if p.asked() != 1 || b.line(b.key.token).pin != nil {
@@ -303,9 +318,12 @@ func TestPeerLockWhileAsked(t *testing.T) {
 	b.must(t)
 }
 
-// TestPeerTogether: many at once are asked for one PIN.
-func TestPeerTogether(t *testing.T) {
-	b := misbehaving(t, 0)
+// TestTogether: many at once are asked for one PIN.
+func TestTogether(t *testing.T)     { together(t, pkcs11test.Fake) }
+func TestPeerTogether(t *testing.T) { together(t, misbehaving) }
+
+func together(t *testing.T, set maker) {
+	b := prepare(t, set, 0)
 	results := make(chan error)
 	for range 16 {
 		go func() { results <- b.sign(with(t, b.user)) }()
@@ -320,9 +338,12 @@ func TestPeerTogether(t *testing.T) {
 	}
 }
 
-// TestPeerWatch: tokens that come and go are told of, whatever befalls the helper.
-func TestPeerWatch(t *testing.T) {
-	b := misbehaving(t, time.Hour)
+// TestWatch: tokens that come and go are told of, whatever befalls the helper.
+func TestWatch(t *testing.T)     { watch(t, pkcs11test.Fake) }
+func TestPeerWatch(t *testing.T) { watch(t, misbehaving) }
+
+func watch(t *testing.T, set maker) {
+	b := prepare(t, set, time.Hour)
 	events := make(chan Event)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
@@ -360,9 +381,12 @@ func TestPeerWatch(t *testing.T) {
 	}
 }
 
-// TestPeerNotLoaded: a library that can't be loaded says so, in one sentence.
-func TestPeerNotLoaded(t *testing.T) {
-	b := misbehaving(t, 0)
+// TestNotLoaded: a library that can't be loaded says so, in one sentence.
+func TestNotLoaded(t *testing.T)     { notLoaded(t, pkcs11test.Fake) }
+func TestPeerNotLoaded(t *testing.T) { notLoaded(t, misbehaving) }
+
+func notLoaded(t *testing.T, set maker) {
+	b := prepare(t, set, 0)
 	b.restart(t)
 	b.token.Do(t, "nolist")
 	b.fails(t, with(t, b.user), NotLoaded)

@@ -26,8 +26,9 @@ const (
 func (l *Library) Watch(ctx context.Context, period time.Duration, tell func(Event)) error {
 	var there []Token
 	pause := firstPause
+	look := l.Tokens // at first: a helper that runs already tells of changes only
 	for {
-		now, err := l.change(ctx, period)
+		now, err := look(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -43,6 +44,7 @@ func (l *Library) Watch(ctx context.Context, period time.Duration, tell func(Eve
 			continue
 		}
 		pause = firstPause
+		look = func(ctx context.Context) ([]Token, error) { return l.change(ctx, period) }
 		for _, t := range there {
 			if !named(now, t.Name) {
 				tell(Event{t, false})

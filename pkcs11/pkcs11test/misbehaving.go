@@ -67,3 +67,13 @@ func (t *Token) Do(tb testing.TB, wrong string) {
 		tb.Fatal(err)
 	}
 }
+
+// Did tells whether what was to be done once has begun.
+func (t *Token) Did(tb testing.TB) bool {
+	tb.Helper()
+	said, err := os.ReadFile(t.how())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return len(said) == 0
+}

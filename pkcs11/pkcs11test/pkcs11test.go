@@ -27,26 +27,53 @@ import (
 	"time"
 
 	"countersign/mailer/server/servertest"
+	"countersign/pkcs11/pkcs11test/fake"
 )
 
-// variable turns the test binary into the helper.
+// variable says what the test binary is to be, other than a test.
 const variable = "COUNTERSIGN_TEST_TOKEN_HELPER"
+
+// What it may be.
+const (
+	helper = "helper" // countersign-pkcs11
+	relay  = "relay"  // between a card and its reader
+	faked  = "fake"   // what package fake is
+)
 
 // Helper runs main in place of the tests if this process was started by [Command].
 func Helper(main func() int) {
-	if os.Getenv(variable) != "" {
-		os.Args = os.Args[:1]
-		os.Exit(main())
+	what := os.Getenv(variable)
+	if what == "" {
+		return
 	}
+	enter()
+	os.Args = os.Args[:1]
+	switch what {
+	case relay:
+		os.Exit(carry())
+	case faked:
+		os.Exit(fake.Main())
+	}
+	os.Exit(main())
 }
 
 // Command is this test binary, and the environment in which it is the helper for t.
 func (t *Token) Command() (path string, env []string) {
+	if t.fake {
+		return command(faked, t.Env...)
+	}
+	if t.place != nil {
+		return command(helper, append(t.Env, inside+"="+t.place.pid)...)
+	}
+	return command(helper, t.Env...)
+}
+
+func command(what string, env ...string) (string, []string) {
 	path, err := os.Executable()
 	if err != nil {
 		panic(err) // Linux always knows
 	}
-	return path, append(append(os.Environ(), variable+"=1", "GOTRACEBACK=none"), t.Env...)
+	return path, append(append(os.Environ(), variable+"="+what, "GOTRACEBACK=none"), env...)
 }
 
 // PIN is the PIN of each token.
@@ -61,6 +88,8 @@ type Token struct {
 	Offered  []string // the names of Keys that it holds
 	keys     map[string]Key
 	folder   string
+	place    *place // where its services run; nil: none do
+	fake     bool   // it is of package fake
 }
 
 // Key is a key on a token, and the same in software.
@@ -74,6 +103,21 @@ type Key struct {
 // Key returns a key by its name: rsa, p256, p384, p521 or ed25519. The last two are on
 // SoftHSM only.
 func (t *Token) Key(name string) Key { return t.keys[name] }
+
+// Fake is a token that needs nothing installed and can do all that others can; what it
+// does wrong, [Token.Do] says. See package fake.
+func Fake(tb testing.TB) *Token {
+	tb.Helper()
+	dir := tb.TempDir()
+	k := &Token{
+		Library: "none", Env: []string{fake.Folder + "=" + dir, fake.PIN + "=" + PIN}, Label: fake.Name().Label,
+		folder: dir, keys: map[string]Key{}, fake: true,
+	}
+	for i, name := range []string{"rsa", "p256", "p384", "p521", "ed25519"} {
+		k.add(tb, name, byte(i+1))
+	}
+	return k
+}
 
 // SoftHSM sets up a SoftHSM token. Its keys have no public-key objects. The key alone
 // is a second RSA key, with neither certificate nor public-key object.
@@ -163,18 +207,6 @@ func need(t testing.TB, library string, programs ...string) {
 func (t *Token) add(tb testing.TB, name string, id byte) {
 	tb.Helper()
 	private := generate(tb, name)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(int64(id)), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		tb.Fatal(err)
-	}
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		tb.Fatal(err)
@@ -182,12 +214,39 @@ func (t *Token) add(tb testing.TB, name string, id byte) {
 	base := filepath.Join(t.folder, name)
 	write(tb, base+".pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
 	write(tb, base+".key", string(pkcs8))
-	write(tb, base+".crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(tb, base+".der", string(der))
-	t.keys[name] = Key{ID: []byte{id}, Label: name, Private: private, Cert: cert}
+	t.certify(tb, name, []byte{id}, private.Public())
+	key := t.keys[name]
+	key.Private = private
+	t.keys[name] = key
+}
+
+// certify makes a certificate for a key, and writes it in the forms that tools want.
+func (t *Token) certify(tb testing.TB, name string, id []byte, public crypto.PublicKey) {
+	tb.Helper()
+	cert := certificate(tb, &x509.Certificate{SerialNumber: big.NewInt(int64(id[0])), Subject: pkix.Name{CommonName: name}}, public)
+	base := filepath.Join(t.folder, name)
+	write(tb, base+".crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})))
+	write(tb, base+".der", string(cert.Raw))
+	t.keys[name] = Key{ID: id, Label: name, Cert: cert}
 	if name != "alone" {
 		t.Offered = append(t.Offered, name)
 	}
+}
+
+// certificate makes one for a key, under an authority that nobody knows.
+func certificate(tb testing.TB, template *x509.Certificate, public crypto.PublicKey) *x509.Certificate {
+	tb.Helper()
+	template.NotBefore, template.NotAfter = time.Unix(0, 0), time.Unix(1<<33, 0)
+	authority := &x509.Certificate{Subject: pkix.Name{CommonName: "An authority"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, authority, public, generate(tb, "p256"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cert
 }
 
 func generate(tb testing.TB, name string) crypto.Signer {
@@ -220,6 +279,9 @@ func (t *Token) tool(tb testing.TB, args ...string) {
 func (t *Token) run(tb testing.TB, program string, args ...string) {
 	tb.Helper()
 	cmd := exec.Command(program, args...)
+	if t.place != nil {
+		cmd = t.place.command(program, args...)
+	}
 	cmd.Env = append(os.Environ(), t.Env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
