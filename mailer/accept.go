@@ -132,18 +132,25 @@ func (m *Mailer) accept(ctx context.Context, d Draft, l smime.Letter, to address
 	return Sent{ID: d.ID, MessageID: l.MessageID, To: to.all()}, nil
 }
 
-func (m *Mailer) acceptForm(ctx context.Context, f contacts.Form, l smime.Letter, out outgoing) error {
+// outgoingForm is a fixed form that was sealed and not yet accepted.
+type outgoingForm struct {
+	outgoing
+	form   contacts.Form
+	letter smime.Letter
+}
+
+func (m *Mailer) acceptForm(ctx context.Context, o outgoingForm) error {
 	err := m.DB.Update(ctx, func(tx *sql.Tx) error {
 		_, err := m.Outbox.Accept(ctx, tx, outbox.Acceptance{
-			ID: f.ID, MessageID: l.MessageID, Subject: l.Subject, Form: string(f.Kind), Envelopes: out.envelopes,
+			ID: o.form.ID, MessageID: o.letter.MessageID, Subject: o.letter.Subject, Form: string(o.form.Kind), Envelopes: o.envelopes,
 		})
 		return err
 	})
 	if err != nil {
-		return m.abandon(ctx, out, err)
+		return m.abandon(ctx, o.outgoing, err)
 	}
 	m.Outbox.Wake()
-	m.Note(ctx, string(f.Kind), f.To, "A fixed message was accepted for sending.")
+	m.Note(ctx, string(o.form.Kind), o.form.To, "A fixed message was accepted for sending.")
 	return nil
 }
 

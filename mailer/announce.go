@@ -171,7 +171,7 @@ func (m *Mailer) announceTo(ctx context.Context, address string, r rollover, s p
 	if err != nil {
 		return false, err
 	}
-	return true, m.acceptForm(ctx, f, letter, out)
+	return true, m.acceptForm(ctx, outgoingForm{out, f, letter})
 }
 
 // announcement is what a message with that form shows: which signatures were made with

@@ -62,6 +62,7 @@ type person struct {
 	events   []mailer.Event
 	dir      string
 	keychain *memory
+	tokens   vault.Tokens
 
 	certificates []byte // PEM, as they would send them
 }
@@ -117,21 +118,30 @@ func (w *world) join(name, address string) *person {
 // enter is join for somebody with certificates of any kind, more than one perhaps.
 func (w *world) enter(who *authority.Person, more ...*authority.Person) *person {
 	w.Helper()
-	address := who.Address
-	p := &person{w: w, who: who, address: address, prefs: settings.Default(), dir: w.TempDir(), keychain: &memory{items: map[string][]byte{}}}
-	p.open()
-	ctx := w.Context()
-	for _, who := range append(more, who) {
-		if _, err := p.Vault.ImportPKCS12(ctx, who.PKCS12, authority.Password); err != nil {
-			w.Fatal(err)
+	return w.settle(who, nil, func(p *person) error {
+		for _, who := range append(more, who) {
+			if _, err := p.Vault.ImportPKCS12(w.Context(), who.PKCS12, authority.Password); err != nil {
+				return err
+			}
+			p.certificates = append(p.certificates, who.PEM()...)
 		}
-		p.certificates = append(p.certificates, who.PEM()...)
+		return nil
+	})
+}
+
+// settle makes a mailer for somebody who takes their keys in.
+func (w *world) settle(who *authority.Person, tokens vault.Tokens, take func(*person) error) *person {
+	w.Helper()
+	p := &person{w: w, who: who, address: who.Address, prefs: settings.Default(), dir: w.TempDir(), keychain: &memory{items: map[string][]byte{}}, tokens: tokens}
+	p.open()
+	if err := take(p); err != nil {
+		w.Fatal(err)
 	}
-	if err := p.Book.AddAnchor(ctx, book.Anchor{Certificate: w.ca.Root}); err != nil {
+	if err := p.Book.AddAnchor(w.Context(), book.Anchor{Certificate: w.ca.Root}); err != nil {
 		w.Fatal(err)
 	}
 	p.recovery()
-	w.people[address] = p
+	w.people[p.address] = p
 	w.Cleanup(func() { p.Vault.Close() })
 	return p
 }
@@ -162,7 +172,7 @@ func (p *person) open() {
 		}
 	}
 	list := keyset.Words()
-	v, err := vault.Open(ctx, p.dir, p.keychain, vault.Options{Clock: clock, Words: list[:], Work: 10})
+	v, err := vault.Open(ctx, p.dir, p.keychain, vault.Options{Clock: clock, Words: list[:], Work: 10, Tokens: p.tokens})
 	must(err)
 	db := v.DB()
 	bk, err := book.Open(ctx, db, v.RecordKey(), clock)
@@ -264,7 +274,11 @@ var drafts = 0
 // write saves and sends a draft.
 func (p *person) write(d mailer.Draft, files ...string) (mailer.Sent, error) {
 	p.w.Helper()
-	ctx := p.w.Context()
+	return p.writeIn(p.w.Context(), d, files...)
+}
+
+func (p *person) writeIn(ctx context.Context, d mailer.Draft, files ...string) (mailer.Sent, error) {
+	p.w.Helper()
 	drafts++
 	d.ID = fmt.Sprintf("%026d", drafts)
 	d.ID = strings.NewReplacer("0", "a", "1", "b", "8", "c", "9", "d").Replace(d.ID)

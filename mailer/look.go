@@ -10,6 +10,7 @@ import (
 	"countersign/mailer/policy"
 	"countersign/mailer/smime"
 	"countersign/mailer/store"
+	"countersign/vault"
 	"countersign/vault/contacts"
 	"countersign/vault/contacts/keyset"
 	"countersign/vault/trust"
@@ -18,7 +19,8 @@ import (
 // look is one message, opened and judged.
 type look struct {
 	opened  *smime.Opened
-	keys    []cms.Key // that it was tried with
+	locked  *vault.Problem // the key that opens it cannot be used now, and why
+	keys    []cms.Key      // that it was tried with
 	facts   policy.Facts
 	verdict policy.Verdict
 	from    string          // the one address that From shows, canonical; or empty
@@ -34,7 +36,7 @@ func (m *Mailer) look(ctx context.Context, src message.Source, r store.Message, 
 	if err != nil {
 		return nil, err
 	}
-	o := smime.Options{ContentKey: r.Key, Identify: r.ID == "", Rand: m.Rand}
+	o := smime.Options{ContentKey: r.Key, Identify: r.ID == "" || r.Waits, Rand: m.Rand}
 	l, err := open(src, keys, o)
 	if err != nil {
 		return nil, err
@@ -43,10 +45,14 @@ func (m *Mailer) look(ctx context.Context, src message.Source, r store.Message, 
 		return nil, err
 	}
 	opened := l.opened
-	l.keys = keys
+	l.keys, l.locked = keys, locked(opened)
+	if l.locked != nil && ctx.Err() != nil { // nobody refused anything
+		return nil, ctx.Err()
+	}
 	if l.facts, err = m.facts(ctx, opened, r, at); err != nil {
 		return nil, err
 	}
+	l.facts.Locked = vault.WhyToken(opened.Problem) != nil
 	l.verdict = policy.Judge(opened, l.facts)
 	if signer, outside := policy.Signer(opened, l.facts); !outside {
 		l.signer = signer

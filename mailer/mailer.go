@@ -21,6 +21,15 @@
 // receipt, our own clock's time with the digest and the key that was confirmed
 // then, is signed with the record key (I2).
 //
+// # Waiting for a card (waiting.go)
+//
+// A message whose key is on a card that may not be asked, or is not there, is filed as
+// locked: nothing of it is followed, and no list or fetching asks for it again. It opens
+// when a person opens it, or with all others by [Mailer.OpenWaiting]; then it is followed
+// and filed as it would have been, a test or an answer in it takes effect, and its content
+// key is kept, so that the card is asked once a message. What is signed by a card is signed
+// in the call that the person made; nothing of the outbox needs a key.
+//
 // # People
 //
 // What is known of people, and how they change, is mailer/people; the steps of a

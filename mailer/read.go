@@ -16,6 +16,7 @@ import (
 	"countersign/mailer/policy"
 	"countersign/mailer/store"
 	"countersign/mailer/transport"
+	"countersign/vault"
 	"countersign/vault/contacts"
 	"countersign/vault/sealed"
 )
@@ -32,13 +33,18 @@ func (m *Mailer) Deliver(ctx context.Context, account string, at transport.Posit
 	if err != nil {
 		return "", m.abandon(ctx, outgoing{copy: blob}, fmt.Errorf("opening a message: %w", err))
 	}
-	digest := identity(l, blob)
+	digest := identity(l, blob.SHA256)
 	known, err := m.mail.Same(ctx, Inbox, digest)
+	if l.locked != nil && errors.Is(err, store.ErrNoMessage) { // it may be the twin of one that was opened
+		known, err = m.mail.Same(ctx, Inbox, l.opened.Digest)
+	}
 	if !errors.Is(err, store.ErrNoMessage) {
 		return known.ID, m.abandon(ctx, outgoing{copy: blob}, errors.Join(err, m.Reached(ctx, account, at)))
 	}
-	if err := m.follow(ctx, l, digest); err != nil {
-		return "", m.abandon(ctx, outgoing{copy: blob}, err)
+	if l.locked == nil {
+		if err := m.follow(ctx, l, digest); err != nil {
+			return "", m.abandon(ctx, outgoing{copy: blob}, err)
+		}
 	}
 	id, err := m.file(ctx, l, blob, digest, account, at)
 	if err != nil {
@@ -52,10 +58,10 @@ func (m *Mailer) Deliver(ctx context.Context, account string, at transport.Posit
 // everything where there is none (I3). Where the header shown is not in the CMS it
 // counts as well, with the field that says how to read the rest: else whoever has a
 // copy of a message could hide it behind a twin in another's name.
-func identity(l *look, blob sealed.Blob) [32]byte {
+func identity(l *look, whole [32]byte) [32]byte {
 	switch {
 	case len(l.opened.Layers) == 0:
-		return blob.SHA256
+		return whole
 	case len(l.opened.Protected) > 0:
 		return l.opened.Digest
 	}
@@ -84,6 +90,7 @@ func (m *Mailer) file(ctx context.Context, l *look, blob sealed.Blob, digest [32
 	if a.Line, err = m.line(ctx, l.summary()); err != nil {
 		return "", err
 	}
+	a.Waits = l.locked != nil
 	return id, m.mail.Arrive(ctx, a)
 }
 
@@ -98,6 +105,8 @@ func (m *Mailer) contentKey(ctx context.Context, l *look) cms.ContentKey {
 // announce tells the faces of a message, without a word of it.
 func (m *Mailer) announce(ctx context.Context, id string, l *look) {
 	switch {
+	case l.locked != nil:
+		m.Tell(ctx, "locked", id, "A message has arrived that is locked. "+l.locked.Says)
 	case l.form != "":
 		m.Tell(ctx, "mail", id, "A message that belongs to a verification has arrived.")
 	case l.verdict.Protection == "none":
@@ -130,11 +139,18 @@ func (m *Mailer) List(ctx context.Context, q Query) ([]Summary, error) {
 	return list, nil
 }
 
-// reopen looks at a stored message again, forms recognised when it came included.
+// reopen looks at a stored message again, forms recognised when it came included. One that
+// waited for its key, and opens now, is followed.
 func (m *Mailer) reopen(ctx context.Context, r store.Message) (*look, error) {
 	l, err := m.look(ctx, m.DB.Source(r.Blob), r, time.Time{})
 	if err != nil {
 		return nil, fmt.Errorf("opening a message: %w", err)
+	}
+	switch {
+	case l.locked != nil:
+		return l, nil
+	case r.Waits:
+		return l, m.settle(ctx, r, l)
 	}
 	return l, m.recall(ctx, l, r.Digest)
 }
@@ -147,14 +163,16 @@ type Message struct {
 	Text        string // plain text, UTF-8
 	Sanitised   bool   // taken from HTML
 	Files       []Attachment
-	Problem     string    // why it cannot be opened, in words
-	Unprotected []string  // header names shown that no layer covers
-	Test        *Incoming // an incoming test, explained
-	ReplyDenied string    // why it may not be quoted (O3)
+	Problem     string         // why it cannot be opened, in words
+	Waits       *vault.Problem // why its key cannot be used now, and what to do; nil: it is not locked
+	Unprotected []string       // header names shown that no layer covers
+	Test        *Incoming      // an incoming test, explained
+	ReplyDenied string         // why it may not be quoted (O3)
 	Layers      []Layer
 }
 
-// Read opens one message: what was checked, and what it says.
+// Read opens one message: what was checked, and what it says. Where its key is on a card
+// that cannot be used, that is [Message.Waits] and no error.
 func (m *Mailer) Read(ctx context.Context, id string) (Message, error) {
 	r, err := m.mail.Get(ctx, id)
 	if err != nil {
@@ -175,7 +193,14 @@ func (m *Mailer) Read(ctx context.Context, id string) (Message, error) {
 			return Message{}, err
 		}
 	}
-	return msg, errors.Join(m.renew(ctx, r, msg.Summary, m.contentKey(ctx, l)), m.complete(ctx, &msg.Summary, r))
+	if l.locked != nil {
+		return msg, m.complete(ctx, &msg.Summary, r)
+	}
+	key := m.contentKey(ctx, l)
+	if key == nil && l.byToken() {
+		msg.Verdict.Reasons = append(msg.Verdict.Reasons, notKept)
+	}
+	return msg, errors.Join(m.renew(ctx, r, msg.Summary, key), m.complete(ctx, &msg.Summary, r))
 }
 
 func (l *look) message() Message {
@@ -189,6 +214,9 @@ func (l *look) message() Message {
 	}
 	if l.opened.Payload == nil {
 		msg.Problem = policy.Obstacle(l.opened)
+	}
+	if msg.Waits = l.locked; l.locked != nil {
+		msg.Problem = l.locked.Says
 	}
 	msg.Cc = listed(l.opened.Header, "Cc")
 	return msg
@@ -204,6 +232,9 @@ func (m *Mailer) Attachment(ctx context.Context, id, part string) (Attachment, i
 		return Attachment{}, nil, err
 	}
 	l, err := m.reopen(ctx, r)
+	if err == nil && l.locked != nil {
+		err = l.locked
+	}
 	if err != nil {
 		return Attachment{}, nil, err
 	}

@@ -60,19 +60,25 @@ func (m *Mailer) SendLetter(ctx context.Context, draft string) (Sent, error) {
 
 // sendForm accepts a fixed form, to the key set given. It leaves no copy (V5).
 func (m *Mailer) sendForm(ctx context.Context, f contacts.Form, keys contacts.KeySet, evidence trust.Verdict, s people.Sender) error {
+	form, err := m.sealForm(ctx, f, keys, evidence, s)
+	if err != nil {
+		return err
+	}
+	return m.acceptForm(ctx, form)
+}
+
+// sealForm plans and seals a fixed form.
+func (m *Mailer) sealForm(ctx context.Context, f contacts.Form, keys contacts.KeySet, evidence trust.Verdict, s people.Sender) (outgoingForm, error) {
 	plan, refusals := policy.PlanForm(f, keys, evidence, s.Sender)
 	if len(refusals) > 0 {
-		return &Refused{refusals}
+		return outgoingForm{}, &Refused{refusals}
 	}
 	letter, err := m.composeForm(f, s)
 	if err != nil {
-		return err
+		return outgoingForm{}, err
 	}
 	out, err := m.seal(ctx, letter, plan, s)
-	if err != nil {
-		return err
-	}
-	return m.acceptForm(ctx, f, letter, out)
+	return outgoingForm{out, f, letter}, err
 }
 
 // Again answers the outbox, which asks it immediately before each submission.

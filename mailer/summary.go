@@ -18,6 +18,7 @@ import (
 	"countersign/mailer/policy"
 	"countersign/mailer/store"
 	"countersign/mailer/transport"
+	"countersign/vault"
 )
 
 // Summary is one line of a list of messages.
@@ -34,6 +35,7 @@ type Summary struct {
 	Read        bool           `json:"-"`
 	Attachments int            `json:"attachments"`
 	Form        string         `json:"form,omitempty"`
+	Locked      bool           `json:"locked,omitempty"` // its key cannot be used yet
 	Verdict     policy.Verdict `json:"verdict"`
 }
 
@@ -55,7 +57,7 @@ func (m *Mailer) complete(ctx context.Context, s *Summary, r store.Message) erro
 // summary is the message's line in a list.
 func (l *look) summary() Summary {
 	h := l.opened.Header
-	s := Summary{From: l.from, To: []string{}, Subject: policy.CleanLine(h.Text("Subject")), Form: string(l.form), Verdict: l.verdict, Attachments: len(l.body.Files)}
+	s := Summary{From: l.from, To: []string{}, Subject: policy.CleanLine(h.Text("Subject")), Form: string(l.form), Verdict: l.verdict, Attachments: len(l.body.Files), Locked: l.locked != nil}
 	// A name is the user's own word for somebody, so it stands on confirmed mail only;
 	// the one that a message gives itself can be anybody's.
 	if c := l.facts.Contact; l.signer != nil && c.Pin.Holder(l.signer.Certificate, l.facts.Here) != nil && l.verdict.Level != policy.Stop {
@@ -87,16 +89,20 @@ func listed(h message.Header, name string) (list []string) {
 	return list
 }
 
-// summary reads the summary of a stored message, or makes it anew.
+// summary reads the summary of a stored message, or makes it anew. No card is asked for
+// the sake of a list.
 func (m *Mailer) summary(ctx context.Context, r store.Message) (s Summary, err error) {
 	if r.Summary != nil {
 		return s, errors.Join(json.Unmarshal(r.Summary, &s), m.complete(ctx, &s, r))
 	}
-	l, err := m.reopen(ctx, r)
+	l, err := m.reopen(vault.TokensUntouched(ctx), r)
 	if err != nil {
 		return s, err
 	}
 	s = l.summary()
+	if l.locked != nil && !r.Waits { // it was open before, and will be
+		return s, m.complete(ctx, &s, r)
+	}
 	return s, errors.Join(m.renew(ctx, r, s, m.contentKey(ctx, l)), m.complete(ctx, &s, r))
 }
 

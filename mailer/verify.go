@@ -2,6 +2,7 @@ package mailer
 
 import (
 	"context"
+	"reflect"
 
 	"countersign/mailer/people"
 	"countersign/mailer/policy"
@@ -77,9 +78,10 @@ type step struct {
 	take func(contacts.Contact) (contacts.Contact, contacts.Form, error) // the transition
 }
 
-// step takes a step and sends its form. Where policy refuses the form nothing
-// changes. The contact is stored before the form is accepted: a form that then
-// fails to go out is asked for again, but none goes out that is not known here.
+// step takes a step and sends its form. Where policy refuses the form, or the key that is
+// to sign it cannot be used, nothing changes: so the form is sealed first. The contact is
+// stored before the form is accepted: a form that then fails to go out is asked for again,
+// but none goes out that is not known here.
 func (m *Mailer) step(ctx context.Context, address string, sender people.Sender, s step) (Contact, error) {
 	c, err := m.Known(ctx, address)
 	if err != nil {
@@ -94,23 +96,24 @@ func (m *Mailer) step(ctx context.Context, address string, sender people.Sender,
 	}
 	// The user chose to verify this certificate, so its sources may be asked (I1).
 	evidence := m.Judge(ctx, trust.Question{Certificate: keys.Encrypt, Address: c.Address, Usage: trust.Encrypt}, true)
-	var f contacts.Form
-	_, err = m.Change(ctx, c.Address, func(c contacts.Contact) (next contacts.Contact, _ *contacts.RecordDraft, err error) {
-		if now, err := s.keys(c); err != nil || now.ID() != keys.ID() {
-			return c, nil, ErrMeanwhile
-		}
-		if next, f, err = s.take(c); err != nil {
-			return c, nil, err
-		}
-		if _, refusals := policy.PlanForm(f, keys, evidence, sender.Sender); len(refusals) > 0 {
-			return c, nil, &Refused{refusals}
+	next, f, err := s.take(c)
+	if err != nil {
+		return Contact{}, err
+	}
+	form, err := m.sealForm(ctx, f, keys, evidence, sender)
+	if err != nil {
+		return Contact{}, err
+	}
+	_, err = m.Change(ctx, c.Address, func(now contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+		if !reflect.DeepEqual(now, c) {
+			return now, nil, ErrMeanwhile
 		}
 		return next, nil, nil
 	})
 	if err != nil {
-		return Contact{}, err
+		return Contact{}, m.abandon(ctx, form.outgoing, err)
 	}
-	if err := m.sendForm(ctx, f, keys, evidence, sender); err != nil {
+	if err := m.acceptForm(ctx, form); err != nil {
 		return Contact{}, err
 	}
 	return m.Contact(ctx, address)
