@@ -117,7 +117,7 @@ func TestRolloverRules(t *testing.T) {
 		w := newWorld(t)
 		ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
 		ada.verifies(bea)
-		ada.rules.KeyAnnouncements = rule
+		ada.rules.KeyAnnouncements, ada.rules.SilentAuthorities = rule, true
 		w.now = w.now.Add(time.Hour)
 		bea.replace(w.admit("Bea, next year", beaAddress))
 		bea.verifies(ada) // she has written to Ada with both keys now

@@ -487,6 +487,7 @@ func TestRenewed(t *testing.T) {
 	w := newWorld(t)
 	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
 	ada.verifies(bea)
+	ada.rules.SilentAuthorities = true
 	renewed := *bea.who
 	renewed.Certificate = w.reissue(ada, bea.who)
 	w.deliver(adaAddress, w.forge(&renewed, ada, smime.Letter{Subject: "s", Text: "t"}))

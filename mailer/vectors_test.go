@@ -85,5 +85,5 @@ func expected(name string) string {
 	if strings.Contains(name, "alice.env.dsig.") && !strings.Contains(name, "dave") {
 		return protection + " invalid untrusted mismatch"
 	}
-	return protection + " valid trusted match"
+	return protection + " valid unknown match" // their authority names no place to ask about withdrawal
 }

@@ -104,13 +104,14 @@ func (p *People) OwnAt(ctx context.Context, address string, named *contacts.KeyH
 	return next, nil
 }
 
-// Own judges one certificate of the user's own, as a contact's is judged (K2).
+// Own judges one certificate of the user's own, as a contact's is judged (K2). Where its authority
+// publishes nothing about withdrawal the user would know; others judge for themselves.
 func (p *People) Own(ctx context.Context, i vault.Identity, u trust.Usage) trust.Verdict {
 	cert := i.Signing
 	if u == trust.Encrypt {
 		cert = i.Encryption
 	}
-	return p.Judge(ctx, trust.Question{Certificate: cert, Address: i.Address, Usage: u, Enclosed: i.Chain}, true)
+	return p.Judge(ctx, trust.Question{Certificate: cert, Address: i.Address, Usage: u, Enclosed: i.Chain, Silent: true}, true)
 }
 
 // All returns the user's own addresses, and the SPKI of their signing keys, old ones
@@ -149,6 +150,7 @@ func (p *People) Judge(ctx context.Context, q trust.Question, chosen bool) trust
 		q.At = q.Now
 	}
 	q.Confirmed = q.Confirmed && !rules.RequireAnchor
+	q.Silent = q.Silent || rules.SilentAuthorities
 	v := p.Check(ctx, q, chosen)
 	for i := 1; i < len(v.Path)-1; i++ {
 		if c := v.Path[i]; !slices.ContainsFunc(q.Evidence.Certificates, c.Equal) {

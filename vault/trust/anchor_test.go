@@ -34,7 +34,7 @@ func TestAnchors(t *testing.T) {
 		{"for a domain, and no address asked", Anchor{Domains: []string{"harbour.example"}}, Sign, "", Untrusted},
 	} {
 		c.anchor.Certificate = top.cert
-		v := Check(Question{Certificate: leaf, Address: c.address, Usage: c.usage, Anchors: []Anchor{c.anchor}, At: today})
+		v := Check(Question{Silent: true, Certificate: leaf, Address: c.address, Usage: c.usage, Anchors: []Anchor{c.anchor}, At: today})
 		if v.Status != c.want || v.Status != Trusted && v.Reason == "" {
 			t.Errorf("%s: %s, %s", c.name, v.Status, v.Reason)
 		}
@@ -96,7 +96,7 @@ func TestUnicodeAddress(t *testing.T) {
 		if got := Binds(cert, c.address); got != c.want {
 			t.Errorf("%s for %s: %s", c.in, c.address, got)
 		}
-		v := Check(Question{Certificate: cert, Address: c.address, Usage: Sign, Anchors: anchors(top.cert), At: today})
+		v := Check(Question{Silent: true, Certificate: cert, Address: c.address, Usage: Sign, Anchors: anchors(top.cert), At: today})
 		if v.Good() != (c.want == BoundAddress) {
 			t.Errorf("%s for %s: %s, %s, %s", c.in, c.address, v.Status, v.Bound, v.Reason)
 		}
@@ -111,7 +111,7 @@ func TestMemory(t *testing.T) {
 	top := root(t, "Root")
 	mid := top.below(authority("Issuing"))
 	leaf := mid.issue(template(listed))
-	q := Question{Certificate: leaf, Usage: Sign, Anchors: anchors(top.cert), At: today, Enclosed: []*x509.Certificate{mid.cert},
+	q := Question{Silent: true, Certificate: leaf, Usage: Sign, Anchors: anchors(top.cert), At: today, Enclosed: []*x509.Certificate{mid.cert},
 		Memory: NewMemory()}
 	for range 2 {
 		q.Evidence.CRLs = []*CRL{mid.list()}

@@ -195,7 +195,14 @@ func (q Question) judge(path []*x509.Certificate) (v Verdict, own bool) {
 				v.Notes = append(v.Notes, fmt.Sprintf("Whether the certificate was withdrawn is known as of %s, and newer word is overdue.", day(f.ThisUpdate)))
 			}
 		case Unpublished:
-			if i == 0 {
+			switch {
+			case !q.silent(c):
+				v.Status = Unknown
+				v.Reason = fmt.Sprintf("Whether this certificate was withdrawn could not be found out: %s.", f.Why)
+				if i > 0 {
+					v.Reason = fmt.Sprintf("Whether %s, an authority above this certificate, was withdrawn could not be found out: %s.", name(c.Subject), f.Why)
+				}
+			case i == 0:
 				v.Notes = append(v.Notes, "The authority of the certificate does not publish whether certificates were withdrawn.")
 			}
 		}

@@ -89,7 +89,7 @@ func TestPath(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cert, enclosed := c.make()
-			v := Check(Question{Certificate: cert, Address: "ada@harbour.example", Usage: Sign, Enclosed: enclosed,
+			v := Check(Question{Silent: true, Certificate: cert, Address: "ada@harbour.example", Usage: Sign, Enclosed: enclosed,
 				Anchors: anchors(top.cert), At: today})
 			if v.Status != c.want || !strings.Contains(v.Reason, c.reason) {
 				t.Fatalf("got %s, %q; want %s, %q", v.Status, v.Reason, c.want, c.reason)
@@ -112,7 +112,7 @@ func TestAnyPathWill(t *testing.T) {
 	pulled := a.issueKey(authority("Issuing", listed), key.Public())
 	good := b.issueKey(authority("Issuing"), key.Public())
 	leaf := maker{t, good, key}.issue(template())
-	q := Question{Certificate: leaf, Usage: Encrypt, Address: "ada@harbour.example", At: today,
+	q := Question{Silent: true, Certificate: leaf, Usage: Encrypt, Address: "ada@harbour.example", At: today,
 		Evidence: Evidence{CRLs: []*CRL{a.list(withdrawn(pulled, today.AddDate(0, 0, -2), 4))}},
 		Anchors:  anchors(a.cert, b.cert), Enclosed: []*x509.Certificate{old, pulled, good}}
 	if v := Check(q); v.Status != Trusted {
@@ -155,7 +155,7 @@ func TestUsage(t *testing.T) {
 		if _, isRSA := c.key.(*rsa.PublicKey); isRSA {
 			continue // too weak for a verdict on usage
 		}
-		q := Question{Certificate: cert, Usage: Encrypt, Anchors: anchors(top.cert), At: today}
+		q := Question{Silent: true, Certificate: cert, Usage: Encrypt, Anchors: anchors(top.cert), At: today}
 		if v := Check(q); (v.Status == Trusted) != c.encrypt || !c.encrypt && !strings.Contains(v.Reason, "not made for encryption") {
 			t.Errorf("%s: %s, %s", c.name, v.Status, v.Reason)
 		}
@@ -191,7 +191,7 @@ func TestOnePadding(t *testing.T) {
 		}
 		cert := parse(t, raw)
 		for i, u := range []Usage{Sign, Encrypt} {
-			v := Check(Question{Certificate: cert, Address: "ada@harbour.example", Usage: u, Anchors: anchors(top.cert), At: today})
+			v := Check(Question{Silent: true, Certificate: cert, Address: "ada@harbour.example", Usage: u, Anchors: anchors(top.cert), At: today})
 			if v.Good() != want[i] || Allows(cert, u) != want[i] {
 				t.Errorf("RSA key of kind %d to %s: %s, %s", last, u, v.Status, v.Reason)
 			}
@@ -321,7 +321,7 @@ func TestNeeds(t *testing.T) {
 		c.CRLDistributionPoints = []string{"ldaps://a.example/y?certificateRevocationList;binary", "ftp://a.example/z", listURL}
 		c.OCSPServer = []string{"ldap://a.example/q"}
 	}))
-	q := Question{Certificate: leaf, Usage: Sign, Anchors: anchors(top.cert), At: today}
+	q := Question{Silent: true, Certificate: leaf, Usage: Sign, Anchors: anchors(top.cert), At: today}
 	v := Check(q)
 	if len(v.Needs) != 1 || v.Needs[0] != (Need{URL: "http://a.example/ca.cer", Kind: NeedIssuer}) {
 		t.Fatalf("without the authority: %v", v.Needs)

@@ -21,7 +21,7 @@ func (q Question) lookUp(path []*x509.Certificate, i int) Finding {
 	asks := len(c.CRLDistributionPoints)+len(c.OCSPServer) > 0
 	if i+1 >= len(path) { // confirmed, and its authority is not at hand
 		if !asks || q.Memory.SignedBy(c, c) {
-			return Finding{Certificate: c, Status: Unpublished}
+			return unpublished(c)
 		}
 		return Finding{Certificate: c, Status: Unknown, Why: "the certificate of its authority is missing",
 			needs: needs(c.IssuingCertificateURL, NeedIssuer, false)}
@@ -34,7 +34,7 @@ func (q Question) lookUp(path []*x509.Certificate, i int) Finding {
 		return f
 	case Unknown:
 		if !asks && lists.By == "" && answer.By == "" {
-			return Finding{Certificate: c, Status: Unpublished}
+			return unpublished(c)
 		}
 		f.needs = q.places(path, i)
 	case Trusted:
@@ -47,6 +47,20 @@ func (q Question) lookUp(path []*x509.Certificate, i int) Finding {
 		f.needs = append(f.needs, answer.needs...)
 	}
 	return f
+}
+
+func unpublished(c *x509.Certificate) Finding {
+	return Finding{Certificate: c, Status: Unpublished, Why: "its authority names no place to ask"}
+}
+
+// noRevAvail says that an authority never withdraws a certificate, which lives too short a
+// time for that (RFC 9608, section 2).
+var noRevAvail = []int{2, 5, 29, 56}
+
+// silent says that a certificate of which nothing is published does all the same.
+func (q Question) silent(c *x509.Certificate) bool {
+	_, never := der.Extension(c, noRevAvail)
+	return q.Confirmed || q.Silent || never && !c.IsCA
 }
 
 // fresher chooses between what lists and what responders say. What is withdrawn

@@ -35,7 +35,7 @@ func TestRevocation(t *testing.T) {
 		want  Status
 	}{
 		{"no list at hand", leaf, nil, 0, Unknown},
-		{"no list exists", plain, nil, 0, Trusted},
+		{"no list exists", plain, nil, 0, Unknown},
 		{"clean", leaf, []*CRL{top.list()}, 0, Trusted},
 		{"clean, though no place was named", plain, []*CRL{top.list()}, 0, Trusted},
 		{"withdrawn", leaf, []*CRL{top.list(withdrawn(leaf, ago(3), 1))}, 0, Revoked},
@@ -123,7 +123,7 @@ func TestReceivedBefore(t *testing.T) {
 func TestOldMail(t *testing.T) {
 	top := root(t, "Root")
 	leaf := top.issue(template(func(c *x509.Certificate) { c.NotAfter = today.AddDate(0, 0, -10) }))
-	q := Question{Certificate: leaf, Usage: Sign, Anchors: anchors(top.cert), Now: today}
+	q := Question{Silent: true, Certificate: leaf, Usage: Sign, Anchors: anchors(top.cert), Now: today}
 	q.At = today.AddDate(0, 0, -11)
 	if v := Check(q); v.Status != Trusted {
 		t.Errorf("received in time: %s", v.Status)
@@ -165,7 +165,7 @@ func TestKeyRollover(t *testing.T) {
 	fresh := top.below(authority("Issuing"))
 	stranger := root(t, "Elsewhere").below(authority("Issuing"))
 	leaf := old.issue(template(listed))
-	q := Question{Certificate: leaf, Usage: Encrypt, Anchors: anchors(top.cert), At: today,
+	q := Question{Silent: true, Certificate: leaf, Usage: Encrypt, Anchors: anchors(top.cert), At: today,
 		Enclosed: []*x509.Certificate{old.cert, fresh.cert, stranger.cert}}
 	q.Evidence.CRLs = []*CRL{fresh.list()}
 	if v := Check(q); v.Status != Trusted {
@@ -174,5 +174,41 @@ func TestKeyRollover(t *testing.T) {
 	q.Evidence.CRLs = []*CRL{stranger.list()}
 	if v := Check(q); v.Status != Unknown {
 		t.Errorf("signed by a namesake under no anchor: %s", v.Status)
+	}
+}
+
+// Nobody can tell whether a certificate that names no place to ask was withdrawn. It does
+// where it was confirmed by telephone, where the caller says so, and where its authority
+// never withdraws such.
+func TestSilentAuthority(t *testing.T) {
+	top := root(t, "Root")
+	mid := top.below(authority("Issuing"))
+	never := func(c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 56}, Value: []byte{5, 0}}}
+	}
+	below := top.below(authority("Never Issuing", never))
+	wrong := root(t, "Other").list()
+	for _, c := range []struct {
+		name   string
+		leaf   *x509.Certificate
+		q      Question
+		want   Status
+		reason string
+	}{
+		{"no place", top.issue(template()), Question{}, Unknown, "its authority names no place to ask"},
+		{"no place, and a list of somebody else", top.issue(template()), Question{Evidence: Evidence{CRLs: []*CRL{wrong}}}, Unknown, "names no place to ask"},
+		{"no place, accepted", top.issue(template()), Question{Silent: true}, Trusted, ""},
+		{"no place, confirmed", top.issue(template()), Question{Confirmed: true}, Trusted, ""},
+		{"never withdrawn", top.issue(template(never)), Question{}, Trusted, ""},
+		{"an authority above without a place", mid.issue(template(listed)), Question{Enclosed: []*x509.Certificate{mid.cert}, Evidence: Evidence{CRLs: []*CRL{mid.list()}}},
+			Unknown, "Whether Issuing, an authority above"},
+		{"an authority that is never withdrawn", below.issue(template(never)), Question{Enclosed: []*x509.Certificate{below.cert}}, Unknown, "Never Issuing"},
+		{"a place that says nothing, accepted", top.issue(template(listed)), Question{Silent: true}, Unknown, "no list that speaks for it"},
+	} {
+		c.q.Certificate, c.q.Usage, c.q.At, c.q.Anchors, c.q.Address = c.leaf, Encrypt, today, anchors(top.cert), "ada@harbour.example"
+		v := Check(c.q)
+		if v.Status != c.want || !strings.Contains(v.Reason, c.reason) || v.Status == Trusted && len(v.Notes) != 1 {
+			t.Errorf("%s: %s, %q, %q", c.name, v.Status, v.Reason, v.Notes)
+		}
 	}
 }

@@ -31,6 +31,11 @@
 //     withdrawn; who signs an answer is that authority or whom it appointed.
 //   - Evidence counts from thisUpdate to nextUpdate and the grace given. Evidence
 //     that says "withdrawn" counts for ever.
+//   - A certificate that names no place to ask, and about which nothing at hand speaks, is
+//     Unknown: nobody can tell whether it was withdrawn (RFC 5280, section 6.3.3, calls it
+//     undetermined). It is trusted, with a note, where it was confirmed by telephone, where
+//     the caller says that it will do (Question.Silent), and where its authority says in
+//     it that it will never be withdrawn (noRevAvail, RFC 9608).
 //   - The anchor itself is never looked up. An anchor may be for sending or
 //     receiving only, and for some domains only ([Anchor]).
 //
@@ -170,6 +175,9 @@ type Question struct {
 	// then needs no anchor; its dates, its usage and what its issuer, if at
 	// hand, says about revocation are still checked (SECURITY.md, V6).
 	Confirmed bool
+	// Silent says that an authority which publishes nothing about withdrawal will do, as
+	// for a confirmed certificate it always does.
+	Silent bool
 
 	pool []*x509.Certificate // of authorities, by gather
 }
@@ -183,8 +191,8 @@ const (
 	Expired   Status = "expired" // outside its dates, or an authority above it is
 	Revoked   Status = "revoked"
 	Unknown   Status = "unknown" // whether it was withdrawn could not be found out
-	// Unpublished is a [Finding]'s alone: the certificate names no place to ask, so
-	// it is trusted, with a note.
+	// Unpublished is a [Finding]'s alone: the certificate names no place to ask. Its
+	// verdict is Unknown, or Trusted with a note where Question.Silent or the certificate allows it.
 	Unpublished Status = "unpublished"
 )
 
@@ -221,7 +229,7 @@ type Verdict struct {
 type Finding struct {
 	Certificate *x509.Certificate
 	Status      Status // Trusted: not withdrawn; Revoked; Unknown; Unpublished
-	Why         string // of Unknown, a few plain words
+	Why         string // of Unknown and Unpublished, a few plain words
 
 	By         NeedKind  // what kind of evidence settled it; "" if none
 	ThisUpdate time.Time // when that evidence was made, the oldest part of it
