@@ -9,7 +9,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"unicode/utf8"
 
 	"countersign/vault/contacts"
 )
@@ -17,33 +16,21 @@ import (
 // The index of words is inverted: for each block of 65,536 contacts, by their
 // number, and for each key the set of contacts that have it. So a search reads, for each
 // block, one row a word typed, whatever the size of the book, and changing a contact
-// touches the rows of one block. Keys are the whole word and its beginnings of the
-// lengths below; a longer beginning is narrowed by its longest key, and whoever is
-// found is looked at once more ([fits]). So an index that was tampered with hides
-// somebody, and never shows them as what they are not.
+// touches the rows of one block. Keys are the whole word and its beginnings up to a
+// length; the few words that begin with something longer stand side by side, and are
+// read together. Whoever is found is looked at once more ([fits]). So an index that was
+// tampered with hides somebody, and never shows them as what they are not.
 const (
 	blockBits = 16
 	blockSize = 1 << blockBits
 	// indexVersion is of the words and keys; another makes the index anew.
-	indexVersion = 1
+	indexVersion = 2
+	// maxBegun is the longest beginning that is a key, in runes.
+	maxBegun = 8
 )
-
-// lengths of the beginnings that are keys, in runes.
-var lengths = []int{24, 16, 12, 8, 6, 4, 3, 2, 1}
 
 // whole is the key of a word that is not only begun: no word holds a full stop.
 func whole(word string) string { return word + "." }
-
-// begun is the key to look up for a word of which the beginning was typed.
-func begun(word string) string {
-	n := utf8.RuneCountInString(word)
-	for _, l := range lengths {
-		if l <= n {
-			return cut(word, l)
-		}
-	}
-	return word
-}
 
 // keys goes through every key of a contact's words; words that begin alike give some
 // twice.
@@ -53,11 +40,17 @@ func keys(words []string) iter.Seq[string] {
 			if !yield(whole(w)) {
 				return
 			}
-			n := utf8.RuneCountInString(w)
-			for _, l := range lengths {
-				if l <= n && !yield(cut(w, l)) {
+			n := 0
+			for i := range w {
+				if n++; n > maxBegun+1 {
+					break
+				}
+				if i > 0 && !yield(w[:i]) {
 					return
 				}
+			}
+			if n <= maxBegun && !yield(w) {
+				return
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"countersign/vault/contacts"
 )
@@ -72,6 +73,7 @@ type search struct {
 	limit  int
 	blocks int64
 	read   *sql.Stmt
+	span   *sql.Stmt // like read, for all that begins with it
 	get    *sql.Stmt
 	had    map[place]set // read already
 	seen   map[int64]bool
@@ -90,12 +92,35 @@ func (s *search) at(block int64, key string) (ids set, err error) {
 	if ok {
 		return ids, nil
 	}
-	err = s.read.QueryRow(block, key).Scan((*[]byte)(&ids))
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if utf8.RuneCountInString(key) > maxBegun && !strings.HasSuffix(key, whole("")) {
+		ids, err = s.spanned(block, key)
+	} else if err = s.read.QueryRow(block, key).Scan((*[]byte)(&ids)); errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	s.had[place{block, key}] = ids
 	return ids, nil
+}
+
+// spanned joins the sets of the words that begin with something longer than any key.
+func (s *search) spanned(block int64, key string) (set, error) {
+	rows, err := s.span.Query(block, key, key+"\U0010FFFF")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []uint16
+	for rows.Next() {
+		var ids sql.RawBytes
+		if err := rows.Scan(&ids); err != nil {
+			return nil, err
+		}
+		all = append(all, set(ids).members()...)
+	}
+	slices.Sort(all)
+	return setOf(slices.Compact(all)), rows.Err()
 }
 
 func (s *search) open() error {
@@ -106,12 +131,16 @@ func (s *search) open() error {
 	if s.read, err = s.tx.Prepare(`SELECT ids FROM book_index WHERE block = ? AND key = ?`); err != nil {
 		return err
 	}
+	if s.span, err = s.tx.Prepare(`SELECT ids FROM book_index WHERE block = ? AND key >= ? AND key < ?`); err != nil {
+		return err
+	}
 	s.get, err = s.tx.Prepare(selectRow + ` WHERE id = ?`)
 	return err
 }
 
 func (s *search) close() {
 	_ = s.read.Close()
+	_ = s.span.Close()
 	_ = s.get.Close()
 }
 
@@ -122,7 +151,7 @@ func (s *search) run() error {
 	for _, exact := range slices.Compact([]int{n, n - 1, 0}) {
 		keys := make([]string, n)
 		for i, w := range s.words {
-			if keys[i] = begun(w); i < exact {
+			if keys[i] = w; i < exact {
 				keys[i] = whole(w)
 			}
 		}

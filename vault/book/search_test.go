@@ -192,3 +192,30 @@ func TestFirstFormat(t *testing.T) {
 		t.Errorf("with no signature ada is %s", s)
 	}
 }
+
+// TestEveryBeginning: words of any length are found by every beginning of theirs, and by
+// no other.
+func TestEveryBeginning(t *testing.T) {
+	p := newProfile(t)
+	const long = "wëißenbürgermeisterschaften"
+	for i, name := range []string{long, "weissenburgxx", "weissenbu", "weissen", "we"} {
+		c := contacts.Contact{Address: fmt.Sprintf("p%d@clinic.example", i), Name: name, State: contacts.Unknown}
+		if err := p.book.Put(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folded := "weissenburgermeisterschaften"
+	for n := 1; n <= len(folded); n++ {
+		want := 0
+		for _, name := range []string{folded, "weissenburgxx", "weissenbu", "weissen", "we"} {
+			if strings.HasPrefix(name, folded[:n]) {
+				want++
+			}
+		}
+		for typed, want := range map[string]int{folded[:n]: want, folded[:n] + "q": 0, "clinic " + folded[:n]: want} {
+			if found, err := p.book.Search(t.Context(), typed, 10); err != nil || len(found) != want {
+				t.Errorf("%q finds %d, want %d (%v)", typed, len(found), want, err)
+			}
+		}
+	}
+}
