@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -274,8 +275,28 @@ func (p *People) Recipients(ctx context.Context, typed []string) ([]RecipientSta
 		}
 		refusal := policy.Check(r)
 		list = append(list, RecipientState{
-			Address: address, Name: r.Contact.Name, OK: refusal == nil, Label: r.Contact.Label(p.Zone), Refusal: refusal,
+			Address: address, Name: r.Contact.Name, OK: refusal == nil, Label: p.told(r), Refusal: refusal,
 		})
 	}
 	return list, nil
+}
+
+// told is the label of a recipient and, where word about withdrawal is overdue and
+// the grace time is in use, of when the last one is.
+func (p *People) told(r policy.Recipient) string {
+	label := r.Contact.Label(p.Zone)
+	var oldest time.Time
+	for _, f := range slices.Concat(r.Sign.Checked, r.Encrypt.Checked) {
+		if f.InGrace && (oldest.IsZero() || f.ThisUpdate.Before(oldest)) {
+			oldest = f.ThisUpdate
+		}
+	}
+	if oldest.IsZero() {
+		return label
+	}
+	zone := p.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	return fmt.Sprintf("%s. Whether the certificate was withdrawn was last told on %s, and newer word is overdue", label, oldest.In(zone).Format("2 January 2006"))
 }

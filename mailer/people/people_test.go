@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"countersign/mailer/policy"
 	"countersign/vault/contacts"
+	"countersign/vault/trust"
 )
 
 func certificate(t testing.TB) *x509.Certificate {
@@ -104,5 +106,17 @@ func TestOrigin(t *testing.T) {
 	}
 	if got := origin(contacts.Candidate{Seen: seen}, time.FixedZone("", -7200)); got != "a message of 2 March 2026" {
 		t.Errorf("%q", got)
+	}
+}
+
+// While the grace time is in use, who writes is told how old the word about withdrawal is.
+func TestToldInGrace(t *testing.T) {
+	day := time.Date(2026, 3, 9, 12, 0, 0, 0, time.UTC)
+	r := policy.Recipient{Contact: contacts.Contact{Address: "bea@north.example", State: contacts.Unknown}}
+	r.Encrypt.Checked = []trust.Finding{{ThisUpdate: day.AddDate(0, 0, -3)}, {ThisUpdate: day, InGrace: true}}
+	r.Sign.Checked = []trust.Finding{{ThisUpdate: day.AddDate(0, 0, 1), InGrace: true}}
+	plain := (&People{}).told(policy.Recipient{Contact: r.Contact})
+	if got := (&People{}).told(r); got != plain+". Whether the certificate was withdrawn was last told on 9 March 2026, and newer word is overdue" {
+		t.Error(got)
 	}
 }
