@@ -160,15 +160,3 @@ func (s addressBook) StartOver(ctx context.Context, _ control.None) (control.Non
 	}
 	return control.None{}, s.tell(ctx, "status", "", "The records of the address book were begun anew.")
 }
-
-// waiting counts the people with whom something is to be done.
-func (a *Agent) waiting(ctx context.Context) (n int, err error) {
-	list, err := a.mailer.Contacts(ctx, "", longList)
-	for _, c := range list {
-		asked := c.Incoming != nil && c.Incoming.Answered.IsZero()
-		if asked || c.State == contacts.Answered && c.Test != nil || c.State == contacts.Mismatch {
-			n++
-		}
-	}
-	return n, err
-}

@@ -112,7 +112,7 @@ func (s preferences) Status(ctx context.Context, _ control.None) (control.Status
 	if st.Unread, err = s.mailer.Unread(ctx); err != nil {
 		return st, err
 	}
-	if st.Waiting, err = s.waiting(ctx); err != nil {
+	if st.Waiting, err = s.book.Waiting(ctx); err != nil {
 		return st, err
 	}
 	st.Outbox, err = s.mailer.Outbox.Unfinished(ctx)

@@ -146,7 +146,9 @@ var tables = []string{`
 	CREATE TABLE book_indexed (
 		only    INTEGER PRIMARY KEY CHECK (only = 1),
 		version INTEGER NOT NULL
-	) STRICT`}
+	) STRICT`, `
+	ALTER TABLE book_contact ADD COLUMN waits INTEGER NOT NULL DEFAULT 0; -- until when, in Unix seconds
+	CREATE INDEX book_contact_waiting ON book_contact (waits) WHERE waits > 0`}
 
 // Open opens the address book and checks the whole chain of records, about 60 us
 // each. A book whose chain does not hold opens all the same, with every contact
@@ -216,6 +218,17 @@ func (b *Book) Get(ctx context.Context, address string) (contacts.Contact, error
 		return contacts.Contact{}, fmt.Errorf("looking up a contact: %w", err)
 	}
 	return c, nil
+}
+
+// Waiting counts the contacts with whom something is to be done ([contacts.Contact.Waits]).
+func (b *Book) Waiting(ctx context.Context) (n int, err error) {
+	err = b.db.View(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRow(`SELECT count(*) FROM book_contact WHERE waits > 0 AND waits > ?`, b.clock().Unix()).Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("counting who waits: %w", err)
+	}
+	return n, nil
 }
 
 // Put stores a contact that has changed in nothing that a record is made of.

@@ -397,3 +397,50 @@ func TestChange(t *testing.T) {
 		t.Error("a contact was made of no address")
 	}
 }
+
+// TestWaiting: who waits for the user is counted, wherever they stand in the book, until
+// it is over, and from the rows of an earlier version, too.
+func TestWaiting(t *testing.T) {
+	p := newProfile(t)
+	ctx := t.Context()
+	test := &contacts.Test{Answered: noon, Expires: noon.Add(time.Hour)}
+	keys := contacts.KeySet{Sign: certificate(t, ada), Encrypt: certificate(t, ada)}
+	for address, c := range map[string]contacts.Contact{
+		"a@x.example": {State: contacts.Unknown},
+		"b@x.example": {State: contacts.Answered, Test: test},
+		"c@x.example": {State: contacts.TestSent, Test: &contacts.Test{Expires: noon.Add(time.Hour)}},
+		"d@x.example": {State: contacts.Unknown, Incoming: &contacts.Incoming{Expires: noon.Add(2 * time.Hour)}},
+		"e@x.example": {State: contacts.Answered, Incoming: &contacts.Incoming{Answered: noon, Expires: noon.Add(2 * time.Hour)}},
+		"f@x.example": {State: contacts.Mismatch, Doubt: &contacts.Doubt{At: noon, Keys: keys.ID()}},
+		"g@x.example": {State: contacts.Answered, Test: test, Incoming: &contacts.Incoming{Expires: noon.Add(-time.Hour)}},
+	} {
+		c.Address = address
+		if err := p.book.Put(ctx, c); err != nil {
+			t.Fatal(address, err)
+		}
+	}
+	count := func(when string, want int) {
+		t.Helper()
+		if n, err := p.book.Waiting(ctx); err != nil || n != want {
+			t.Errorf("%s: %d wait, want %d (%v)", when, n, want, err)
+		}
+	}
+	count("at noon", 4)
+	p.sql(`UPDATE book_contact SET waits = 0`)
+	p.sql(`UPDATE book_indexed SET version = 1`)
+	p.reopen()
+	count("opened with an index of before", 4)
+	p.change("f@x.example", func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+		c, err := c.Misheard()
+		return c, nil, err
+	})
+	count("misheard", 3)
+	if err := p.book.Remove(ctx, "d@x.example"); err != nil {
+		t.Fatal(err)
+	}
+	count("removed", 2)
+	if p.book, _ = book.Open(ctx, p.db, p.keeper, func() time.Time { return noon.Add(time.Hour) }); p.book == nil {
+		t.Fatal("not opened")
+	}
+	count("an hour later", 0)
+}

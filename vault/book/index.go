@@ -24,7 +24,7 @@ const (
 	blockBits = 16
 	blockSize = 1 << blockBits
 	// indexVersion is of the words and keys; another makes the index anew.
-	indexVersion = 2
+	indexVersion = 3
 	// maxBegun is the longest beginning that is a key, in runes.
 	maxBegun = 8
 )
@@ -200,8 +200,8 @@ func index(tx *sql.Tx, id int64, had, has []string) error {
 	return nil
 }
 
-// reindex makes the index anew if it is of an earlier version of the program, about
-// 20 seconds for a million contacts.
+// reindex makes the index anew, and who waits, if it is of an earlier version of the
+// program, about 20 seconds for a million contacts.
 func (b *Book) reindex(ctx context.Context) error {
 	var version int
 	err := b.db.View(ctx, func(tx *sql.Tx) error {
@@ -218,6 +218,7 @@ func (b *Book) reindex(ctx context.Context) error {
 		if _, err := tx.Exec(`DELETE FROM book_index`); err != nil {
 			return err
 		}
+		waiting := map[int64]int64{}
 		block, p := int64(0), postings{}
 		for row, err := range rows(ctx, tx) {
 			if err != nil {
@@ -230,9 +231,17 @@ func (b *Book) reindex(ctx context.Context) error {
 				block, p = at, postings{}
 			}
 			p.note(row.id, keys(row.words()))
+			if c, err := row.contact(); err == nil && waits(c) != 0 {
+				waiting[row.id] = waits(c)
+			}
 		}
 		if err := p.write(tx, block, false); err != nil {
 			return err
+		}
+		for id, until := range waiting {
+			if _, err := tx.Exec(`UPDATE book_contact SET waits = ? WHERE id = ?`, until, id); err != nil {
+				return err
+			}
 		}
 		_, err := tx.Exec(`INSERT OR REPLACE INTO book_indexed VALUES (1, ?)`, indexVersion)
 		return err
@@ -331,7 +340,7 @@ func (b *Book) importBlock(tx *sql.Tx, next func() (contacts.Contact, bool)) (mo
 		if err != nil {
 			return false, err
 		}
-		if _, err := store.Exec(r.id, r.address, sortKey(c), r.last, r.data, r.signature); err != nil {
+		if _, err := store.Exec(r.id, r.address, sortKey(c), waits(c), r.last, r.data, r.signature); err != nil {
 			return false, err
 		}
 		p.note(id, keys(wordsOf(c)))

@@ -37,7 +37,7 @@ type row struct {
 
 const (
 	selectRow = `SELECT id, address, last, data, signature FROM book_contact`
-	insertRow = `INSERT INTO book_contact (id, address, sort, last, data, signature) VALUES (?, ?, ?, ?, ?, ?)`
+	insertRow = `INSERT INTO book_contact (id, address, sort, waits, last, data, signature) VALUES (?, ?, ?, ?, ?, ?, ?)`
 )
 
 // row makes the row of a contact.
@@ -83,6 +83,15 @@ func (b *Book) genuine(r row) bool {
 // sortKey is where a contact stands in the list of all.
 func sortKey(c contacts.Contact) string { return fold(c.Who()) }
 
+// waits is until when a contact waits for the user, in Unix seconds; 0: they do not.
+func waits(c contacts.Contact) int64 {
+	until := c.Waits()
+	if until.IsZero() {
+		return 0
+	}
+	return until.Unix()
+}
+
 // put writes a contact's row and the words it is found by.
 func (b *Book) put(tx *sql.Tx, c contacts.Contact, last uint64) error {
 	had, err := find(tx, ` WHERE address = ?`, c.Address)
@@ -102,8 +111,8 @@ func (b *Book) put(tx *sql.Tx, c contacts.Contact, last uint64) error {
 		return err
 	}
 	_, err = tx.Exec(insertRow+` ON CONFLICT (id) DO UPDATE
-		SET sort = excluded.sort, last = excluded.last, data = excluded.data, signature = excluded.signature`,
-		r.id, r.address, sortKey(c), r.last, r.data, r.signature)
+		SET sort = excluded.sort, waits = excluded.waits, last = excluded.last, data = excluded.data, signature = excluded.signature`,
+		r.id, r.address, sortKey(c), waits(c), r.last, r.data, r.signature)
 	if err != nil {
 		return err
 	}

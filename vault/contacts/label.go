@@ -25,6 +25,22 @@ func (c Contact) Level() Level {
 	return Care
 }
 
+// Waits is until when something is to be done with the contact that nobody else does:
+// a test of theirs to answer, a call to place, a mismatch to clear up, which waits for
+// ever. Zero: nothing is.
+func (c Contact) Waits() (until time.Time) {
+	if c.State == Mismatch {
+		return time.Unix(1<<40, 0)
+	}
+	if c.State == Answered && c.Test != nil {
+		until = c.Test.Expires
+	}
+	if in := c.Incoming; in != nil && in.Answered.IsZero() && in.Expires.After(until) {
+		until = in.Expires
+	}
+	return until
+}
+
 // Label is the state in words. Dates are in loc (nil means UTC).
 func (c Contact) Label(loc *time.Location) string {
 	switch c.State {
