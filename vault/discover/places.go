@@ -225,7 +225,7 @@ func inDirectory(ctx context.Context, c directory.Client, s directory.Server, ma
 	case errors.Is(err, directory.ErrClosed):
 		return failed("The directory answers only people who sign in.")
 	case errors.Is(err, directory.ErrElsewhere):
-		return failed("The directory refers to another one, which was not asked.")
+		return failed("The directory refers to another one, which could not be asked.")
 	case err != nil:
 		return failed("The directory could not be asked.")
 	}

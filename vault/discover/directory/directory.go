@@ -13,16 +13,18 @@
 // 4.2.2.1).
 //
 // A directory is a stranger. No name and no password is ever sent; there is no
-// place in this package to put one. Referrals are not followed. What is sought is
+// place in this package to put one. A referral is followed once, to the first two
+// servers that it names, by the same rules. What is sought is
 // escaped (RFC 4515, section 3). Of ldaps the certificate is checked, against the
-// host's name; ldap is clear text, which whoever sits on the line can read and
-// change, so nothing found here counts for being found. Which addresses may be
+// host's name. Over ldap, StartTLS is asked for (RFC 4511, section 4.14) and taken with any
+// certificate, which keeps out who only listens; whoever can change what is on the line can do
+// without, so nothing found here counts for being found. Which addresses may be
 // connected to is the caller's to say ([Client.Dial]).
 //
 // Whatever comes is checked for shape and counted before the library sees it: at most 256
 // KiB for Find and the caller's limit for Fetch, on the whole connection, 4,000
 // elements, nested 12 deep. At most 8 naming contexts, 16 entries and 16 values
-// are looked at. The time is the context's.
+// are looked at; a server that gives fewer at once is asked for more pages (RFC 2696), 4 at most. The time is the context's.
 package directory
 
 import (
@@ -88,7 +90,7 @@ func (c Client) Find(ctx context.Context, s Server, mail string) ([][]byte, erro
 	var found [][]byte
 	var last error
 	for _, base := range contexts {
-		entries, err := search(conn, query{base: base, scope: ldap.ScopeWholeSubtree,
+		entries, err := c.ask(ctx, conn, maxAnswer, query{base: base, scope: ldap.ScopeWholeSubtree,
 			filter: "(mail=" + ldap.EscapeFilter(mail) + ")", attributes: []string{"userCertificate;binary", "userCertificate", "userSMIMECertificate;binary", "userSMIMECertificate"}})
 		if err != nil {
 			last = err // another context may be open to us
@@ -123,8 +125,11 @@ func (c Client) open(ctx context.Context, s Server, limit int) (conn *ldap.Conn,
 			return nil, nil, errors.Join(fmt.Errorf("connecting to the directory: %w", err), raw.Close())
 		}
 		line = secure
+	} else if line, err = startTLS(ctx, raw); err != nil {
+		stop()
+		return nil, nil, errors.Join(fmt.Errorf("connecting to the directory: %w", err), raw.Close())
 	}
-	conn = ldap.NewConn(&checked{Conn: line, left: limit}, s.TLS)
+	conn = ldap.NewConn(&checked{Conn: line, left: limit}, line != raw)
 	if end, ok := ctx.Deadline(); ok {
 		conn.SetTimeout(time.Until(end))
 	}
@@ -168,9 +173,14 @@ func search(conn *ldap.Conn, q query) ([]*ldap.Entry, error) {
 	r := ldap.NewSearchRequest(q.base, q.scope, ldap.NeverDerefAliases, maxEntries, 0, false, q.filter, q.attributes, nil)
 	r.EnforceSizeLimit = true
 	got, err := conn.Search(r)
+	if got != nil && len(got.Entries) < maxEntries && ldap.IsErrorAnyOf(err, ldap.LDAPResultSizeLimitExceeded, ldap.LDAPResultAdminLimitExceeded) {
+		if entries, err := pages(conn, r); err == nil {
+			return entries, nil
+		}
+	}
 	switch {
 	case err == nil && len(got.Entries) == 0 && len(got.Referrals) > 0:
-		return nil, ErrElsewhere
+		return nil, &elsewhere{got.Referrals}
 	case err == nil:
 		return got.Entries, nil
 	case ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchObject):
@@ -188,7 +198,7 @@ func reason(err error) error {
 		ldap.LDAPResultStrongAuthRequired, ldap.LDAPResultConfidentialityRequired, ldap.LDAPResultOperationsError):
 		return fmt.Errorf("%w: %w", ErrClosed, err)
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultReferral):
-		return ErrElsewhere
+		return &elsewhere{referrals(err)}
 	}
 	return fmt.Errorf("asking the directory: %w", err)
 }

@@ -221,3 +221,65 @@ func TestFetch(t *testing.T) {
 		t.Error("a URL that is refused was asked")
 	}
 }
+
+// TestStartTLS: what is asked of a directory that can is encrypted, whoever it is.
+func TestStartTLS(t *testing.T) {
+	web := httptest.NewUnstartedServer(nil) // for its certificate
+	web.StartTLS()
+	defer web.Close()
+	s := &directorytest.Server{StartTLS: &tls.Config{Certificates: web.TLS.Certificates}, Entries: []directorytest.Entry{person("ada@harbour.example", "userCertificate", "x")}}
+	at := directory.Server{Address: s.Start(t), Name: "ldap.harbour.example"}
+	got, err := client().Find(soon(t), at, "ada@harbour.example")
+	if err != nil || len(got) != 1 || s.Secured() != 1 {
+		t.Errorf("%q, %v, %d", texts(got), err, s.Secured())
+	}
+	broken := &directorytest.Server{StartTLS: &tls.Config{}} // it agrees and cannot
+	if got, err := client().Find(soon(t), directory.Server{Address: broken.Start(t)}, "ada@harbour.example"); err == nil || len(broken.Asked()) != 0 {
+		t.Errorf("%q in clear text, %v", texts(got), err)
+	}
+}
+
+// TestPages: a directory that gives little at once is asked for more, four times at most.
+func TestPages(t *testing.T) {
+	for most, want := range map[int]int{3: 12, 4: 15, 20: 15} {
+		s := &directorytest.Server{Most: most}
+		for range 15 {
+			s.Entries = append(s.Entries, person("ada@harbour.example", "userCertificate", "x"))
+		}
+		got, err := client().Find(soon(t), directory.Server{Address: s.Start(t)}, "ada@harbour.example")
+		if err != nil || len(got) != want {
+			t.Errorf("%d at once: %d, %v", most, len(got), err)
+		}
+	}
+}
+
+// TestReferral: a referral is followed once, to two servers at most, each by Dial.
+func TestReferral(t *testing.T) {
+	there := &directorytest.Server{Entries: []directorytest.Entry{person("ada@harbour.example", "userCertificate", "x")}}
+	url := "ldap://" + there.Start(t) + "/dc=harbour,dc=example"
+	here := &directorytest.Server{Refer: url}
+	got, err := client().Find(soon(t), directory.Server{Address: here.Start(t)}, "ada@harbour.example")
+	if err != nil || len(got) != 1 || !slices.Equal(there.Binds(), []string{"/"}) || there.Asked()[0] != "dc=harbour,dc=example mail=ada@harbour.example" {
+		t.Errorf("%q, %v, %q", texts(got), err, there.Asked())
+	}
+	again := &directorytest.Server{}
+	again.Refer = "ldap://" + again.Start(t) + "/dc=x"
+	if _, err := client().Find(soon(t), directory.Server{Address: strings.TrimSuffix(strings.TrimPrefix(again.Refer, "ldap://"), "/dc=x")}, "ada@harbour.example"); !errors.Is(err, directory.ErrElsewhere) || len(again.Asked()) != 3 {
+		t.Errorf("in a circle: %v, %q", err, again.Asked())
+	}
+	for _, bad := range []string{"http://x/", "ldap:///dc=x", "ldap://me:pw@127.0.0.1/dc=x", "x", strings.Repeat("x", 5000)} {
+		s := &directorytest.Server{Refer: bad}
+		if _, err := client().Find(soon(t), directory.Server{Address: s.Start(t)}, "ada@harbour.example"); !errors.Is(err, directory.ErrElsewhere) {
+			t.Errorf("%.20q: %v", bad, err)
+		}
+	}
+	refused := directory.Client{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if strings.Contains(url, address) {
+			return nil, errors.New("not there")
+		}
+		return client().Dial(ctx, network, address)
+	}}
+	if _, err := refused.Find(soon(t), directory.Server{Address: here.Start(t)}, "ada@harbour.example"); !errors.Is(err, directory.ErrElsewhere) {
+		t.Errorf("where Dial refuses: %v", err)
+	}
+}

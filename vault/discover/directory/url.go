@@ -38,7 +38,7 @@ func (c Client) Fetch(ctx context.Context, rawURL string, limit int) ([][]byte, 
 		return nil, err
 	}
 	defer done()
-	entries, err := search(conn, want.query)
+	entries, err := c.ask(ctx, conn, limit+overhead, want.query)
 	if err != nil {
 		return nil, err
 	}

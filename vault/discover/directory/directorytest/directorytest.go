@@ -34,10 +34,13 @@ type Server struct {
 	Answer   []byte      // what it sends instead of an answer to any search
 	Silent   bool        // it takes questions and never answers
 	TLS      *tls.Config // ldaps
+	StartTLS *tls.Config // for those who ask; nil: refused
+	Most     int         // entries of one answer, unless they are asked for by the page; 0: all
 
-	mu    sync.Mutex
-	asked []string
-	binds []string
+	mu      sync.Mutex
+	asked   []string
+	binds   []string
+	secured int
 }
 
 // Asked lists the searches so far: base, a space, attribute=value.
@@ -45,6 +48,9 @@ func (s *Server) Asked() []string { s.mu.Lock(); defer s.mu.Unlock(); return sli
 
 // Binds lists the names and passwords that were sent, with a slash between.
 func (s *Server) Binds() []string { s.mu.Lock(); defer s.mu.Unlock(); return slices.Clone(s.binds) }
+
+// Secured counts the connections that were encrypted by StartTLS.
+func (s *Server) Secured() int { s.mu.Lock(); defer s.mu.Unlock(); return s.secured }
 
 // Start serves until the test ends and returns host:port.
 func (s *Server) Start(t testing.TB) string {
@@ -77,7 +83,7 @@ func (s *Server) StartAt(t testing.TB, address string) string {
 }
 
 func (s *Server) serve(conn net.Conn) {
-	defer conn.Close()
+	defer func() { conn.Close() }()
 	in := bufio.NewReader(conn)
 	for {
 		message, err := read(in)
@@ -94,7 +100,18 @@ func (s *Server) serve(conn net.Conn) {
 		if s.Silent {
 			continue
 		}
-		for _, answer := range s.answer(id, tag, op) {
+		if tag == extended && s.StartTLS != nil {
+			if _, err := conn.Write(result(id, extendedResponse, 0, "")); err != nil {
+				return
+			}
+			conn = tls.Server(conn, s.StartTLS)
+			in = bufio.NewReader(conn)
+			s.mu.Lock()
+			s.secured++
+			s.mu.Unlock()
+			continue
+		}
+		for _, answer := range s.answer(id, tag, op, whole) {
 			if _, err := conn.Write(answer); err != nil {
 				return
 			}
@@ -131,9 +148,12 @@ const (
 	searchEntry   = asn1.Tag(0x64)
 	searchDone    = asn1.Tag(0x65)
 	searchRefer   = asn1.Tag(0x73)
+
+	extended         = asn1.Tag(0x77)
+	extendedResponse = asn1.Tag(0x78)
 )
 
-func (s *Server) answer(id int64, tag asn1.Tag, op cryptobyte.String) [][]byte {
+func (s *Server) answer(id int64, tag asn1.Tag, op, controls cryptobyte.String) [][]byte {
 	switch tag {
 	case bindRequest:
 		var version int64
@@ -146,12 +166,14 @@ func (s *Server) answer(id int64, tag asn1.Tag, op cryptobyte.String) [][]byte {
 		s.mu.Unlock()
 		return [][]byte{result(id, bindResponse, s.Bind, "")}
 	case searchRequest:
-		return s.search(id, op)
+		return s.search(id, op, controls)
+	case extended:
+		return [][]byte{result(id, extendedResponse, 2, "")} // protocolError: it knows none
 	}
 	return nil
 }
 
-func (s *Server) search(id int64, op cryptobyte.String) (answers [][]byte) {
+func (s *Server) search(id int64, op, controls cryptobyte.String) (answers [][]byte) {
 	var base, filter, attribute, value cryptobyte.String
 	var scope, deref int
 	var size, patience int64
@@ -193,7 +215,48 @@ func (s *Server) search(id int64, op cryptobyte.String) (answers [][]byte) {
 			answers = append(answers, entry(id, e))
 		}
 	}
+	if s.Most > 0 && len(answers) > s.Most {
+		return s.some(id, answers, controls)
+	}
 	return append(answers, result(id, searchDone, 0, ""))
+}
+
+// some is a page of answers, or as many as there may be (RFC 2696).
+func (s *Server) some(id int64, answers [][]byte, controls cryptobyte.String) [][]byte {
+	var all, control, kind, value, page, cookie cryptobyte.String
+	var size int
+	if !controls.ReadASN1(&all, asn1.Tag(0).ContextSpecific().Constructed()) || !all.ReadASN1(&control, asn1.SEQUENCE) ||
+		!control.ReadASN1(&kind, asn1.OCTET_STRING) || control.PeekASN1Tag(asn1.BOOLEAN) && !control.SkipASN1(asn1.BOOLEAN) ||
+		!control.ReadASN1(&value, asn1.OCTET_STRING) || !value.ReadASN1(&page, asn1.SEQUENCE) || !page.ReadASN1Integer(&size) || !page.ReadASN1(&cookie, asn1.OCTET_STRING) {
+		return append(answers[:s.Most:s.Most], result(id, searchDone, 4, ""))
+	}
+	from := 0
+	if len(cookie) > 0 {
+		from = int(cookie[0])
+	}
+	to, next := min(from+min(size, s.Most), len(answers)), ""
+	if to < len(answers) {
+		next = string([]byte{byte(to)})
+	}
+	done := message(id, func(b *cryptobyte.Builder) {
+		b.AddASN1(searchDone, func(b *cryptobyte.Builder) {
+			b.AddASN1Enum(0)
+			text(b, "")
+			text(b, "")
+		})
+		b.AddASN1(asn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
+			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				text(b, string(kind))
+				b.AddASN1(asn1.OCTET_STRING, func(b *cryptobyte.Builder) {
+					b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+						b.AddASN1Int64(0)
+						text(b, next)
+					})
+				})
+			})
+		})
+	})
+	return append(answers[from:to:to], done)
 }
 
 func (e Entry) has(attribute, value string) bool {
