@@ -5,121 +5,19 @@ import (
 	"context"
 	"crypto"
 	"crypto/ed25519"
-	"crypto/x509"
 	"database/sql"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"countersign/mailer/cms"
+	"countersign/vault/identity"
 	"countersign/vault/tokenkey"
 )
 
-// Identity is one key set of the user's own, for one address. Either half may
-// be missing; often both are the same certificate.
-type Identity struct {
-	ID         string // opaque
-	Address    string // canonical
-	Name       string // as the certificate says, or empty
-	Signing    *x509.Certificate
-	Encryption *x509.Certificate
-	Chain      []*x509.Certificate // of authorities, as they came with it
-	Added      time.Time
-	Retired    bool      // replaced, run out, lost, or its signing key is not here: it only decrypts
-	Coming     bool      // it opens mail, and signs from From on (V7); the one before signs until then
-	From       time.Time // when it takes, or took, the place of the one before; zero: at once, when it was added
-	Announced  time.Time // when others were told of it; From is counted from then. Zero: not yet
-	Until      time.Time // when another takes its place; zero: none is here
-	Lost       time.Time // when the user said that its keys are lost or in other hands (K2); else zero
-	KeyPlace   string    // where the private keys are, in words
-
-	// Where a key is on a token, its reference; empty: it is in the keychain.
-	SigningToken, EncryptionToken string
-	// OnlyCopy says that the user accepted that the decryption key is on the token alone:
-	// if that dies, this mail is lost (K1).
-	OnlyCopy bool
-}
-
-// identityRow is an Identity as the database holds it.
-type identityRow struct {
-	ID         string    `json:"id"`
-	Address    string    `json:"address"`
-	Name       string    `json:"name,omitempty"`
-	Signing    []byte    `json:"signing,omitempty"`
-	Encryption []byte    `json:"encryption,omitempty"`
-	Chain      [][]byte  `json:"chain,omitempty"`
-	Added      time.Time `json:"added"`
-	Retired    bool      `json:"retired,omitempty"`
-	From       time.Time `json:"from,omitzero"`
-	Announced  time.Time `json:"announced,omitzero"`
-	Until      time.Time `json:"until,omitzero"`
-	Lost       time.Time `json:"lost,omitzero"`
-
-	SigningToken    string `json:"signing_token,omitempty"`
-	EncryptionToken string `json:"encryption_token,omitempty"`
-	OnlyCopy        bool   `json:"only_copy,omitempty"`
-}
-
-func (i Identity) row() identityRow {
-	r := identityRow{ID: i.ID, Address: i.Address, Name: i.Name, Added: i.Added, Retired: i.Retired,
-		From: i.From, Announced: i.Announced, Until: i.Until, Lost: i.Lost,
-		SigningToken: i.SigningToken, EncryptionToken: i.EncryptionToken, OnlyCopy: i.OnlyCopy}
-	if i.Signing != nil {
-		r.Signing = i.Signing.Raw
-	}
-	if i.Encryption != nil {
-		r.Encryption = i.Encryption.Raw
-	}
-	for _, c := range i.Chain {
-		r.Chain = append(r.Chain, c.Raw)
-	}
-	return r
-}
-
-func (r identityRow) identity() (Identity, error) {
-	i := Identity{ID: r.ID, Address: r.Address, Name: r.Name, Added: r.Added, Retired: r.Retired,
-		From: r.From, Announced: r.Announced, Until: r.Until, Lost: r.Lost,
-		SigningToken: r.SigningToken, EncryptionToken: r.EncryptionToken, OnlyCopy: r.OnlyCopy}
-	parse := func(der []byte) (c *x509.Certificate, err error) {
-		if der != nil {
-			c, err = x509.ParseCertificate(der)
-		}
-		return c, err
-	}
-	var errs [2]error
-	i.Signing, errs[0] = parse(r.Signing)
-	i.Encryption, errs[1] = parse(r.Encryption)
-	if err := errors.Join(errs[:]...); err != nil {
-		return Identity{}, fmt.Errorf("reading a certificate of yours: %w", err)
-	}
-	if i.Signing != nil && i.Encryption != nil && i.Signing.Equal(i.Encryption) {
-		i.Encryption = i.Signing
-	}
-	for _, der := range r.Chain {
-		c, err := parse(der)
-		if err != nil {
-			return Identity{}, fmt.Errorf("reading a certificate of an authority: %w", err)
-		}
-		i.Chain = append(i.Chain, c)
-	}
-	return i, nil
-}
-
-// certificates lists the certificates there are, each once.
-func (i Identity) certificates() []*x509.Certificate {
-	var all []*x509.Certificate
-	if i.Signing != nil {
-		all = append(all, i.Signing)
-	}
-	if i.Encryption != nil && i.Encryption != i.Signing {
-		all = append(all, i.Encryption)
-	}
-	return all
-}
+// Identity is one key set of the user's own, for one address.
+type Identity = identity.Identity
 
 // newID makes the opaque name of an identity.
 func newID(random io.Reader) (string, error) {
@@ -136,7 +34,7 @@ const identityTag = "countersign identity 1\x00"
 // save writes identities, each signed with the record key.
 func (v *Vault) save(tx *sql.Tx, all ...Identity) error {
 	for _, i := range all {
-		data, err := json.Marshal(i.row())
+		data, err := i.Marshal()
 		if err != nil {
 			return err
 		}
@@ -177,28 +75,17 @@ func (v *Vault) Identities(ctx context.Context) ([]Identity, error) {
 		}
 	}
 	slices.SortFunc(all, func(a, b Identity) int {
-		return cmp.Or(cmp.Compare(a.rank(), b.rank()), b.Added.Compare(a.Added), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Rank(), b.Rank()), b.Added.Compare(a.Added), cmp.Compare(a.ID, b.ID))
 	})
 	return all, nil
 }
 
-// rank is the place of an identity in the list of all.
-func (i Identity) rank() int {
-	switch {
-	case i.Retired:
-		return 2
-	case i.Coming:
-		return 1
-	}
-	return 0
-}
-
 // keyPlace says in words where the private keys of an identity lie.
 func (v *Vault) keyPlace(ctx context.Context, i Identity) (string, error) {
-	if place := tokenPlace(i); place != "" {
+	if place := i.Place(); place != "" {
 		return place, nil
 	}
-	for _, c := range i.certificates() {
+	for _, c := range i.Certificates() {
 		if is, err := v.keys.InDatabase(ctx, c); err != nil || is {
 			return "sealed under the keychain", err
 		}
@@ -211,17 +98,16 @@ func (v *Vault) verified(data, signature []byte) (Identity, error) {
 	if !ed25519.Verify(v.records.Public(), append([]byte(identityTag), data...), signature) {
 		return Identity{}, ErrEdited
 	}
-	var r identityRow
-	if err := json.Unmarshal(data, &r); err != nil {
-		return Identity{}, fmt.Errorf("reading a certificate of yours: %w", err)
+	i, err := identity.Parse(data)
+	if err != nil {
+		return i, err
 	}
-	i, err := r.identity()
 	now := v.o.Clock()
 	if i.Signing != nil && !v.signs(i) || !i.Until.IsZero() && !now.Before(i.Until) {
 		i.Retired = true
 	}
 	i.Coming = !i.Retired && now.Before(i.From)
-	return i, err
+	return i, nil
 }
 
 type scanner = func(...any) error

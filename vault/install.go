@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"countersign/vault/identity"
 	"countersign/vault/issued"
 	"countersign/vault/keyring"
 )
@@ -54,7 +55,10 @@ func (v *Vault) Install(ctx context.Context, data []byte, check func(Identity) e
 	var found []issued.Own
 	var chain []*x509.Certificate
 	for _, c := range certs {
-		token, only := onToken(own, keyring.ID(c))
+		token, only := issued.OnToken(requests, keyring.ID(c))
+		if token == "" {
+			token, only = identity.OnToken(own, keyring.ID(c))
+		}
 		if token == "" && !v.keys.Holds(keyring.ID(c)) {
 			chain = append(chain, c)
 			continue

@@ -27,10 +27,10 @@ func (v *Vault) Lose(ctx context.Context, id string) (Identity, error) {
 	if n < 0 {
 		return Identity{}, ErrNoIdentity
 	}
-	keys := all[n].keys()
+	keys := all[n].Keys()
 	var changed []Identity
 	for i := range all {
-		if all[i].Lost.IsZero() && slices.ContainsFunc(all[i].keys(), func(k string) bool { return slices.Contains(keys, k) }) {
+		if all[i].Lost.IsZero() && slices.ContainsFunc(all[i].Keys(), func(k string) bool { return slices.Contains(keys, k) }) {
 			all[i].Retired, all[i].Coming, all[i].Lost = true, false, v.o.Clock().UTC().Truncate(time.Second)
 			changed = append(changed, all[i])
 		}
@@ -41,14 +41,6 @@ func (v *Vault) Lose(ctx context.Context, id string) (Identity, error) {
 	}
 	v.keys.Forget()
 	return all[n], nil
-}
-
-// keys names the keys of an identity.
-func (i Identity) keys() (ids []string) {
-	for _, c := range i.certificates() {
-		ids = append(ids, keyring.ID(c))
-	}
-	return ids
 }
 
 // Before is the identity whose place another took, or is to take, so that its key can

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/vault/identity"
 	"countersign/vault/issued"
 	"countersign/vault/keyring"
 )
@@ -59,8 +60,12 @@ func (v *Vault) adopt(ctx context.Context, found []issued.Own, chain []*x509.Cer
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, address := range addressesOf(found) {
-		now, before, err := v.arrange(address, found, chain, all)
+	for _, address := range identity.Addresses(found) {
+		now, before := identity.Arrange(address, found, chain, all, v.o.Clock().UTC().Truncate(time.Second))
+		if now.ID == "" {
+			now.ID, err = newID(v.o.Rand)
+		}
+		v.succeed(&now, before)
 		if err == nil && check != nil {
 			err = check(now)
 		}
@@ -92,103 +97,9 @@ func (v *Vault) refuseLost(ctx context.Context, found []issued.Own) error {
 		return err
 	}
 	for _, i := range all {
-		if !i.Lost.IsZero() && slices.ContainsFunc(found, func(o issued.Own) bool { return slices.Contains(i.keys(), keyring.ID(o.Certificate)) }) {
+		if !i.Lost.IsZero() && slices.ContainsFunc(found, func(o issued.Own) bool { return slices.Contains(i.Keys(), keyring.ID(o.Certificate)) }) {
 			return ErrGivenUp
 		}
 	}
 	return nil
-}
-
-// arrange makes the identity of one address from what a file held and what was
-// there, and retires what it replaces, at once or on the day on which it takes over.
-func (v *Vault) arrange(address string, found []issued.Own, chain []*x509.Certificate, all []Identity) (now Identity, before []Identity, err error) {
-	var signing, encryption *issued.Own
-	for n := range found {
-		if o := &found[n]; slices.Contains(issued.Addresses(o.Certificate), address) {
-			signing, encryption = better(signing, o, o.Sign), better(encryption, o, o.Open)
-		}
-	}
-	now = Identity{Address: address, Chain: chain, Added: v.o.Clock().UTC().Truncate(time.Second)}
-	if signing != nil {
-		now.Signing, now.SigningToken, now.Name = signing.Certificate, signing.Token, signing.Certificate.Subject.CommonName
-	}
-	if encryption != nil {
-		now.Encryption, now.EncryptionToken, now.OnlyCopy = encryption.Certificate, encryption.Token, encryption.OnlyCopy
-		now.Name = encryption.Certificate.Subject.CommonName
-	}
-	if now.ID, err = newID(v.o.Rand); err != nil {
-		return now, nil, err
-	}
-	for _, c := range now.certificates() {
-		now.Retired = now.Retired || !now.Added.Before(c.NotAfter)
-	}
-	for _, old := range all {
-		if old.Address != address {
-			continue
-		}
-		if same(now.Signing, old.Signing) && same(now.Encryption, old.Encryption) {
-			now.ID, now.Added = old.ID, old.Added // imported again
-			now.Coming, now.From, now.Announced, now.Until = old.Coming, old.From, old.Announced, old.Until
-			now.Retired = now.Retired || !now.Coming && slices.ContainsFunc(all, func(i Identity) bool {
-				return i.Address == address && i.ID != old.ID && i.rank() == 0
-			})
-			return now, nil, nil
-		}
-	}
-	if now.Retired {
-		return now, nil, nil
-	}
-	defer func() {
-		if now.Signing != nil { // what others see beside a signature
-			now.Name = now.Signing.Subject.CommonName
-		}
-		v.succeed(&now, before)
-	}()
-	for _, old := range slices.Backward(all) { // what is to come before what is in use
-		if old.Address != address || old.Retired {
-			continue
-		}
-		// Half of what was there may go on: the other half came now.
-		if now.Signing == nil {
-			now.Signing, now.SigningToken = old.Signing, old.SigningToken
-		}
-		if now.Encryption == nil {
-			now.Encryption, now.EncryptionToken, now.OnlyCopy = old.Encryption, old.EncryptionToken, old.OnlyCopy
-		}
-		if (old.Signing == nil || same(now.Signing, old.Signing)) && (old.Encryption == nil || same(now.Encryption, old.Encryption)) {
-			now.ID = old.ID // nothing is replaced
-		} else {
-			before = append(before, old)
-		}
-		for _, c := range old.Chain {
-			if !slices.ContainsFunc(now.Chain, c.Equal) {
-				now.Chain = append(slices.Clip(now.Chain), c)
-			}
-		}
-	}
-	return now, before, nil
-}
-
-func same(a, b *x509.Certificate) bool {
-	return a == nil && b == nil || a != nil && b != nil && a.Equal(b)
-}
-
-func addressesOf(found []issued.Own) []string {
-	var all []string
-	for _, o := range found {
-		for _, a := range issued.Addresses(o.Certificate) {
-			if !slices.Contains(all, a) {
-				all = append(all, a)
-			}
-		}
-	}
-	return all
-}
-
-// better prefers the certificate that ends later.
-func better(had, o *issued.Own, fits bool) *issued.Own {
-	if fits && (had == nil || o.Certificate.NotAfter.After(had.Certificate.NotAfter)) {
-		return o
-	}
-	return had
 }

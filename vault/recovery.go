@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/vault/identity"
 	"countersign/vault/keyring"
 	"countersign/vault/phrase"
 )
@@ -79,7 +80,7 @@ func (r *recoveryRow) older(all []Identity, in map[string][]byte) map[string]tim
 		}
 	}
 	maps.DeleteFunc(older, func(id string, _ time.Time) bool {
-		ref, _ := onToken(all, id)
+		ref, _ := identity.OnToken(all, id)
 		return in[id] != nil || ref == ""
 	})
 	return older
@@ -167,7 +168,7 @@ func (v *Vault) Recovery(ctx context.Context) (Recovery, error) {
 	}
 	for _, q := range requests {
 		for _, k := range q.Keys {
-			if r.State == RecoveryReady && k.Opens() && !slices.Contains(row.Keys, k.ID()) {
+			if r.State == RecoveryReady && k.Opens() && k.Token == "" && !slices.Contains(row.Keys, k.ID()) {
 				r.State, r.Early = RecoveryOutdated, true
 			}
 		}
@@ -269,7 +270,7 @@ func (v *Vault) contents(ctx context.Context, signing bool) (c *contents, err er
 		return nil, err
 	}
 	for _, i := range all {
-		for _, cert := range i.certificates() {
+		for _, cert := range i.Certificates() {
 			wanted := cert == i.Encryption || signing
 			if !wanted || !v.keys.Has(cert) {
 				continue

@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"database/sql"
 	"encoding/hex"
 	"errors"
@@ -21,16 +20,6 @@ type Reminder struct {
 	Owed     bool // nobody was reminded of this stage yet
 
 	id string
-}
-
-// Ends returns the certificate of the identity that runs out first, and when.
-func (i Identity) Ends() (first *x509.Certificate, at time.Time) {
-	for _, c := range i.certificates() {
-		if first == nil || c.NotAfter.Before(at) {
-			first, at = c, c.NotAfter
-		}
-	}
-	return first, at
 }
 
 // Reminders lists the identities in use or to come that run out within 60 days, or

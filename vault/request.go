@@ -3,6 +3,7 @@ package vault
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/x509"
 	"database/sql"
@@ -13,6 +14,7 @@ import (
 
 	"countersign/vault/issued"
 	"countersign/vault/pkcs10"
+	"countersign/vault/tokenkey"
 )
 
 // What of vault/issued the vault hands on.
@@ -29,13 +31,35 @@ type RequestOrder struct {
 	Address, Name string
 	Kind          pkcs10.Kind
 	Separate      bool // a key for signing and one for encryption
+
+	// A key that was made on a token already; the others are made here. Where there is one
+	// key for both, it is Signing. It signs its request, so ctx must say that the user may
+	// be asked for the PIN.
+	Signing, Encryption TokenPublic
+	// OnlyCopy says that the user accepted that a decryption key is on the token alone (K1).
+	OnlyCopy bool
+}
+
+// TokenPublic is a key on a token without a certificate: its reference, and its public half.
+type TokenPublic struct {
+	Ref    string
+	Public crypto.PublicKey
+}
+
+// on is the key for a use that is on a token, if there is one.
+func (o RequestOrder) on(use pkcs10.Use) TokenPublic {
+	if use == pkcs10.Encrypt {
+		return o.Encryption
+	}
+	return o.Signing
 }
 
 const requestTag = "countersign request 1\x00"
 
 // MakeRequest makes the keys, puts them into the keychain and returns the request.
 // There can be one at a time for an address: [ErrRequested]. The decryption key
-// belongs into the recovery file from now on (K1).
+// belongs into the recovery file from now on (K1). One on a token is in none, which the
+// order must accept: [ErrOnlyCopy].
 func (v *Vault) MakeRequest(ctx context.Context, o RequestOrder) (Request, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -68,6 +92,9 @@ func (v *Vault) MakeRequest(ctx context.Context, o RequestOrder) (Request, error
 }
 
 func (v *Vault) requestKey(ctx context.Context, o RequestOrder, use pkcs10.Use) (k RequestedKey, err error) {
+	if on := o.on(use); on.Ref != "" {
+		return v.requestToken(ctx, o, use, on)
+	}
 	key, err := pkcs10.NewKey(v.o.Rand, o.Kind)
 	if err != nil {
 		return k, ErrKeyKind
@@ -85,6 +112,20 @@ func (v *Vault) requestKey(ctx context.Context, o RequestOrder, use pkcs10.Use) 
 	}
 	defer clear(der)
 	return k, v.keys.Put(ctx, k.ID(), der)
+}
+
+// requestToken has a key on a token sign its request.
+func (v *Vault) requestToken(ctx context.Context, o RequestOrder, use pkcs10.Use, on TokenPublic) (k RequestedKey, err error) {
+	k.Use, k.Token, k.OnlyCopy = use, on.Ref, use != pkcs10.Sign
+	if k.OnlyCopy && !o.OnlyCopy {
+		return k, ErrOnlyCopy
+	}
+	if k.Public, err = x509.MarshalPKIXPublicKey(on.Public); err != nil {
+		return k, ErrKeyKind
+	}
+	var one tokenkey.Occasion
+	k.Request, err = pkcs10.New(v.o.Rand, one.Lend(ctx, v.o.Tokens, on.Ref, on.Public).Signer(), use, o.Address, o.Name)
+	return k, err
 }
 
 func (v *Vault) saveRequest(tx *sql.Tx, r Request) error {
@@ -142,7 +183,7 @@ func (v *Vault) DiscardRequest(ctx context.Context, id string) (Request, error) 
 	}
 	for _, k := range all[n].Keys {
 		// A request that an older recovery file brought back may be of keys in use.
-		used := slices.ContainsFunc(own, func(i Identity) bool { return slices.Contains(i.keys(), k.ID()) })
+		used := slices.ContainsFunc(own, func(i Identity) bool { return slices.Contains(i.Keys(), k.ID()) })
 		if err == nil && !used {
 			err = v.keys.Remove(ctx, k.ID())
 		}

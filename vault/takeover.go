@@ -102,7 +102,7 @@ func (v *Vault) change(ctx context.Context, id string, f func(now *Identity, bef
 func (v *Vault) resettle(all []Identity, address string) (changed []Identity) {
 	signs, follows := false, false
 	for _, i := range all {
-		signs = signs || i.Address == address && i.rank() == 0
+		signs = signs || i.Address == address && i.Rank() == 0
 		follows = follows || i.Address == address && i.Coming
 	}
 	for n := range all {

@@ -139,7 +139,7 @@ func (v *Vault) MoveToToken(ctx context.Context, id string, put func(crypto.Priv
 	}
 	var changed []Identity
 	for _, i := range all {
-		if slices.Contains(i.keys(), key) {
+		if slices.Contains(i.Keys(), key) {
 			if i.Encryption != nil && keyring.ID(i.Encryption) == key {
 				i.EncryptionToken = ref
 			}
@@ -176,20 +176,6 @@ func (v *Vault) signs(i Identity) bool { return i.SigningToken != "" || v.keys.H
 // opens says the same of the decryption key.
 func (v *Vault) opens(i Identity) bool { return i.EncryptionToken != "" || v.keys.Has(i.Encryption) }
 
-// onToken is where one of the identities has the key with that ID on a token: its
-// reference, empty if none has, and whether it is there alone.
-func onToken(all []Identity, id string) (ref string, only bool) {
-	for _, i := range all {
-		if i.EncryptionToken != "" && keyring.ID(i.Encryption) == id {
-			return i.EncryptionToken, i.OnlyCopy
-		}
-		if i.SigningToken != "" && keyring.ID(i.Signing) == id {
-			ref = i.SigningToken
-		}
-	}
-	return ref, false
-}
-
 // signer lends the key of a certificate, from the keychain or for one signature from a token.
 func (v *Vault) signer(ctx context.Context, cert *x509.Certificate, token string) crypto.Signer {
 	if token == "" {
@@ -209,21 +195,4 @@ func (v *Vault) decryptionKey(ctx context.Context, o *tokenkey.Occasion, i Ident
 	lent := o.Lend(ctx, v.o.Tokens, i.EncryptionToken, keyring.Public(i.Encryption))
 	key.Decrypter, key.Exchanger = lent.Decrypter(), lent.Exchanger()
 	return key
-}
-
-// tokenPlace says in words where the keys of an identity lie if one is on a token, or
-// nothing.
-func tokenPlace(i Identity) string {
-	signing, encryption := tokenkey.Place(i.SigningToken), tokenkey.Place(i.EncryptionToken)
-	switch {
-	case signing == encryption || i.Encryption == nil:
-		return signing
-	case i.Signing == nil:
-		return encryption
-	case signing == "":
-		return encryption + " (for opening mail), keychain (for signing)"
-	case encryption == "":
-		return signing + " (for signing), keychain (for opening mail)"
-	}
-	return signing + " (for signing), " + encryption + " (for opening mail)"
 }

@@ -18,6 +18,7 @@ import (
 	"countersign/platform/keychain"
 	"countersign/vault"
 	"countersign/vault/certification"
+	"countersign/vault/pkcs10"
 	"countersign/vault/sealed"
 )
 
@@ -347,6 +348,60 @@ func TestRenewedForCard(t *testing.T) {
 	for name, cert := range map[string]*x509.Certificate{"old": c.opening, "new": next} {
 		if !opens(t, c.Vault, cert) {
 			t.Errorf("the %s certificate does not open mail", name)
+		}
+	}
+}
+
+// TestRequestOnToken: a signing key made on the card and a decryption key made here, or one
+// key for both on the card.
+func TestRequestOnToken(t *testing.T) {
+	for name, o := range map[string]struct {
+		order vault.RequestOrder
+		sign  string
+		open  string
+		only  bool
+	}{
+		"signing on the card": {vault.RequestOrder{Separate: true, Signing: vault.TokenPublic{Ref: signRef, Public: ecKey().Public()}}, signRef, "", false},
+		"both on the card": {vault.RequestOrder{Separate: true, Signing: vault.TokenPublic{Ref: signRef, Public: ecKey().Public()},
+			Encryption: vault.TokenPublic{Ref: openRef, Public: rsaKey().Public()}, OnlyCopy: true}, signRef, openRef, true},
+		"one key": {vault.RequestOrder{Signing: vault.TokenPublic{Ref: openRef, Public: rsaKey().Public()}, OnlyCopy: true}, openRef, openRef, true},
+	} {
+		dir, kc, ca := t.TempDir(), newMemory(), newIssuer(t)
+		c := &card{keys: map[string]crypto.Signer{signRef: ecKey(), openRef: rsaKey()}}
+		v := openWith(t, dir, kc, c, noon)
+		o.order.Address, o.order.Name, o.order.Kind = ada, "Ada Byron", pkcs10.P256
+		if o.only {
+			refused := o.order
+			refused.OnlyCopy = false
+			if _, err := v.MakeRequest(t.Context(), refused); !errors.Is(err, vault.ErrOnlyCopy) {
+				t.Errorf("%s: %v", name, err)
+			}
+			c.used = 0
+		}
+		r, err := v.MakeRequest(t.Context(), o.order)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		made := makeRecovery(t, v, false)
+		if got := state(t, v); got != vault.RecoveryReady || len(made.Bytes) == 0 {
+			t.Errorf("%s: %s", name, got)
+		}
+		v.Close()
+		v = openWith(t, dir, kc, c, noon)
+		var certs []*x509.Certificate
+		for _, k := range r.Keys {
+			certs = append(certs, ca.issue(t, k.Request))
+		}
+		done, err := v.Install(t.Context(), pemOf(certs...), nil)
+		if err != nil || len(done.Identities) != 1 {
+			t.Fatal(name, done, err)
+		}
+		i := done.Identities[0]
+		if i.SigningToken != o.sign || i.EncryptionToken != o.open || i.OnlyCopy != o.only || i.Retired {
+			t.Errorf("%s: %+v", name, i)
+		}
+		if err := signs(t, v, i); err != nil || !opens(t, v, i.Encryption) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

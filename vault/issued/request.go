@@ -29,6 +29,8 @@ type RequestedKey struct {
 	Request     []byte     `json:"request"`               // PKCS #10 in DER
 	Public      []byte     `json:"public"`                // SubjectPublicKeyInfo in DER
 	Certificate []byte     `json:"certificate,omitempty"` // that came, while the other is still missing
+	Token       string     `json:"token,omitempty"`       // its reference, if it is on a token
+	OnlyCopy    bool       `json:"only_copy,omitempty"`   // the user accepted that it is there alone
 }
 
 // ID names the key in the keychain.
@@ -36,6 +38,19 @@ func (k RequestedKey) ID() string { return keyring.Name(k.Public) }
 
 // Opens says that mail will be encrypted to the key.
 func (k RequestedKey) Opens() bool { return k.Use != pkcs10.Sign }
+
+// OnToken is where the key with that ID is on a token, if it is one of a request's and on
+// one, and whether it is there alone.
+func OnToken(all []Request, id string) (ref string, only bool) {
+	for _, r := range all {
+		for _, k := range r.Keys {
+			if k.Token != "" && k.ID() == id {
+				return k.Token, k.OnlyCopy
+			}
+		}
+	}
+	return "", false
+}
 
 // PEM is what is handed to the authority: one block a key.
 func (r Request) PEM() []byte {
@@ -81,7 +96,7 @@ func (r Request) Certified(found []Own) (all []Own, complete bool, err error) {
 		if slices.ContainsFunc(found, func(o Own) bool { return bytes.Equal(o.Certificate.Raw, k.Certificate) }) {
 			continue
 		}
-		o := Own{}
+		o := Own{Token: k.Token, OnlyCopy: k.OnlyCopy}
 		if o.Certificate, err = x509.ParseCertificate(k.Certificate); err != nil {
 			return nil, false, fmt.Errorf("reading a certificate of yours: %w", err)
 		}
