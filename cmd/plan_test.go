@@ -60,7 +60,8 @@ vault/settings           platform/resolver/dnssec ; -
 vault/book               vault/contacts vault/contacts/keyset vault/contacts/form vault/sealed ; x/text x/net/idna
 vault/bundle             mailer/cms ; -
 vault/journal            vault/sealed ; -
-vault                    vault/issued vault/tokenkey vault/certification vault/phrase vault/pkcs10 vault/renewal vault/keyring vault/sealed platform/keychain mailer/cms ; -
+vault                    vault/issued vault/identity vault/tokenkey vault/certification vault/phrase vault/pkcs10 vault/renewal vault/keyring vault/sealed platform/keychain mailer/cms ; -
+vault/identity           vault/issued vault/keyring vault/tokenkey ; -
 vault/certification      mailer/cms ; -
 vault/phrase             vault/issued ; age
 vault/issued             vault/pkcs10 vault/pkcs12 vault/keyring mailer/cms ; -
