@@ -64,36 +64,62 @@ func Main() int {
 // Serve answers the requests of in on out until in ends. It fails with
 // [wire.ErrMalformed] for a frame that is none.
 func Serve(in io.Reader, out io.Writer) error {
-	s := &server{out: out, slots: make(chan struct{}, underWay), ended: make(chan struct{}), tokens: map[wire.Name]*token{}}
-	defer s.end()
-	for {
-		r, err := wire.ReadRequest(in)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if r.Op == wire.Load {
-			s.answer(r)
-			continue
-		}
-		s.slots <- struct{}{}
-		go func() {
-			s.answer(r)
-			<-s.slots
-		}()
+	s := New()
+	defer s.End()
+	c := connection{Server: s, in: in, out: out, slots: make(chan struct{}, underWay), over: make(chan error, 1)}
+	go c.turn()
+	err := <-c.over
+	if errors.Is(err, io.EOF) {
+		return nil
 	}
+	return err
 }
 
-// server is one run of the helper.
-type server struct {
+// connection is where requests come from and answers go to.
+type connection struct {
+	*Server
+	in    io.Reader
 	slots chan struct{} // a place for each request under way
-	ended chan struct{}
-	lib   *library // set by Load, before any other request is taken
+	over  chan error    // why there are no more requests
 
 	writing sync.Mutex
 	out     io.Writer
+}
+
+// turn takes one request, leaves the next to another, and answers its own: whoever was
+// woken by a request has it done, and no time goes by in handing it on.
+func (c *connection) turn() {
+	c.slots <- struct{}{}
+	defer func() { <-c.slots }()
+	r, err := wire.ReadRequest(c.in)
+	if err != nil {
+		c.over <- err
+		return
+	}
+	if r.Op == wire.Load { // which others need
+		c.reply(r)
+		go c.turn()
+		return
+	}
+	go c.turn()
+	c.reply(r)
+}
+
+func (c *connection) reply(r *wire.Request) {
+	reply := c.Answer(r)
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if err := wire.Write(c.out, reply); errors.Is(err, wire.ErrMalformed) {
+		*reply = failed(r, trouble{failure: wire.Confused, says: err.Error()})
+		_ = wire.Write(c.out, reply) // a broken pipe ends the reading, too
+	}
+	clear(reply.Data)
+}
+
+// Server is one run of the helper.
+type Server struct {
+	ended chan struct{}
+	lib   *library // set by Load, before any other request is taken
 
 	mu     sync.Mutex
 	tokens map[wire.Name]*token
@@ -102,8 +128,13 @@ type server struct {
 	seen     string // the readers as Watch last told of them
 }
 
-// end gives the library a moment to leave its tokens in order.
-func (s *server) end() {
+// New makes a server that has no library yet.
+func New() *Server {
+	return &Server{ended: make(chan struct{}), tokens: map[wire.Name]*token{}}
+}
+
+// End gives the library a moment to leave its tokens in order.
+func (s *Server) End() {
 	close(s.ended)
 	if s.lib == nil {
 		return
@@ -119,7 +150,9 @@ func (s *server) end() {
 	}
 }
 
-func (s *server) answer(r *wire.Request) {
+// Answer does what a request asks, within this process, and wipes its secrets. Load comes
+// before all others; then requests may come at the same time.
+func (s *Server) Answer(r *wire.Request) *wire.Reply {
 	reply := &wire.Reply{ID: r.ID, Op: r.Op}
 	var err error
 	switch {
@@ -138,16 +171,10 @@ func (s *server) answer(r *wire.Request) {
 	if err != nil {
 		*reply = failed(r, err)
 	}
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if err := wire.Write(s.out, reply); errors.Is(err, wire.ErrMalformed) {
-		*reply = failed(r, trouble{failure: wire.Confused, says: err.Error()})
-		_ = wire.Write(s.out, reply) // a broken pipe ends the reading, too
-	}
-	clear(reply.Data)
+	return reply
 }
 
-func (s *server) load(r *wire.Request, reply *wire.Reply) error {
+func (s *Server) load(r *wire.Request, reply *wire.Reply) error {
 	lib, err := load(r.Path, r.Reserved)
 	if err != nil {
 		return err
@@ -158,7 +185,7 @@ func (s *server) load(r *wire.Request, reply *wire.Reply) error {
 }
 
 // token is the state kept about a token.
-func (s *server) token(name wire.Name) *token {
+func (s *Server) token(name wire.Name) *token {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tokens[name]
@@ -174,7 +201,7 @@ func (s *server) token(name wire.Name) *token {
 
 // watch returns once the readers differ from what they were at the last return.
 // It looks instead of waiting within the library: several lock all else meanwhile.
-func (s *server) watch(period time.Duration) error {
+func (s *Server) watch(period time.Duration) error {
 	s.watching.Lock()
 	defer s.watching.Unlock()
 	tick := time.NewTicker(max(period, 10*time.Millisecond))

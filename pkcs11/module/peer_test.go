@@ -185,7 +185,7 @@ func TestPeerLogin(t *testing.T) {
 }
 
 func TestNotLoaded(t *testing.T) {
-	h := &server{}
+	h := New()
 	for _, path := range []string{"", "/nonexistent.so", "/etc/passwd"} {
 		if _, err := load(path, ""); failed(&wire.Request{}, err).Failure != wire.NotLoaded {
 			t.Errorf("%q: %v", path, err)
