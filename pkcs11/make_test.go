@@ -265,3 +265,40 @@ func TestPeerMakeRefused(t *testing.T) {
 		t.Errorf("%d PINs asked for", user.asked())
 	}
 }
+
+// TestEarly: of many that sign at once each gets its own signature, whatever befalls those
+// beside it, and one PIN does for all.
+func TestEarly(t *testing.T)     { early(t, pkcs11test.Fake) }
+func TestPeerEarly(t *testing.T) { early(t, misbehaving) }
+
+func early(t *testing.T, set maker) {
+	b := prepare(t, set, time.Hour)
+	b.must(t)
+	for _, wrong := range []string{"", "crash once", "garbage once", "removed once"} {
+		b.token.Do(t, wrong)
+		results := make(chan error)
+		for i := range 4 {
+			go func() {
+				var err error
+				for n := 0; n < 20 && err == nil; n++ {
+					digest := sha256.Sum256([]byte{byte(i), byte(n)})
+					_, err = b.key.Signer(with(t, b.user)).Sign(nil, digest[:], crypto.SHA256) // which checks it
+				}
+				results <- err
+			}()
+		}
+		for range 4 {
+			if err := <-results; err != nil {
+				t.Errorf("%s: %v", wrong, err)
+			}
+		}
+	}
+	if b.user.asked() != 1 {
+		t.Errorf("%d PINs asked for", b.user.asked())
+	}
+	b.restart(t)
+	b.Lock()
+	if err := b.sign(t.Context()); !is(err, Unasked) {
+		t.Error(err)
+	}
+}

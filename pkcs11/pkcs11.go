@@ -83,6 +83,7 @@ type Library struct {
 // line is what is known of a token, and the line of those who wait for it.
 type line struct {
 	turn chan struct{} // held by the request whose turn it is
+	next chan struct{} // held by the one that waits within the helper
 
 	mu       sync.Mutex
 	pin      *kept
@@ -146,7 +147,7 @@ func (l *Library) line(name Name) *line {
 	defer l.mu.Unlock()
 	t := l.tokens[name]
 	if t == nil {
-		t = &line{turn: make(chan struct{}, 1)}
+		t = &line{turn: make(chan struct{}, 1), next: make(chan struct{}, 1)}
 		l.tokens[name] = t
 	}
 	return t
