@@ -101,7 +101,7 @@ cmd/countersign          cmd/countersign/terminal tray/control platform platform
 cmd/countersign/terminal - ; x/term
 cmd/countersign-agent    tray/agent tray/demo ; -
 cmd/countersign-pkcs11   pkcs11/module ; -
-cmd/bench                mailer/cms mailer/message mailer/smime vault/trust vault/book vault/contacts vault/sealed ; go-sqlite3
+cmd/bench                mailer/cms mailer/message mailer/smime pkcs11 pkcs11/module pkcs11/wire vault/trust vault/book vault/contacts vault/sealed ; go-sqlite3
 `
 
 // testPlan is what test files may import beyond their room's own row.
