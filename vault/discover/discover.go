@@ -47,7 +47,8 @@
 // None of these places is believed. DNS need not be signed for CERT and SRV, since an
 // authority vouches for the certificate; an answer that should be signed and is not, is
 // not used; SMIMEA counts only with the proof of DNSSEC, and the certificate needs an
-// anchor all the same. What is found is a candidate, to be verified by a test and a
+// anchor all the same. A record with a digest alone, or one about an authority (usages 0 and
+// 2), finds nothing, but what a later place has must fit it. What is found is a candidate, to be verified by a test and a
 // call like any other.
 //
 // To look is to tell: the DNS servers on the way, the domain's directory, the

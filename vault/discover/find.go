@@ -76,8 +76,9 @@ type person struct{ address, local, domain string }
 // whoever does not answer is not asked again and again while somebody waits.
 type search struct {
 	*Finder
-	silent  int      // questions in a row that DNS did not answer
-	unasked *harvest // what the domain's directories said, where none could be asked
+	silent  int                    // questions in a row that DNS did not answer
+	unasked *harvest               // what the domain's directories said, where none could be asked
+	named   []resolver.Association // the proved SMIMEA records
 }
 
 // unquoted is a local part without its quotes (RFC 5321, section 4.1.2).
@@ -198,6 +199,9 @@ func (f *search) judge(ctx context.Context, who person, p place, h harvest, at t
 			}
 			v := f.Judge(ctx, c, usage, h.certs)
 			j.Good, j.Why = v.Good(), v.Reason
+			if j.Good && !f.fits(c, v.Path) {
+				j.Good, j.Why = false, "A signed record of their domain names another certificate."
+			}
 		}
 		out.Certificates = append(out.Certificates, j)
 	}

@@ -1,13 +1,17 @@
 package discover
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -235,8 +239,9 @@ func inDirectory(ctx context.Context, c directory.Client, s directory.Server, ma
 	return h
 }
 
-// smimea looks for an SMIMEA record (RFC 8162) that carries the certificate itself.
-// Without a proof by DNSSEC it is anybody's word.
+// smimea looks for SMIMEA records (RFC 8162). One may carry the certificate itself; of
+// others a digest is to be compared with what later places have. Without a proof by
+// DNSSEC it is anybody's word.
 func (f *search) smimea(ctx context.Context, who person) harvest {
 	name, err := resolver.SMIMEAName(who.local, who.domain)
 	a, nothing := f.lookup(ctx, name, err, resolver.TypeSMIMEA)
@@ -248,11 +253,47 @@ func (f *search) smimea(ctx context.Context, who person) harvest {
 	}
 	h := harvest{expires: a.Expires}
 	for _, r := range resolver.All[resolver.Association](a) {
-		if r.Usage <= 3 && r.Selector == 0 && r.Matching == 0 {
+		switch {
+		case r.Usage > 3 || r.Selector > 1 || r.Matching > 2:
+			h.says = "There is one of a kind that is not known here."
+			continue
+		case r.Selector == 0 && r.Matching == 0:
 			h.add(r.Data)
-		} else if h.says == "" {
-			h.says = "There is one that does not carry the certificate itself."
+		case h.says == "":
+			h.says = "There is one that does not carry the certificate itself. What is found elsewhere has to fit it."
 		}
+		f.named = append(f.named, r)
+	}
+	if len(f.named) > len(h.certs) {
+		h.expires = f.Checker.clock() // it is asked again, to be compared with
 	}
 	return h
+}
+
+// fits says that a proved SMIMEA record, where there are any, is about a certificate with
+// this path (RFC 6698, section 2.1.1): about itself, or about an authority above it.
+func (f *search) fits(c *x509.Certificate, path []*x509.Certificate) bool {
+	return len(f.named) == 0 || slices.ContainsFunc(f.named, func(r resolver.Association) bool {
+		if r.Usage == 1 || r.Usage == 3 {
+			return about(r, c)
+		}
+		return len(path) > 1 && slices.ContainsFunc(path[1:], func(up *x509.Certificate) bool { return about(r, up) })
+	})
+}
+
+// about compares a certificate with a record (RFC 6698, sections 2.1.2 and 2.1.3).
+func about(r resolver.Association, c *x509.Certificate) bool {
+	data := c.Raw
+	if r.Selector == 1 {
+		data = c.RawSubjectPublicKeyInfo
+	}
+	switch r.Matching {
+	case 1:
+		sum := sha256.Sum256(data)
+		data = sum[:]
+	case 2:
+		sum := sha512.Sum512(data)
+		data = sum[:]
+	}
+	return bytes.Equal(data, r.Data)
 }
