@@ -302,3 +302,50 @@ func early(t *testing.T, set maker) {
 		t.Error(err)
 	}
 }
+
+// TestPeerMakeElsewhere: what libraries can't do is said before a PIN is asked for, as far as
+// they tell, and a key that is of no use on a token does not stay there.
+func TestPeerMakeElsewhere(t *testing.T) {
+	piv := func(t testing.TB) *pkcs11test.Token {
+		k, _, _ := pkcs11test.PIV(t, "rsa")
+		return k
+	}
+	for name, c := range map[string]struct {
+		set               maker
+		kind              string
+		generate, brought Failure // 0: it works
+		private           crypto.Signer
+		prompts           int
+	}{
+		"PIV":          {piv, "rsa-2048", NoMechanism, NeedsMaker, mustKey(t), 1},
+		"opencryptoki": {pkcs11test.OpenCryptoki, "p-256", NoMechanism, NoMechanism, mustKey(t), 1},
+		"TPM":          {pkcs11test.TPM, "p-256", 0, NeedsMaker, mustKey(t), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := c.set(t)
+			l, user := open(t, k, time.Hour), &person{}
+			token := arrival(t, l, k.Label).Name
+			before, _, err := l.Keys(t.Context(), token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			key, err := l.Generate(with(t, user), token, Order{Kind: c.kind, Label: "mail", Sign: true})
+			if c.generate == 0 && err == nil {
+				err = key.Discard(with(t, user))
+			}
+			if c.generate == 0 && err != nil || c.generate != 0 && !is(err, c.generate) {
+				t.Errorf("made there: %v", err)
+			}
+			if _, err := l.Import(with(t, user), token, c.private, Order{Label: "mail", Sign: true}); !is(err, c.brought) {
+				t.Errorf("brought there: %v", err)
+			}
+			after, _, err := l.Keys(t.Context(), token)
+			if err != nil || len(after) > len(before) {
+				t.Errorf("%d keys, then %d, %v", len(before), len(after), err)
+			}
+			if user.asked() != c.prompts {
+				t.Errorf("%d PINs asked for", user.asked())
+			}
+		})
+	}
+}

@@ -35,7 +35,7 @@
 // [Key.Store] puts the certificate beside it. Each can be asked again after any failure and does
 // no more than once was asked for. [Key.Discard] takes back a key that came to nothing, and
 // nothing else: not a key with a certificate, not one that was there before. Tried with these
-// libraries: SoftHSM and NSS do all of it; opencryptoki has RSA only; tpm2-pkcs11 makes keys and
+// libraries: SoftHSM and NSS do all of it; opencryptoki does it with RSA; tpm2-pkcs11 makes keys and
 // takes none; OpenSC leaves PIV cards to the program of their maker.
 //
 // # What the token lacks
