@@ -112,7 +112,7 @@ func (p *People) Own(ctx context.Context, i vault.Identity, u trust.Usage) trust
 	if u == trust.Encrypt {
 		cert = i.Encryption
 	}
-	return p.Judge(ctx, trust.Question{Certificate: cert, Address: i.Address, Usage: u, Enclosed: i.Chain, Silent: true}, true)
+	return p.Judge(ctx, trust.Question{Certificate: cert, Address: i.Address, Usage: u, Enclosed: i.Chain, Silent: true, Standing: true}, true)
 }
 
 // All returns the user's own addresses, and the SPKI of their signing keys, old ones
@@ -208,23 +208,30 @@ func Canonical(typed string) (string, error) {
 	return message.Canonical(a.Addr)
 }
 
-// Recipient gathers the state of a contact.
+// Recipient gathers the state of a contact. What is encrypted to has to have an anchor for
+// sending, where policy asks for one; the signing key only has to be in force, since what
+// it signs is judged when it comes. A contact is suspended (V3) where no anchor is left
+// at all, not where those that there are serve one way only.
 func (p *People) Recipient(ctx context.Context, address string) (policy.Recipient, error) {
 	c, err := p.Lookup(ctx, address)
 	r := policy.Recipient{Contact: c}
 	if err != nil || c.Pin == nil && c.Test == nil && c.Incoming == nil {
 		return r, err
 	}
+	var standing trust.Verdict // of the encryption certificate
 	if c.Pin != nil {
-		r.Sign = p.pinned(ctx, c, c.Pin.Keys.Sign, trust.Sign)
-		r.Encrypt = p.pinned(ctx, c, c.Pin.Keys.Encrypt, trust.Encrypt)
+		r.Sign = p.pinned(ctx, c, c.Pin.Keys.Sign, trust.Sign, true)
+		r.Encrypt = p.pinned(ctx, c, c.Pin.Keys.Encrypt, trust.Encrypt, false)
+		if standing = r.Encrypt; standing.Status == trust.Untrusted {
+			standing = p.pinned(ctx, c, c.Pin.Keys.Encrypt, trust.Encrypt, true)
+		}
 	}
-	fresh, _ := c.Refresh(p.Moment(), r.Sign, r.Encrypt)
+	fresh, _ := c.Refresh(p.Moment(), r.Sign, standing)
 	if fresh.State == c.State && (fresh.Test == nil) == (c.Test == nil) && (fresh.Incoming == nil) == (c.Incoming == nil) {
 		return r, nil
 	}
 	r.Contact, err = p.Change(ctx, address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
-		next, draft := c.Refresh(p.Moment(), r.Sign, r.Encrypt)
+		next, draft := c.Refresh(p.Moment(), r.Sign, standing)
 		return next, draft, nil
 	})
 	if err == nil && c.State == contacts.Verified && r.Contact.State == contacts.Suspended {
@@ -233,8 +240,8 @@ func (p *People) Recipient(ctx context.Context, address string) (policy.Recipien
 	return r, err
 }
 
-func (p *People) pinned(ctx context.Context, c contacts.Contact, cert *x509.Certificate, u trust.Usage) trust.Verdict {
-	return p.Judge(ctx, trust.Question{Certificate: cert, Address: c.Address, Usage: u, Confirmed: true}, true)
+func (p *People) pinned(ctx context.Context, c contacts.Contact, cert *x509.Certificate, u trust.Usage, standing bool) trust.Verdict {
+	return p.Judge(ctx, trust.Question{Certificate: cert, Address: c.Address, Usage: u, Confirmed: true, Standing: standing}, true)
 }
 
 // Gather is Recipient for each of several canonical addresses.

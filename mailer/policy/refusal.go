@@ -100,7 +100,7 @@ func (r Recipient) current() *Refusal {
 				"Try again when this computer has a connection. If that authority is inside your own network, allow private addresses in the settings.", looking)
 			return &f
 		default:
-			f := about(c, "untrusted", "The authority of "+c.Who()+"'s certificate is not one that you trust.",
+			f := about(c, "untrusted", "The authority of "+c.Who()+"'s certificate is not one that you trust for sending.",
 				"Ask the people who look after this computer whether it should be.",
 				choice{link: "/setup", button: "Show the authorities"})
 			return &f

@@ -38,6 +38,10 @@ func TestAnchors(t *testing.T) {
 		if v.Status != c.want || v.Status != Trusted && v.Reason == "" {
 			t.Errorf("%s: %s, %s", c.name, v.Status, v.Reason)
 		}
+		q := Question{Silent: true, Standing: true, Certificate: leaf, Address: c.address, Usage: c.usage, Anchors: []Anchor{c.anchor}, At: today}
+		if v := Check(q); (v.Status == Trusted) != (c.want == Trusted || len(c.anchor.Domains) == 0) {
+			t.Errorf("%s: in force at all: %s", c.name, v.Status)
+		}
 	}
 }
 

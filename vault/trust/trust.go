@@ -103,7 +103,7 @@ type Anchor struct {
 
 // serves says that the anchor counts for a question.
 func (a Anchor) serves(q Question) bool {
-	if a.Certificate == nil || a.For == ForSending && q.Usage != Encrypt || a.For == ForReceiving && q.Usage != Sign {
+	if a.Certificate == nil || !q.Standing && (a.For == ForSending && q.Usage != Encrypt || a.For == ForReceiving && q.Usage != Sign) {
 		return false
 	}
 	domain := der.Fold(q.Address[strings.LastIndexByte(q.Address, '@')+1:])
@@ -178,6 +178,10 @@ type Question struct {
 	// Silent says that an authority which publishes nothing about withdrawal will do, as
 	// for a confirmed certificate it always does.
 	Silent bool
+
+	// Standing asks whether the certificate is in force at all, and not whether it may be
+	// relied on for the one use: an anchor then counts whatever it is for.
+	Standing bool
 
 	pool []*x509.Certificate // of authorities, by gather
 }
