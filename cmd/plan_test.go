@@ -25,6 +25,7 @@ platform                 - ; x/sys
 platform/harden          - ; x/sys
 platform/localsock       platform ; x/sys go-winio
 platform/keychain        platform ; godbus/v5 99designs/keyring age
+platform/certstore       pkcs11/padding ; x/sys
 platform/pinprompt       platform ; x/term x/sys
 platform/resolver        platform/resolver/dnssec ; miekg/dns x/sys
 platform/resolver/dnssec - ; miekg/dns
