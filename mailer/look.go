@@ -10,6 +10,7 @@ import (
 	"countersign/mailer/policy"
 	"countersign/mailer/smime"
 	"countersign/mailer/store"
+	"countersign/mailer/waiting"
 	"countersign/vault"
 	"countersign/vault/contacts"
 	"countersign/vault/contacts/keyset"
@@ -45,7 +46,7 @@ func (m *Mailer) look(ctx context.Context, src message.Source, r store.Message, 
 		return nil, err
 	}
 	opened := l.opened
-	l.keys, l.locked = keys, locked(opened)
+	l.keys, l.locked = keys, waiting.Why(opened)
 	if l.locked != nil && ctx.Err() != nil { // nobody refused anything
 		return nil, ctx.Err()
 	}
@@ -167,4 +168,12 @@ func (l *look) confirmedKey() (h contacts.Hash) {
 // encrypted says that the root layer is an envelope that opened.
 func (l *look) encrypted() bool {
 	return len(l.opened.Layers) > 0 && l.opened.Layers[0].Kind == smime.Encrypted && l.opened.Payload != nil
+}
+
+// formID names the fixed form that the message is, or is empty.
+func (l *look) formID() string {
+	if l.form == "" {
+		return ""
+	}
+	return l.body.Form.ID
 }

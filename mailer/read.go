@@ -16,6 +16,7 @@ import (
 	"countersign/mailer/policy"
 	"countersign/mailer/store"
 	"countersign/mailer/transport"
+	"countersign/mailer/waiting"
 	"countersign/vault"
 	"countersign/vault/contacts"
 	"countersign/vault/sealed"
@@ -83,10 +84,7 @@ func (m *Mailer) file(ctx context.Context, l *look, blob sealed.Blob, digest [32
 	}
 	a := store.Arrival{Account: account, At: at, Message: store.Message{
 		ID: id, Folder: Inbox, Blob: blob.ID, Digest: digest, Received: m.Clock(), Confirmed: l.confirmedKey(), Key: m.contentKey(ctx, l),
-	}}
-	if l.form != "" {
-		a.Form = l.body.Form.ID
-	}
+	}, Form: l.formID()}
 	if a.Line, err = m.line(ctx, l.summary()); err != nil {
 		return "", err
 	}
@@ -197,8 +195,8 @@ func (m *Mailer) Read(ctx context.Context, id string) (Message, error) {
 		return msg, m.complete(ctx, &msg.Summary, r)
 	}
 	key := m.contentKey(ctx, l)
-	if key == nil && l.byToken() {
-		msg.Verdict.Reasons = append(msg.Verdict.Reasons, notKept)
+	if key == nil && waiting.ByToken(l.opened, l.keys) {
+		msg.Verdict.Reasons = append(msg.Verdict.Reasons, waiting.NotKept)
 	}
 	return msg, errors.Join(m.renew(ctx, r, msg.Summary, key), m.complete(ctx, &msg.Summary, r))
 }

@@ -1,0 +1,106 @@
+// Package waiting is about messages that wait for their key: it tells which do and why, and
+// opens them one after the other. It knows when to stop: nobody is asked for a PIN a second
+// time, and a card that fails is left alone. One bad message stops no other.
+package waiting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"countersign/mailer/cms"
+	"countersign/mailer/smime"
+	"countersign/vault"
+)
+
+// errAway is for a key in the keychain.
+var errAway = &vault.Problem{Code: "keychain-away", Says: "Your key cannot be used at this moment: the keychain is locked or away.", Next: "Try again."}
+
+// NotKept is said of a message that asked the card and will again.
+const NotKept = "Your organisation does not allow its key to be kept here, so your card is asked each time that it is opened."
+
+// Why says why the key that opens a message cannot be used now, or is nil: another try
+// may succeed.
+func Why(o *smime.Opened) *vault.Problem {
+	if o.Payload != nil || !errors.Is(o.Problem, smime.ErrKey) {
+		return nil
+	}
+	if why := vault.WhyToken(o.Problem); why != nil {
+		return why
+	}
+	return errAway
+}
+
+// ByToken says that one of these keys, on a token, opened the message this time.
+func ByToken(o *smime.Opened, keys []cms.Key) bool {
+	return slices.ContainsFunc(o.Layers, func(l smime.Layer) bool {
+		return l.Enveloped != nil && l.Enveloped.Matched != nil && slices.ContainsFunc(keys, func(k cms.Key) bool {
+			return k.Certificate.Equal(l.Enveloped.Matched) && vault.OnToken(k)
+		})
+	})
+}
+
+// Opening is what came of it.
+type Opening struct {
+	Opened  int
+	Waiting int              // still
+	Why     []*vault.Problem // why those wait, each reason once
+}
+
+// maxTrouble is how many messages in a row a card may fail for before the rest is left
+// alone: one that hangs would cost its time-out for each.
+const maxTrouble = 3
+
+// Open opens each message of a list by open, which says why one goes on waiting. The error
+// is that of the first which could not be read at all, or the end of ctx.
+func Open(ctx context.Context, list []string, open func(id string) (*vault.Problem, error)) (o Opening, err error) {
+	trouble := 0
+	for n, id := range list {
+		why, failed := open(id)
+		if ctx.Err() != nil {
+			o.Waiting = len(list) - o.Opened
+			return o, ctx.Err()
+		}
+		if failed == nil && why == nil {
+			o.Opened, trouble = o.Opened+1, 0
+			continue
+		}
+		o.Waiting++
+		if failed != nil {
+			err = errors.Join(err, fmt.Errorf("opening what waits: %w", failed))
+			continue
+		}
+		if !slices.ContainsFunc(o.Why, func(p *vault.Problem) bool { return *p == *why }) {
+			o.Why = append(o.Why, why)
+		}
+		if errors.Is(why, vault.ErrToken) {
+			trouble++
+		}
+		if final(why) || trouble == maxTrouble {
+			o.Waiting += len(list) - n - 1
+			break
+		}
+	}
+	return o, err
+}
+
+// final says that to go on would ask for a PIN again.
+func final(why error) bool {
+	return errors.Is(why, vault.ErrCancelled) || errors.Is(why, vault.ErrPIN) || errors.Is(why, vault.ErrPINBlocked)
+}
+
+// Says is one sentence or two for a person.
+func (o Opening) Says() string {
+	says := fmt.Sprintf("%d messages that waited for your card are open now.", o.Opened)
+	if o.Opened == 1 {
+		says = "The message that waited for your card is open now."
+	}
+	switch o.Waiting {
+	case 0:
+		return says
+	case 1:
+		return says + " One still waits."
+	}
+	return fmt.Sprintf("%s %d still wait.", says, o.Waiting)
+}
