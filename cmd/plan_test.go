@@ -78,8 +78,9 @@ mailer/policy            mailer/message mailer/cms mailer/smime vault/contacts v
 mailer/transport         - ; go-smtp go-imap/v2 go-sasl
 mailer/account           mailer/transport vault vault/sealed ; -
 mailer/outbox            mailer/transport vault/sealed ; -
-mailer                   mailer/body mailer/detail mailer/people mailer/store mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/outbox vault vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/book vault/renewal ; -
+mailer                   mailer/body mailer/detail mailer/people mailer/store mailer/waiting mailer/message mailer/cms mailer/smime mailer/policy mailer/transport mailer/outbox vault vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/book vault/renewal ; -
 mailer/people            mailer/store mailer/message mailer/smime mailer/policy vault/discover vault vault/trust vault/contacts vault/contacts/keyset vault/contacts/form vault/settings vault/book vault/journal ; -
+mailer/waiting           mailer/cms mailer/smime vault ; -
 mailer/store             mailer/message mailer/transport vault/sealed vault/contacts/keyset mailer/cms mailer/policy ; -
 mailer/body              mailer/message mailer/smime mailer/policy vault/contacts/form ; -
 mailer/detail            mailer/message mailer/cms mailer/smime mailer/policy vault/contacts vault/trust ; -
