@@ -230,9 +230,10 @@ func isDomain(s string) bool {
 	return true
 }
 
-// Canonical returns the form under which an address is known and compared: ASCII
-// letters in lower case, the domain in A-labels (RFC 5890), without a name. RFC
-// 8550, section 3, wants the domain compared so and advises it for the rest.
+// Canonical returns the form under which an address is known and compared: in lower
+// case, the domain in A-labels (RFC 5890), without a name. RFC 8550, section 3, wants the
+// domain compared so and advises it for the rest. What stands before the @ stays as it
+// is where it is beyond ASCII (RFC 9598, section 5).
 func Canonical(addr string) (string, error) {
 	addr, err := parseSpec(strings.TrimSuffix(strings.Trim(addr, " \t"), "."))
 	if err != nil {
@@ -248,7 +249,10 @@ func Canonical(addr string) (string, error) {
 	if len(local) > maxLocal || len(domain) > maxDomain {
 		return "", fmt.Errorf("%w: it is too long", ErrAddress)
 	}
-	return lowerASCII(local) + "@" + lowerASCII(domain), nil
+	if strings.IndexFunc(local, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
+		local = lowerASCII(local)
+	}
+	return local + "@" + lowerASCII(domain), nil
 }
 
 func lowerASCII(s string) string {

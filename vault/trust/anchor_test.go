@@ -89,7 +89,20 @@ func TestUnicodeAddress(t *testing.T) {
 		want        Bound
 	}{
 		{"\u00e4da@harbour.example", "\u00e4da@harbour.example", BoundAddress},
-		{"\u00e4DA@Harbour.example", "\u00e4da@harbour.example", BoundAddress},
+		{"\u00e4DA@harbour.example", "\u00e4DA@harbour.example", BoundAddress},
+		{"\u00e4da@Harbour.example", "\u00e4da@harbour.EXAMPLE", BoundAddress}, // of RFC 8398, section 5
+		{"\u00e4DA@harbour.example", "\u00e4da@harbour.example", BoundNone},
+		{"\u00e4da@harbour.example", "\u00e4DA@harbour.example", BoundNone},
+		{"a\u0308da@harbour.example", "\u00e4da@harbour.example", BoundNone}, // not normalised
+		{"\u00e4da@harbour.example", "a\u0308da@harbour.example", BoundNone},
+		{"\ufb01n@harbour.example", "fin@harbour.example", BoundNone},
+		{"ada@harbour.example", "ada@harbour.example", BoundNone}, // has to be an rfc822Name
+		{"ada@b\u00fccher.example", "ada@xn--bcher-kva.example", BoundNone},
+		{"\ufeff\u00e4da@harbour.example", "\u00e4da@harbour.example", BoundNone},
+		{"\ufeff\u00e4da@harbour.example", "\ufeff\u00e4da@harbour.example", BoundNone},
+		{"\u00e4da@\uff48arbour.example", "\u00e4da@harbour.example", BoundNone}, // nothing is mapped
+		{"\u00e4da@xn--BCHER-kva.example", "\u00e4da@xn--bcher-kva.example", BoundAddress},
+		{"\u00e4d\xff@harbour.example", "\u00e4d\xff@harbour.example", BoundNone},
 		{"\u00c4da@harbour.example", "\u00e4da@harbour.example", BoundNone}, // beyond ASCII, to the letter
 		{"\u00e4da@b\u00fccher.example", "\u00e4da@xn--bcher-kva.example", BoundAddress},
 		{"\u00e4da@xn--bcher-kva.example", "\u00e4da@b\u00fccher.example", BoundAddress},

@@ -15,11 +15,10 @@
 //   - RFC 8550, section 4.4: key usage, extended key usage (emailProtection or
 //     any, in every certificate of the path that has the extension), RSA of
 //     2,048 to 8,192 bits, no signature made with SHA-1, MD5 or DSA.
-//   - The address is matched here, against subjectAltName: rfc822Name and
-//     SmtpUTF8Mailbox, both parts without regard to the case of ASCII letters
-//     (RFC 8550, section 3; RFC 8398 would compare a local part in Unicode to the
-//     octet, so we are laxer by those 26 letters), else dNSName for a whole
-//     organisation. A common name is never an address. The old place in the
+//   - The address is matched here, against subjectAltName: rfc822Name, both parts
+//     without regard to the case of ASCII letters (RFC 8550, section 3), and
+//     SmtpUTF8Mailbox, the part before the @ octet for octet (RFC 9598, section 5),
+//     else dNSName for a whole organisation. A common name is never an address. The old place in the
 //     subject (emailAddress) counts only where subjectAltName names nobody, and
 //     is told apart ([BoundLegacy]).
 //   - Revocation is RFC 5280, section 6.3, with lists (vault/trust/crl), and RFC

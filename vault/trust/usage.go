@@ -116,26 +116,27 @@ func legacyNames(c *x509.Certificate) []string {
 }
 
 // Binds tells how a certificate names an address, or a bare domain (RFC 8550,
-// section 3). A domain that stands for an organisation has to be the address's
+// section 3). One beyond ASCII is compared octet for octet before the @, neither in
+// other cases nor normalised (RFC 9598, section 5). A domain that stands for an organisation has to be the address's
 // own, to the letter: no wildcard, no parent.
 func Binds(c *x509.Certificate, address string) Bound {
-	address = der.Fold(address)
 	at := strings.LastIndexByte(address, '@')
-	domain := address[at+1:]
+	exact, domain := address[:at+1], der.Fold(address[at+1:])
 	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
 		domain = ascii
 	}
-	address = address[:at+1] + domain
+	exact += domain
+	address = der.Fold(exact)
 	is := func(want string) func(string) bool {
 		return func(name string) bool { return want != "" && der.Fold(name) == want }
 	}
-	mailboxes := slices.Concat(c.EmailAddresses, path.UTF8Mailboxes(c))
+	unicode := path.UTF8Mailboxes(c)
 	switch {
-	case at > 0 && slices.ContainsFunc(mailboxes, is(address)):
+	case at > 0 && (slices.ContainsFunc(c.EmailAddresses, is(address)) || slices.Contains(unicode, exact)):
 		return BoundAddress
 	case at != 0 && slices.ContainsFunc(c.DNSNames, is(domain)):
 		return BoundDomain
-	case len(mailboxes)+len(c.DNSNames) == 0 && at > 0 && slices.ContainsFunc(legacyNames(c), is(address)):
+	case len(c.EmailAddresses)+len(unicode)+len(c.DNSNames) == 0 && at > 0 && slices.ContainsFunc(legacyNames(c), is(address)):
 		return BoundLegacy
 	}
 	return BoundNone

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -172,9 +173,10 @@ func namesOf(c *x509.Certificate) (names []named, ok bool) {
 // and a certificate may hold a domain as long as itself.
 const longestDomain = 4 * 255
 
-// UTF8Mailbox reads an otherName of type SmtpUTF8Mailbox (RFC 9598, section 3).
-// The domain is given as A-labels, in whatever form it came: RFC 8398 had it as
-// U-labels.
+// UTF8Mailbox reads an otherName of type SmtpUTF8Mailbox (RFC 9598, section 3). The
+// part before the @ is as it stands, and has to hold something that is not ASCII: an
+// address of ASCII alone has to be an rfc822Name. The domain is given as A-labels in
+// lower case; RFC 8398 had it as U-labels. Nothing else is mapped to anything (section 4).
 func UTF8Mailbox(g der.GeneralName) (address string, ok bool) {
 	in := cryptobyte.String(g.Value)
 	var id asn1.ObjectIdentifier
@@ -185,10 +187,11 @@ func UTF8Mailbox(g der.GeneralName) (address string, ok bool) {
 		return "", false
 	}
 	at := bytes.LastIndexByte(text, '@')
-	if at < 1 || len(text)-at > longestDomain {
+	if at < 1 || len(text)-at > longestDomain || !utf8.Valid(text) || bytes.HasPrefix(text, []byte("\ufeff")) ||
+		bytes.IndexFunc(text[:at], func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
 		return "", false
 	}
-	domain, err := idna.Lookup.ToASCII(string(text[at+1:]))
+	domain, err := idna.Registration.ToASCII(der.Fold(string(text[at+1:])))
 	return string(text[:at+1]) + domain, err == nil && domain != ""
 }
 
