@@ -31,8 +31,8 @@
 //
 // # How far
 //
-// Run with pinentry-curses and pinentry-tty; the graphical ones, pinentry-mac and the dialog
-// of a real Windows are not.
+// Run with pinentry-curses and pinentry-tty on a terminal, and with the credential dialog under
+// wine. The graphical pinentries, pinentry-mac and the dialog of a real Windows are not.
 package pinprompt
 
 import (
