@@ -7,15 +7,15 @@ import (
 )
 
 func (c clinicAnchors) Bundles(context.Context, control.None) ([]control.Bundle, error) {
-	return nil, c.note("Anchors.Bundles", nil)
+	return c.bundles, c.note("Anchors.Bundles", nil)
 }
 
 func (c clinicAnchors) Follow(_ context.Context, q control.BundleOrder) (control.Bundle, error) {
-	return control.Bundle{}, c.note("Anchors.Follow", q)
+	return communityList, c.note("Anchors.Follow", q)
 }
 
 func (c clinicAnchors) Refresh(context.Context, control.None) ([]control.Bundle, error) {
-	return nil, c.note("Anchors.Refresh", nil)
+	return c.bundles, c.note("Anchors.Refresh", nil)
 }
 
 func (c clinicAnchors) Accept(_ context.Context, q control.BundleConfirm) ([]control.Anchor, error) {

@@ -29,6 +29,7 @@ type clinic struct {
 	search   control.Search
 	recovery control.Recovery
 	anchors  []control.Anchor
+	bundles  []control.Bundle
 	cards    control.TokenList
 	accounts []control.Account
 	events   chan control.Event

@@ -146,6 +146,13 @@ func (p *Page) table() *http.ServeMux {
 		"POST /settings/end": (*visit).end,
 		"POST /settings/new": (*visit).startOver,
 
+		"GET /lists":         (*visit).lists,
+		"POST /lists/find":   (*visit).findList,
+		"POST /lists/follow": (*visit).followList,
+		"POST /lists/accept": (*visit).acceptFromList,
+		"POST /lists/renew":  (*visit).renewLists,
+		"POST /lists/leave":  (*visit).leaveList,
+
 		"GET /setup":                   (*visit).setup,
 		"POST /setup/identity":         (*visit).addIdentity,
 		"POST /setup/identity/request": (*visit).request,
