@@ -14,6 +14,7 @@ import (
 	"countersign/mailer/outbox"
 	"countersign/mailer/people"
 	"countersign/mailer/policy"
+	"countersign/mailer/waiting"
 	"countersign/vault"
 	"countersign/vault/book"
 	"countersign/vault/contacts"
@@ -31,7 +32,8 @@ import (
 // certificates are not in force. It returns how many announcements were accepted.
 //
 // The day on which coming keys take over is counted from here. Where there is nobody to
-// tell they do so at once.
+// tell they do so at once. Where a key is on a card that cannot be used now the error
+// wraps its problem, and nothing has changed for those who were not told.
 func (m *Mailer) Announce(ctx context.Context) (int, error) {
 	all, err := m.Vault.Identities(ctx)
 	if err != nil || !slices.ContainsFunc(all, func(i vault.Identity) bool { return i.Coming || i.Retired && i.Lost.IsZero() }) {
@@ -53,6 +55,9 @@ func (m *Mailer) Announce(ctx context.Context) (int, error) {
 		return 0, m.Vault.TakeOver(ctx, r.next.ID)
 	}
 	if r.next.Coming && r.next.Announced.IsZero() {
+		if err := waiting.Ready(ctx, m.Vault, r.before, r.next); err != nil { // the days count only once somebody can be told
+			return 0, err
+		}
 		if err := m.Vault.Announced(ctx, r.next.ID); err != nil {
 			return 0, err
 		}

@@ -21,9 +21,9 @@ import (
 // follow does what an arriving message means for the people in the address book: a
 // fixed form moves a verification on, any other message may bear on a test, and
 // what is validly signed shows certificates to consider. It never verifies (V1)
-// and never suspends (V3).
+// and never suspends (V3). What is locked means nothing yet.
 func (m *Mailer) follow(ctx context.Context, l *look, digest [32]byte) error {
-	if !keyset.Canonical(l.from) || slices.Contains(l.facts.Mine, l.from) {
+	if l.locked != nil || !keyset.Canonical(l.from) || slices.Contains(l.facts.Mine, l.from) {
 		return nil
 	}
 	recognised, err := m.recognise(ctx, l, digest)

@@ -42,10 +42,8 @@ func (m *Mailer) Deliver(ctx context.Context, account string, at transport.Posit
 	if !errors.Is(err, store.ErrNoMessage) {
 		return known.ID, m.abandon(ctx, outgoing{copy: blob}, errors.Join(err, m.Reached(ctx, account, at)))
 	}
-	if l.locked == nil {
-		if err := m.follow(ctx, l, digest); err != nil {
-			return "", m.abandon(ctx, outgoing{copy: blob}, err)
-		}
+	if err := m.follow(ctx, l, digest); err != nil {
+		return "", m.abandon(ctx, outgoing{copy: blob}, err)
 	}
 	id, err := m.file(ctx, l, blob, digest, account, at)
 	if err != nil {

@@ -10,8 +10,10 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"countersign/mailer"
+	"countersign/tray/demo/authority"
 	"countersign/vault"
 	"countersign/vault/contacts"
 )
@@ -467,4 +469,44 @@ func TestStepsWithCard(t *testing.T) {
 		t.Error(err)
 	}
 	ada.state(bea, contacts.TestSent)
+}
+
+// TestAnnouncementWaits: an announcement needs the card, so it waits for it, and the days
+// until the new key takes over do not begin before it can go.
+func TestAnnouncementWaits(t *testing.T) {
+	w, ada, bea, c := cards(t)
+	c.unlocked = true
+	ada.send(bea, "Hello")
+	c.lock()
+	ctx := t.Context()
+	w.now = w.now.Add(time.Hour)
+	next := w.admit("Dr Ada Osei", "Ada@harbour.example")
+	if _, err := ada.Vault.ImportPKCS12(ctx, next.PKCS12, authority.Password); err != nil {
+		t.Fatal(err)
+	}
+	ada.recovery()
+	coming := func() vault.Identity {
+		t.Helper()
+		all, err := ada.Vault.Identities(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range all {
+			if i.Coming {
+				return i
+			}
+		}
+		t.Fatalf("%+v", all)
+		return vault.Identity{}
+	}
+	if n, err := ada.Announce(ctx); n != 0 || !errors.Is(err, vault.ErrLocked) || c.prompts != 0 || !coming().Announced.IsZero() {
+		t.Errorf("%d announced, %v after %d prompts, %+v", n, err, c.prompts, coming())
+	}
+	if n, err := ada.Announce(atCard(ctx)); n != 1 || err != nil || c.prompts != 1 || coming().Announced.IsZero() {
+		t.Errorf("%d announced, %v after %d prompts, %+v", n, err, c.prompts, coming())
+	}
+	c.lock()
+	if n, err := ada.Announce(ctx); n != 0 || err != nil || c.uses != 0 {
+		t.Errorf("once more: %d, %v after %d uses", n, err, c.uses)
+	}
 }

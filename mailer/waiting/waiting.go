@@ -5,6 +5,10 @@ package waiting
 
 import (
 	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,6 +43,29 @@ func ByToken(o *smime.Opened, keys []cms.Key) bool {
 			return k.Certificate.Equal(l.Enveloped.Matched) && vault.OnToken(k)
 		})
 	})
+}
+
+// Ready says whether the identities can sign now: those whose key is on a card sign
+// something that goes nowhere. It is for what must not be begun unless it can be done.
+func Ready(ctx context.Context, v *vault.Vault, identities ...vault.Identity) error {
+	digest := sha256.Sum256([]byte("countersign trial of a signing key"))
+	for _, i := range identities {
+		if i.SigningToken == "" {
+			continue
+		}
+		key, err := v.Signer(ctx, i.ID)
+		if err != nil {
+			return err
+		}
+		message, opts := digest[:], crypto.SignerOpts(crypto.SHA256)
+		if _, ok := key.Public().(ed25519.PublicKey); ok {
+			opts = crypto.Hash(0)
+		}
+		if _, err := key.Sign(rand.Reader, message, opts); err != nil {
+			return fmt.Errorf("trying the signing key: %w", err)
+		}
+	}
+	return nil
 }
 
 // Opening is what came of it.
