@@ -65,13 +65,13 @@ vault                    vault/issued vault/identity vault/tokenkey vault/certif
 vault/identity           vault/issued vault/keyring vault/tokenkey ; -
 vault/certification      mailer/cms ; -
 vault/phrase             vault/issued ; age
-vault/issued             vault/pkcs10 vault/pkcs12 vault/keyring mailer/cms ; -
+vault/issued             vault/bundle vault/pkcs10 vault/pkcs12 vault/keyring ; -
 vault/tokenkey           vault/issued mailer/cms ; -
 vault/pkcs10             - ; -
 vault/pkcs12             mailer/cms/ber ; go-pkcs12
 vault/renewal            - ; -
 vault/keyring            platform/keychain vault/sealed ; -
-vault/discover           vault/trust vault/trust/ocsp vault/sealed vault/discover/directory platform/resolver mailer/cms ; -
+vault/discover           vault/trust vault/trust/ocsp vault/sealed vault/bundle vault/discover/directory platform/resolver ; -
 vault/discover/directory - ; go-ldap x/crypto
 vault/discover/directory/directorytest - ; x/crypto
 mailer/policy            mailer/message mailer/cms mailer/smime vault/contacts vault/contacts/keyset vault/contacts/form vault/trust ; x/net/html

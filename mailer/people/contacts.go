@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"time"
 
@@ -226,23 +225,6 @@ func parseCertificates(data []byte) (certs []*x509.Certificate, err error) {
 	}
 	if len(data) > maxCertificates {
 		return nil, ErrCertificate
-	}
-	for rest := data; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, ErrCertificate
-		}
-		certs = append(certs, c)
-	}
-	if len(certs) > 0 {
-		return certs, nil
 	}
 	if certs, err = discover.Certificates(data); err != nil {
 		return nil, ErrCertificate

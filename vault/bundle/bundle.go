@@ -8,6 +8,9 @@
 // of a signed file only those inside count, and a signed file with nothing inside is
 // refused ([ErrNothingSigned]).
 //
+// [Certificates] reads the same files where each certificate is judged by itself: one that
+// an authority issued, or that was found for somebody. It minds no signature.
+//
 // Nothing here says that anybody is to be trusted. The user confirms each certificate,
 // and a bundle that is fetched on a schedule has to be signed by the one certificate
 // that the user pinned and never be older than the last ([File.Renews]; rule F2).
@@ -68,7 +71,7 @@ func Read(data []byte) (File, error) {
 	if len(data) > MaxFile {
 		return File{}, ErrSize
 	}
-	f, err := read(data, true)
+	f, err := read(data, maybeSigned)
 	if err != nil {
 		return File{}, err
 	}
@@ -85,18 +88,40 @@ func Read(data []byte) (File, error) {
 	return f, nil
 }
 
-// read reads PEM, DER or CMS; signed says that it may be signed.
-func read(data []byte, signed bool) (File, error) {
+// Certificates returns the certificates in PEM, DER (one after the other) or CMS, those that
+// stand beside the content of a CMS message as well. There is at least one, or an error.
+func Certificates(data []byte) ([]*x509.Certificate, error) {
+	if len(data) > MaxFile {
+		return nil, ErrSize
+	}
+	f, err := read(data, whoever)
+	if err == nil && len(f.Certificates) > maxCertificates {
+		err = ErrSize
+	}
+	return f.Certificates, err
+}
+
+// signer is who may have signed what is read.
+type signer int
+
+const (
+	bare signer = iota
+	maybeSigned
+	whoever // it makes no difference: nothing is taken from what is signed
+)
+
+// read reads PEM, DER or CMS.
+func read(data []byte, by signer) (File, error) {
 	if len(data) < 2 || data[0] != 0x30 || data[1] < 0x80 { // not a SEQUENCE of more than 127 octets
-		return readPEM(data, signed)
+		return readPEM(data, by)
 	}
 	if certs, err := x509.ParseCertificates(data); err == nil && len(certs) > 0 {
 		return File{Certificates: certs}, nil
 	}
-	return readCMS(data, signed)
+	return readCMS(data, by)
 }
 
-func readPEM(data []byte, signed bool) (f File, err error) {
+func readPEM(data []byte, by signer) (f File, err error) {
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		switch block.Type {
 		case "CERTIFICATE", "X509 CERTIFICATE":
@@ -109,7 +134,7 @@ func readPEM(data []byte, signed bool) (f File, err error) {
 			if len(f.Certificates) > 0 {
 				return File{}, fmt.Errorf("%w: several kinds of things in one file", ErrNone)
 			}
-			return readCMS(block.Bytes, signed)
+			return readCMS(block.Bytes, by)
 		}
 	}
 	if len(f.Certificates) == 0 {
@@ -123,18 +148,18 @@ type octets []byte
 
 func (o octets) Open() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(o)), nil }
 
-func readCMS(data []byte, signed bool) (File, error) {
+func readCMS(data []byte, by signer) (File, error) {
 	s, err := cms.ReadSigned(octets(data), nil)
 	if err != nil {
 		return File{}, fmt.Errorf("%w: %w", ErrNone, err)
 	}
-	if len(s.Signers) == 0 {
+	if len(s.Signers) == 0 || by == whoever {
 		if len(s.Certificates) == 0 {
 			return File{}, ErrNone
 		}
 		return File{Certificates: s.Certificates}, nil
 	}
-	if !signed || s.Detached {
+	if by == bare || s.Detached {
 		return File{}, ErrNothingSigned
 	}
 	i := slices.IndexFunc(s.Signers, func(i cms.SignerInfo) bool { return i.Err == nil && i.Certificate != nil })
@@ -150,7 +175,7 @@ func readCMS(data []byte, signed bool) (File, error) {
 	if err != nil {
 		return File{}, fmt.Errorf("%w: %w", ErrSignature, err)
 	}
-	f, err := read(inside, false)
+	f, err := read(inside, bare)
 	if err != nil {
 		return File{}, fmt.Errorf("%w: %w", ErrNothingSigned, err)
 	}

@@ -220,3 +220,33 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestCertificates: where each certificate is judged by itself a signature makes no
+// difference, and what stands beside the content counts.
+func TestCertificates(t *testing.T) {
+	a, b, signer := somebody(t, "a").cert, somebody(t, "b").cert, somebody(t, "signer")
+	for name, c := range map[string]struct {
+		data []byte
+		want []*x509.Certificate // none: refused
+	}{
+		"DER":                      {append(slices.Clone(a.Raw), b.Raw...), []*x509.Certificate{a, b}},
+		"PEM, and a key beside":    {slices.Concat([]byte("Bag Attributes\n"), armour("PRIVATE KEY", []byte("x")), armour("CERTIFICATE", a.Raw)), []*x509.Certificate{a}},
+		"certs-only":               {unsigned(t, a, b), []*x509.Certificate{a, b}},
+		"certs-only in PEM":        {armour("PKCS7", unsigned(t, b)), []*x509.Certificate{b}},
+		"beside something signed":  {signer.signs(t, []byte("a letter"), noon, a), []*x509.Certificate{signer.cert, a}},
+		"nothing":                  {nil, nil},
+		"text":                     {[]byte("hello"), nil},
+		"only a key":               {armour("PRIVATE KEY", []byte("x")), nil},
+		"truncated":                {a.Raw[:len(a.Raw)-1], nil},
+		"followed by something":    {append(slices.Clone(a.Raw), 1, 2, 3), nil},
+		"a CMS of no certificates": {unsigned(t), nil},
+		"too large":                {make([]byte, MaxFile+1), nil},
+		"too many":                 {bytes.Repeat(a.Raw, maxCertificates+1), nil},
+	} {
+		got, err := Certificates(c.data)
+		same := len(got) == len(c.want) && !slices.ContainsFunc(c.want, func(w *x509.Certificate) bool { return !slices.ContainsFunc(got, w.Equal) })
+		if c.want == nil && err == nil || c.want != nil && (err != nil || !same) {
+			t.Errorf("%s: %d, %v", name, len(got), err)
+		}
+	}
+}

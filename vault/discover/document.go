@@ -1,7 +1,6 @@
 package discover
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -9,7 +8,7 @@ import (
 	"io"
 	"time"
 
-	"countersign/mailer/cms"
+	"countersign/vault/bundle"
 	"countersign/vault/trust"
 )
 
@@ -83,24 +82,9 @@ func parse(kind trust.NeedKind, body io.Reader, fetched time.Time) (*document, e
 	return d, nil
 }
 
-// Certificates reads certificates, one after the other, or a certs-only CMS message
-// of some (RFC 8551, section 3.8): at least one, and the first 16 of more.
+// Certificates reads certificates in PEM, one after the other in DER, or a CMS message of
+// some (RFC 8551, section 3.8): at least one, and the first 16 of more.
 func Certificates(body []byte) ([]*x509.Certificate, error) {
-	if len(body) == 0 {
-		return nil, errDocument
-	}
-	certs, err := x509.ParseCertificates(body)
-	if err == nil {
-		return certs[:min(len(certs), maxCertificates)], nil
-	}
-	signed, errCMS := cms.ReadSigned(source(body), nil)
-	if errCMS != nil || len(signed.Certificates) == 0 {
-		return nil, err
-	}
-	return signed.Certificates[:min(len(signed.Certificates), maxCertificates)], nil
+	certs, err := bundle.Certificates(body)
+	return certs[:min(len(certs), maxCertificates)], err
 }
-
-// source is bytes that can be opened twice.
-type source []byte
-
-func (s source) Open() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(s)), nil }

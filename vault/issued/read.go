@@ -1,13 +1,10 @@
 package issued
 
 import (
-	"bytes"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"io"
 
-	"countersign/mailer/cms"
+	"countersign/vault/bundle"
 	"countersign/vault/keyring"
 	"countersign/vault/pkcs12"
 )
@@ -55,40 +52,12 @@ const (
 	maxChain        = 16 // certificates in such a file
 )
 
-type inMemory []byte
-
-func (b inMemory) Open() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
-
 // ReadCertificates reads a file of at most [MaxCertificates] bytes: PEM, DER or PKCS #7.
 func ReadCertificates(data []byte) (certs []*x509.Certificate, err error) {
 	if len(data) > MaxCertificates {
 		return nil, ErrNotCertificate
 	}
-	blocks := [][]byte{}
-	for rest := data; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type == "CERTIFICATE" || block.Type == "PKCS7" || block.Type == "CMS" {
-			blocks = append(blocks, block.Bytes)
-		}
-	}
-	if len(blocks) == 0 {
-		blocks = append(blocks, data)
-	}
-	for _, der := range blocks {
-		some, err := x509.ParseCertificates(der)
-		if err != nil {
-			bundle, err := cms.ReadSigned(inMemory(der), nil)
-			if err != nil {
-				return nil, ErrNotCertificate
-			}
-			some = bundle.Certificates
-		}
-		certs = append(certs, some...)
-	}
-	if len(certs) == 0 || len(certs) > maxChain {
+	if certs, err = bundle.Certificates(data); err != nil || len(certs) > maxChain {
 		return nil, ErrNotCertificate
 	}
 	return certs, nil
