@@ -39,7 +39,8 @@ mailer/cms/attribute     mailer/cms/ber mailer/cms/algorithm mailer/cms/content 
 mailer/cms/content       mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/cms/recipient     mailer/cms/ber mailer/cms/algorithm ; x/crypto
 mailer/smime             mailer/message mailer/message/transfer mailer/cms vault/contacts/form ; -
-pkcs11                   pkcs11/wire pkcs11/padding pkcs11/uri ; x/crypto
+pkcs11                   pkcs11/wire pkcs11/form pkcs11/padding pkcs11/uri ; x/crypto
+pkcs11/form              pkcs11/wire ; -
 pkcs11/uri               pkcs11/wire ; -
 pkcs11/padding           - ; -
 pkcs11/installed         platform ; -
@@ -158,7 +159,7 @@ var everyTest = []string{"testscript", "go-cmp", "chromedp"}
 var pure = []string{
 	"mailer/message", "mailer/message/transfer", "mailer/cms", "mailer/cms/ber", "mailer/cms/algorithm", "mailer/cms/attribute", "mailer/cms/content", "mailer/cms/recipient", "mailer/smime", "mailer/policy", "mailer/detail",
 	"platform/resolver/dnssec",
-	"pkcs11/wire", "pkcs11/padding", "pkcs11/uri",
+	"pkcs11/wire", "pkcs11/form", "pkcs11/padding", "pkcs11/uri",
 	"vault/pkcs10", "vault/renewal", "vault/contacts", "vault/contacts/keyset", "vault/contacts/form", "vault/trust", "vault/trust/der", "vault/trust/crl", "vault/trust/ocsp", "vault/trust/path", "vault/settings", "vault/bundle",
 }
 

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
+	"countersign/pkcs11/form"
 	"countersign/pkcs11/padding"
 	"countersign/pkcs11/uri"
 	"countersign/pkcs11/wire"
@@ -51,7 +52,7 @@ func (l *Library) Use(u URI, public crypto.PublicKey) (*Key, error) {
 	if u.Token.Serial == "" && u.Token.Label == "" || len(u.ID) == 0 && u.Object == "" {
 		return nil, fmt.Errorf("using a key: %s does not name one", u)
 	}
-	if kindOf(public) == 0 {
+	if form.Kind(public) == 0 {
 		return nil, fmt.Errorf("using a key: %w", ErrKind)
 	}
 	return &Key{ID: u.ID, Label: u.Object, token: u.Token, public: public, library: l}, nil
@@ -81,7 +82,7 @@ func (k *Key) Decrypter(ctx context.Context) crypto.Decrypter {
 // Exchanger lends the key for agreeing on a secret, or is nil if it is not on P-256,
 // P-384 or P-521. ctx is as for Signer.
 func (k *Key) Exchanger(ctx context.Context) ecdh.KeyExchanger {
-	point := exchange(k.public)
+	point := form.Exchange(k.public)
 	if point == nil {
 		return nil
 	}
@@ -99,7 +100,7 @@ func (l lent) Public() crypto.PublicKey { return l.key.public }
 
 func (k *Key) request(op wire.Op, m wire.Mechanism, data []byte, size int) *request {
 	return &request{key: k.Label, Request: wire.Request{
-		Op: op, Token: k.token, Key: wire.Key{ID: k.ID, Label: k.Label, Kind: kindOf(k.public)},
+		Op: op, Token: k.token, Key: wire.Key{ID: k.ID, Label: k.Label, Kind: form.Kind(k.public)},
 		Mechanism: m, Data: data, Size: uint32(size),
 	}}
 }

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"math/big"
 
+	"countersign/pkcs11/form"
 	"countersign/pkcs11/wire"
 )
 
@@ -40,11 +41,6 @@ var (
 	moduli = map[string]int{"rsa-2048": 2048, "rsa-3072": 3072, "rsa-4096": 4096}
 	curves = map[string]elliptic.Curve{"p-256": elliptic.P256(), "p-384": elliptic.P384()}
 )
-
-// curveNames are the object identifiers of the curves (RFC 5480, section 2.1.1.1).
-var curveNames = map[elliptic.Curve]asn1.ObjectIdentifier{
-	elliptic.P256(): {1, 2, 840, 10045, 3, 1, 7}, elliptic.P384(): {1, 3, 132, 0, 34}, elliptic.P521(): {1, 3, 132, 0, 35},
-}
 
 func (o Order) request(op wire.Op, token Name, key wire.Key) *request {
 	key.Label = o.Label
@@ -91,7 +87,7 @@ func (l *Library) generate(ctx context.Context, token Name, o Order) (*Key, erro
 	r.hangs = maxHangs // who waited for so long does not wait again
 	r.Bits = uint32(bits)
 	if curve != nil {
-		r.Params = oid(curve)
+		r.Params = form.Curve(curve)
 	}
 	there, err := l.find(ctx, token)
 	if err != nil {
@@ -106,7 +102,7 @@ func (l *Library) generate(ctx context.Context, token Name, o Order) (*Key, erro
 	_, err = l.do(ctx, r)
 	if err == nil {
 		made := r.reply.Made
-		public := publicKey(made)
+		public := form.Public(made)
 		if fits(public, bits, curve) && (bytes.Equal(made.ID, passing.ID) || bytes.Equal(made.ID, wire.KeyID(made.Value))) {
 			return &Key{ID: made.ID, Label: o.Label, Seen: true, token: token, public: public, library: l, unfinished: true}, nil
 		}
@@ -159,7 +155,7 @@ func (l *Library) Import(ctx context.Context, token Name, private crypto.Signer,
 
 func (l *Library) bring(ctx context.Context, token Name, private crypto.Signer, o Order) (*Key, error) {
 	public := private.Public()
-	r := o.request(wire.Import, token, wire.Key{ID: wire.KeyID(value(public)), Kind: kindOf(public)})
+	r := o.request(wire.Import, token, wire.Key{ID: wire.KeyID(form.Value(public)), Kind: form.Kind(public)})
 	defer r.Wipe()
 	switch key := private.(type) {
 	case *rsa.PrivateKey:
@@ -172,10 +168,10 @@ func (l *Library) bring(ctx context.Context, token Name, private crypto.Signer, 
 		}
 	case *ecdsa.PrivateKey:
 		secret, err := key.Bytes()
-		if err != nil || oid(key.Curve) == nil {
+		if err != nil || form.Curve(key.Curve) == nil {
 			return nil, ErrOrder
 		}
-		r.Params, r.Parts = oid(key.Curve), [][]byte{secret}
+		r.Params, r.Parts = form.Curve(key.Curve), [][]byte{secret}
 	default:
 		return nil, ErrOrder
 	}
@@ -201,32 +197,6 @@ func (l *Library) bring(ctx context.Context, token Name, private crypto.Signer, 
 	return key, nil
 }
 
-// oid is the name of a curve in DER, or nil.
-func oid(curve elliptic.Curve) []byte {
-	name, ok := curveNames[curve]
-	if !ok {
-		return nil
-	}
-	der, err := asn1.Marshal(name)
-	if err != nil {
-		panic(err) // the names above can be written
-	}
-	return der
-}
-
-// value is the modulus or the point of a public key.
-func value(public crypto.PublicKey) []byte {
-	switch key := public.(type) {
-	case *rsa.PublicKey:
-		return key.N.Bytes()
-	case *ecdsa.PublicKey:
-		if point, err := key.Bytes(); err == nil {
-			return point
-		}
-	}
-	return nil
-}
-
 // try has a key do what it is for. A signature is checked wherever one is made.
 func (k *Key) try(ctx context.Context, open bool) error {
 	secret := sha256.Sum256(k.ID)
@@ -250,7 +220,7 @@ func (k *Key) try(ctx context.Context, open bool) error {
 			got, err = x.ECDH(other.PublicKey())
 		}
 		if err == nil {
-			want, err = other.ECDH(exchange(k.public))
+			want, err = other.ECDH(form.Exchange(k.public))
 		}
 	}
 	if err == nil && !bytes.Equal(got, want) {
@@ -294,7 +264,7 @@ func (k *Key) Discard(ctx context.Context) error {
 	if !k.unfinished || len(k.ID) == 0 {
 		return ErrFinished
 	}
-	if _, err := k.library.do(ctx, k.request(wire.Delete, 0, value(k.public), 0)); err != nil {
+	if _, err := k.library.do(ctx, k.request(wire.Delete, 0, form.Value(k.public), 0)); err != nil {
 		return fmt.Errorf("discarding a key on the card: %w", err)
 	}
 	return nil

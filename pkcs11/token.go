@@ -3,16 +3,10 @@ package pkcs11
 import (
 	"context"
 	"crypto"
-	"crypto/ecdh"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"crypto/x509"
-	"encoding/asn1"
-	"math/big"
 	"slices"
 
+	"countersign/pkcs11/form"
 	"countersign/pkcs11/wire"
 )
 
@@ -113,7 +107,7 @@ func pair(all []wire.Object) []*Key {
 			continue
 		}
 		cert, err := x509.ParseCertificate(o.Value)
-		if err != nil || kindOf(cert.PublicKey) == 0 || len(o.ID) == 0 && o.Label == "" {
+		if err != nil || form.Kind(cert.PublicKey) == 0 || len(o.ID) == 0 && o.Label == "" {
 			continue
 		}
 		k := &Key{ID: o.ID, Label: o.Label, Certificate: cert, public: cert.PublicKey}
@@ -133,10 +127,10 @@ func pair(all []wire.Object) []*Key {
 			slices.ContainsFunc(keys, func(k *Key) bool { return belongs(o, k) }) {
 			continue
 		}
-		public := publicKey(o)
+		public := form.Public(o)
 		for _, p := range all {
 			if public == nil && p.Class == wire.PublicKey && p.Kind == o.Kind && slices.Equal(p.ID, o.ID) && (len(o.ID) > 0 || p.Label == o.Label) {
-				public = publicKey(p)
+				public = form.Public(p)
 			}
 		}
 		if public != nil {
@@ -149,71 +143,16 @@ func pair(all []wire.Object) []*Key {
 // belongs tells whether a private key is that of a certificate: the same CKA_ID and
 // kind, or where the token shows so much of it, the same public key.
 func belongs(o wire.Object, k *Key) bool {
-	if o.Kind != kindOf(k.public) {
+	if o.Kind != form.Kind(k.public) {
 		return false
 	}
-	if public, ok := publicKey(o).(interface{ Equal(crypto.PublicKey) bool }); ok {
+	if public, ok := form.Public(o).(interface{ Equal(crypto.PublicKey) bool }); ok {
 		return public.Equal(k.public)
 	}
 	if len(o.ID) == 0 && len(k.ID) == 0 {
 		return o.Label == k.Label
 	}
 	return slices.Equal(o.ID, k.ID)
-}
-
-func kindOf(public crypto.PublicKey) wire.Kind {
-	switch public.(type) {
-	case *rsa.PublicKey:
-		return wire.RSA
-	case *ecdsa.PublicKey:
-		return wire.EC
-	case ed25519.PublicKey:
-		return wire.Edwards
-	}
-	return 0
-}
-
-// publicKey is the public key that an object shows, or nil.
-func publicKey(o wire.Object) crypto.PublicKey {
-	switch o.Kind {
-	case wire.RSA:
-		n, e := new(big.Int).SetBytes(o.Value), new(big.Int).SetBytes(o.Params)
-		if n.BitLen() >= 1024 && n.BitLen() <= 8*wire.MaxResult && e.IsInt64() && e.Int64() > 1 && e.Int64() < 1<<31 {
-			return &rsa.PublicKey{N: n, E: int(e.Int64())}
-		}
-	case wire.EC:
-		var oid asn1.ObjectIdentifier
-		if rest, err := asn1.Unmarshal(o.Params, &oid); err != nil || len(rest) > 0 {
-			return nil
-		}
-		curve, ok := map[string]elliptic.Curve{
-			"1.2.840.10045.3.1.7": elliptic.P256(), "1.3.132.0.34": elliptic.P384(), "1.3.132.0.35": elliptic.P521(),
-		}[oid.String()]
-		if !ok {
-			return nil
-		}
-		if key, err := ecdsa.ParseUncompressedPublicKey(curve, o.Value); err == nil {
-			return key
-		}
-	case wire.Edwards:
-		if len(o.Value) == ed25519.PublicKeySize {
-			return ed25519.PublicKey(o.Value)
-		}
-	}
-	return nil
-}
-
-// exchange is the public key as one to agree on secrets with, or nil.
-func exchange(public crypto.PublicKey) *ecdh.PublicKey {
-	key, ok := public.(*ecdsa.PublicKey)
-	if !ok {
-		return nil
-	}
-	point, err := key.ECDH()
-	if err != nil {
-		return nil
-	}
-	return point
 }
 
 // offered is what a token can do. It is asked once.

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/asn1"
 	"math/big"
 	"strings"
 	"testing"
@@ -73,25 +72,6 @@ func TestPair(t *testing.T) {
 		}
 		if k := keys[0]; k.Seen != c.seen || (k.Certificate != nil) != c.cert || string(k.ID) != c.id || k.Public() == nil {
 			t.Errorf("%s: %+v", name, k)
-		}
-	}
-}
-
-// TestPublicKey: a point must be on its curve, a curve one that we use.
-func TestPublicKey(t *testing.T) {
-	p256, err := asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7})
-	if err != nil {
-		t.Fatal(err)
-	}
-	off := append([]byte{4}, bytes.Repeat([]byte{1}, 64)...)
-	for name, o := range map[string]wire.Object{
-		"off the curve": {Key: wire.Key{Kind: wire.EC}, Value: off, Params: p256},
-		"no curve":      {Key: wire.Key{Kind: wire.EC}, Value: off, Params: []byte{6, 1}},
-		"short Ed25519": {Key: wire.Key{Kind: wire.Edwards}, Value: make([]byte, 31)},
-		"small RSA":     {Key: wire.Key{Kind: wire.RSA}, Value: []byte{0xff}, Params: []byte{3}},
-	} {
-		if key := publicKey(o); key != nil {
-			t.Errorf("%s: %v", name, key)
 		}
 	}
 }
