@@ -193,8 +193,8 @@ func TestContactCheck(t *testing.T) {
 func TestSettingsSet(t *testing.T) {
 	before := control.Preferences{FetchMinutes: 5, GraceHours: 24, KeepSummaries: true}
 	f := &fake{answers: map[string]any{"Settings.Get": before}}
-	r := run(t, f, nil, "settings", "set", "fetch-minutes=10", "keep-summaries=no", "allow-private=YES")
-	want := control.Preferences{FetchMinutes: 10, GraceHours: 24, AllowPrivate: true}
+	r := run(t, f, nil, "settings", "set", "fetch-minutes=10", "keep-summaries=no", "allow-private=YES", "directories=ldaps://a.example ldap://b.example")
+	want := control.Preferences{FetchMinutes: 10, GraceHours: 24, AllowPrivate: true, Directories: "ldaps://a.example ldap://b.example"}
 	if got := f.queries("Settings.Set"); r.code != done || got[0] != want {
 		t.Errorf("ended with %d, set %+v", r.code, got)
 	}

@@ -40,7 +40,9 @@ func (c *cli) settingsSet() *cobra.Command {
   fetch-minutes   how often mail is fetched, 1 to 60
   allow-private   yes: authorities and directories at private addresses are asked too (a clinic's own)
   grace-hours     how long past its date a revocation list still counts, 0 to 168
-  keep-summaries  yes: sealed summaries are kept, so that the inbox opens at once`
+  keep-summaries  yes: sealed summaries are kept, so that the inbox opens at once
+  directories     where certificates of people are looked for as well, with spaces between:
+                  ldaps://host or ldap://host; empty: nowhere else`
 	cmd.Example = "  countersign settings set fetch-minutes=5 keep-summaries=no"
 	return cmd
 }
@@ -70,6 +72,8 @@ func setting(p *control.Preferences, arg string) error {
 			return usage("%s is yes or no, not %q", name, value)
 		}
 		all[key] = yes
+	case string:
+		all[key] = value
 	default:
 		return usage("there is no setting %q", name)
 	}
@@ -94,6 +98,6 @@ func (c *cli) printSettings(p control.Preferences) {
 	yes := map[bool]string{true: "yes", false: "no"}
 	c.fields(
 		"fetch-minutes", strconv.Itoa(p.FetchMinutes), "allow-private", yes[p.AllowPrivate],
-		"grace-hours", strconv.Itoa(p.GraceHours), "keep-summaries", yes[p.KeepSummaries],
+		"grace-hours", strconv.Itoa(p.GraceHours), "keep-summaries", yes[p.KeepSummaries], "directories", p.Directories,
 	)
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"strings"
 
 	"countersign/mailer/people"
 	"countersign/platform/resolver"
@@ -41,6 +42,6 @@ func (a *Agent) published(ctx context.Context, address string, judge people.Judg
 			dns.Anchors = append(dns.Anchors, anchor)
 		}
 	}
-	f := &discover.Finder{Checker: a.checker, DNS: dns, Directories: policy.Directories, Private: prefs.AllowPrivate, Judge: judge}
+	f := &discover.Finder{Checker: a.checker, DNS: dns, Directories: policy.Directories, Own: strings.Fields(prefs.Directories), Private: prefs.AllowPrivate, Judge: judge}
 	return f.Find(ctx, address)
 }

@@ -433,6 +433,9 @@ type Preferences struct {
 	AllowPrivate  bool `json:"allow_private"`  // authorities and directories at private addresses (a clinic's own)
 	GraceHours    int  `json:"grace_hours"`    // past nextUpdate, 0 to 168
 	KeepSummaries bool `json:"keep_summaries"` // sealed summaries so that the inbox opens at once
+	// Directories are where people's certificates are looked for as well, with spaces
+	// between: ldaps://host or ldap://host.
+	Directories string `json:"directories"`
 }
 
 // PageAddress is the loopback page's address, good for one sign-in.

@@ -45,7 +45,7 @@ func TestActs(t *testing.T) {
 		{"contacts/" + id + "/call", []string{"part", "words", "word", "one", "word", "two"}, "Contacts.Call", control.CallReport{Address: imran, Words: []string{"one", "two"}}, "contacts/" + id + "/verify"},
 		{"contacts/" + id + "/call", []string{"part", "fingerprint", "digits", "AB12", "digits", "CD34"}, "Contacts.Call", control.CallReport{Address: imran, Fingerprint: []string{"AB12", "CD34"}}, "contacts/" + id + "/verify"},
 		{"contacts/" + id + "/call", []string{"part", "wrong"}, "Contacts.Call", control.CallReport{Address: imran, Wrong: true}, "contacts/" + id + "/verify"},
-		{"settings", []string{"minutes", "7", "grace", "12", "summaries", "yes"}, "Settings.Set", control.Preferences{FetchMinutes: 7, GraceHours: 12, KeepSummaries: true}, "settings"},
+		{"settings", []string{"minutes", "7", "grace", "12", "summaries", "yes", "directories", " ldaps://a.example  ldap://b.example "}, "Settings.Set", control.Preferences{FetchMinutes: 7, GraceHours: 12, KeepSummaries: true, Directories: "ldaps://a.example ldap://b.example"}, "settings"},
 		{"settings/new", nil, "Contacts.StartOver", nil, "contacts"},
 		{"setup/anchor/remove", []string{"fingerprint", "0af3"}, "Anchors.Remove", control.AnchorQuery{Fingerprint: "0af3"}, "settings"},
 		{"setup/account/remove", []string{"address", "a@b.example"}, "Accounts.Remove", control.AccountQuery{Address: "a@b.example"}, "settings"},

@@ -40,7 +40,7 @@
 // certificate that does ends the search: DNS CERT records (RFC 4398) under the
 // address with a dot for the @, then under the domain; the directories that the domain's
 // SRV records name (RFC 2782), for the address, then for the domain. After those come
-// a record by SMIMEA (RFC 8162) and the directories that the administrator named.
+// a record by SMIMEA (RFC 8162), the directories that the administrator named, and the user's.
 // Does: for encryption, and good by trust, which looks at the chain to an anchor, the
 // dates, withdrawal, and that the certificate names the address or its domain.
 //

@@ -35,7 +35,7 @@ const (
 	LDAPAddress Place = "ldap-address" // the domain's directory, for the address
 	LDAPDomain  Place = "ldap-domain"  // the domain's directory, for the whole domain
 	SMIMEA      Place = "smimea"       // the SMIMEA record, with DNSSEC
-	Directory   Place = "directory"    // a directory that the administrator named
+	Directory   Place = "directory"    // a directory that the administrator or the user named
 )
 
 // Finding is what one place had.
@@ -59,6 +59,7 @@ type Finder struct {
 	Checker     *Checker
 	DNS         *resolver.Resolver
 	Directories []string // ldaps://host or ldap://host, each with or without a port
+	Own         []string // the same, named by the user; asked after those
 	Private     bool     // servers at private and loopback addresses may be asked
 	// Judge says whether a certificate does for writing to the address; others were
 	// found beside it. The user chose to look, so that its sources may be asked (I1).
@@ -156,9 +157,11 @@ func (f *search) places(who person) []place {
 		{LDAPDomain, "the directory of " + who.domain + ", for the whole organisation", "", f.ldapDomain},
 		{SMIMEA, "DNS, as a signed SMIMEA record", "", f.smimea},
 	}
-	for _, d := range f.Directories {
+	for i, d := range slices.Concat(f.Directories, f.Own) {
 		_, name, _ := strings.Cut(d, "://")
-		all = append(all, place{Directory, "the directory " + name, d, f.configured(d)})
+		if own := i >= len(f.Directories); !own || !slices.Contains(f.Directories, d) {
+			all = append(all, place{Directory, "the directory " + name, d, f.configured(d, guard(f.Private || !own))})
+		}
 	}
 	return all
 }

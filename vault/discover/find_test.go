@@ -412,6 +412,16 @@ func TestNobodyIsAskedAtHome(t *testing.T) {
 	if got := Found(findings); len(got) != 1 || findings[len(findings)-1].Place != Directory || len(findings) != 8 {
 		t.Errorf("%+v", findings)
 	}
+	f.Directories, f.Own = nil, []string{"ldap://127.0.0.1:" + s.ports[0]} // the user's is no more than any other
+	s.open(t.TempDir() + "/db")
+	f.Checker = s.c
+	if findings = f.Find(t.Context(), c.address()); len(Found(findings)) != 0 || len(findings) != 6 || !strings.Contains(findings[5].Says, "private address") {
+		t.Errorf("%+v", findings)
+	}
+	f.Private = true
+	if findings = f.Find(t.Context(), c.address()); len(Found(findings)) != 1 {
+		t.Errorf("%+v", findings)
+	}
 }
 
 // TestTime: a directory that never answers does not stand for the next one, and what

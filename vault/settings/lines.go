@@ -103,7 +103,7 @@ type list struct {
 func (p *Policy) lists() []list {
 	return []list{
 		{"revocation-host", maxHosts, &p.RevocationHosts, checkHost},
-		{"directory", maxDirectories, &p.Directories, CheckDirectory},
+		{"directory", maxDirectories, &p.Directories, checkDirectory},
 		{"dns-server", maxServers, &p.DNSServers, checkServer},
 		{"dns-anchor", maxServers, &p.DNSAnchors, checkAnchor},
 		{"card-software", maxSoftware, &p.CardSoftware, checkSoftware},
@@ -142,8 +142,8 @@ func checkHost(value string) error {
 	return nil
 }
 
-// CheckDirectory accepts ldaps://host or ldap://host, with or without a port.
-func CheckDirectory(value string) error {
+// checkDirectory accepts ldaps://host or ldap://host, with or without a port.
+func checkDirectory(value string) error {
 	u, err := url.Parse(value)
 	if err != nil || u.Scheme != "ldaps" && u.Scheme != "ldap" || u.User != nil || !isHostName(u.Hostname()) && !isAddress(u.Hostname()) ||
 		strings.TrimPrefix(value, u.Scheme+"://") != u.Host || strings.HasSuffix(u.Host, ":") {

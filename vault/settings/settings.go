@@ -49,6 +49,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // ErrIllFormed is wrapped by every error about a file that does not say what it
@@ -71,6 +72,9 @@ type Preferences struct {
 	AllowPrivate  bool `json:"allow_private"`  // authorities and directories at private addresses (a clinic's own)
 	GraceHours    int  `json:"grace_hours"`    // hours past a revocation list's nextUpdate, 0 to 168
 	KeepSummaries bool `json:"keep_summaries"` // sealed summaries so that the inbox opens at once
+	// Directories are where certificates are looked for as well, with spaces between:
+	// ldaps://host or ldap://host, 8 at most.
+	Directories string `json:"directories"`
 }
 
 // Default returns the preferences of a new profile.
@@ -85,6 +89,15 @@ func (p Preferences) Check() error {
 		return fmt.Errorf("%w: mail can be fetched every %d to %d minutes", ErrIllFormed, MinFetchMinutes, MaxFetchMinutes)
 	case p.GraceHours < 0 || p.GraceHours > MaxGraceHours:
 		return fmt.Errorf("%w: the grace time is 0 to %d hours", ErrIllFormed, MaxGraceHours)
+	}
+	if len(p.Directories) > maxPreferences/2 {
+		return fmt.Errorf("%w: directories: over %d bytes", ErrIllFormed, maxPreferences/2)
+	}
+	l := list{most: maxDirectories, into: new([]string), check: checkDirectory}
+	for _, d := range strings.Fields(p.Directories) {
+		if err := l.add(d); err != nil {
+			return fmt.Errorf("%w: directories: %w", ErrIllFormed, err)
+		}
 	}
 	return nil
 }
@@ -104,10 +117,11 @@ func ParsePreferences(data []byte) (Preferences, error) {
 	}
 	// Pointers tell a missing member from a zero one.
 	var in struct {
-		FetchMinutes  *int  `json:"fetch_minutes"`
-		AllowPrivate  *bool `json:"allow_private"`
-		GraceHours    *int  `json:"grace_hours"`
-		KeepSummaries *bool `json:"keep_summaries"`
+		FetchMinutes  *int   `json:"fetch_minutes"`
+		AllowPrivate  *bool  `json:"allow_private"`
+		GraceHours    *int   `json:"grace_hours"`
+		KeepSummaries *bool  `json:"keep_summaries"`
+		Directories   string `json:"directories"` // profiles of before it have none
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
@@ -120,6 +134,6 @@ func ParsePreferences(data []byte) (Preferences, error) {
 	if in.FetchMinutes == nil || in.AllowPrivate == nil || in.GraceHours == nil || in.KeepSummaries == nil {
 		return Preferences{}, fmt.Errorf("%w: preferences are incomplete", ErrIllFormed)
 	}
-	p := Preferences{*in.FetchMinutes, *in.AllowPrivate, *in.GraceHours, *in.KeepSummaries}
+	p := Preferences{*in.FetchMinutes, *in.AllowPrivate, *in.GraceHours, *in.KeepSummaries, in.Directories}
 	return p, p.Check()
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func TestPreferences(t *testing.T) {
-	good := settings.Preferences{FetchMinutes: 10, AllowPrivate: true, GraceHours: 0, KeepSummaries: true}
+	good := settings.Preferences{FetchMinutes: 10, AllowPrivate: true, GraceHours: 0, KeepSummaries: true, Directories: "ldaps://ldap.clinic.example ldap://10.0.0.1:3389"}
 	for _, p := range []settings.Preferences{settings.Default(), good} {
 		data, err := p.Marshal()
 		if err != nil {
@@ -32,6 +32,9 @@ func TestPreferences(t *testing.T) {
 		"too seldom":    `{"fetch_minutes":61,"allow_private":false,"grace_hours":24,"keep_summaries":true}`,
 		"grace too low": `{"fetch_minutes":5,"allow_private":false,"grace_hours":-1,"keep_summaries":true}`,
 		"grace too big": `{"fetch_minutes":5,"allow_private":false,"grace_hours":169,"keep_summaries":true}`,
+		"no directory":  `{"fetch_minutes":5,"allow_private":false,"grace_hours":24,"keep_summaries":true,"directories":"https://a.example"}`,
+		"twice":         `{"fetch_minutes":5,"allow_private":false,"grace_hours":24,"keep_summaries":true,"directories":"ldap://a.example ldap://a.example"}`,
+		"nine":          `{"fetch_minutes":5,"allow_private":false,"grace_hours":24,"keep_summaries":true,"directories":"ldap://a ldap://b ldap://c ldap://d ldap://e ldap://f ldap://g ldap://h ldap://i"}`,
 		"two values":    `{"fetch_minutes":5,"allow_private":false,"grace_hours":24,"keep_summaries":true}{}`,
 		"too long":      `{"fetch_minutes":5,"allow_private":false,"grace_hours":24,"keep_summaries":true}` + strings.Repeat(" ", 5000),
 	} {
@@ -41,6 +44,19 @@ func TestPreferences(t *testing.T) {
 	}
 	if _, err := (settings.Preferences{}).Marshal(); err == nil {
 		t.Error("preferences out of bounds were stored")
+	}
+	before := `{"fetch_minutes":5,"allow_private":false,"grace_hours":24,"keep_summaries":true}`
+	if p, err := settings.ParsePreferences([]byte(before)); err != nil || p != settings.Default() {
+		t.Errorf("a profile of before there were directories: %+v, %v", p, err)
+	}
+}
+
+func TestSilentAuthorities(t *testing.T) {
+	for text, want := range map[string]bool{"": false, "silent-authorities = yes\n": true, "silent-authorities = no\n": false} {
+		p, err := settings.ParsePolicy([]byte("version = 1\n" + text))
+		if err != nil || p.SilentAuthorities != want || strings.Contains(string(p.Format()), "silent") != want {
+			t.Errorf("%q: %+v, %v", text, p, err)
+		}
 	}
 }
 
