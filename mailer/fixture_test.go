@@ -387,13 +387,17 @@ func refused(t *testing.T, err error, codes ...string) {
 
 // memory is a keychain in memory.
 type memory struct {
-	mu    sync.Mutex
-	items map[string][]byte
+	mu     sync.Mutex
+	items  map[string][]byte
+	locked bool
 }
 
 func (m *memory) Get(_ context.Context, name string) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.locked {
+		return nil, keychain.ErrLocked
+	}
 	if v, ok := m.items[name]; ok {
 		return bytes.Clone(v), nil
 	}

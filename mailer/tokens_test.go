@@ -386,6 +386,29 @@ func TestLockedThenConfirmed(t *testing.T) {
 	}
 }
 
+// TestLockedKeychain: a keychain that is locked keeps mail waiting as a card does, and
+// once it is open a list suffices: it asks nobody.
+func TestLockedKeychain(t *testing.T) {
+	w := newWorld(t)
+	ada, bea := w.join("Dr Ada Osei", "ada@harbour.example"), w.join("Dr Bea Brandt", "bea@north.example")
+	bea.verifies(ada)
+	ada.verifies(bea)
+	ada.Vault.Lock()
+	ada.keychain.locked = true
+	bea.send(ada, "The results")
+	s := first(t, ada)
+	if msg, err := ada.Read(t.Context(), s.ID); err != nil || msg.Waits == nil || msg.Waits.Code != "keychain-away" || s.Verdict.Short != "Cannot be opened" {
+		t.Errorf("%+v, %v, %+v", msg, err, s)
+	}
+	ada.keychain.locked = false
+	if o, err := ada.OpenWaiting(t.Context()); err != nil || o.Opened != 1 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if s := first(t, ada); s.Subject != "The results" || s.Verdict.Level != "good" {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestSendingWithCard: signing needs the user, and what fails leaves all as it was.
 func TestSendingWithCard(t *testing.T) {
 	w, ada, bea, c := cards(t)

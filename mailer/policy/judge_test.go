@@ -304,6 +304,20 @@ func TestJudgeSignedTwice(t *testing.T) {
 	}
 }
 
+// What waits for the user's card says so, and nothing about its writer.
+func TestJudgeLocked(t *testing.T) {
+	o := shape("e")
+	o.Layers[0].Err, o.Problem, o.Payload = smime.ErrKey, smime.ErrKey, nil
+	pinned := verified(t, bea, "Dr Bea Brandt")
+	v := Judge(o, Facts{Contact: pinned, Mine: []string{ada}, Locked: true})
+	if v.Level != Care || v.Label != lockedLabel || v.Short != "Locked: needs your card" || v.Denied == "" || strings.Contains(strings.Join(v.Reasons, " "), "Brandt") {
+		t.Errorf("%+v", v)
+	}
+	if v := Judge(o, Facts{Contact: pinned, Mine: []string{ada}}); v.Label != closedLabel {
+		t.Errorf("%+v", v)
+	}
+}
+
 func TestProblem(t *testing.T) {
 	for _, err := range []error{cms.ErrNoKey, cms.ErrWeak, cms.ErrNoCertificate, cms.ErrDigest, cms.ErrSignature, cms.ErrIntegrity, cms.ErrUnsupported, cms.ErrLimit,
 		smime.ErrNoKey, smime.ErrKey, smime.ErrDamaged, smime.ErrLimit, smime.ErrUnsupported, smime.ErrNoContent, smime.ErrForm} {

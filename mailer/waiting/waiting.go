@@ -119,9 +119,9 @@ func final(why error) bool {
 
 // Says is one sentence or two for a person.
 func (o Opening) Says() string {
-	says := fmt.Sprintf("%d messages that waited for your card are open now.", o.Opened)
+	says := fmt.Sprintf("%d messages that were locked are open now.", o.Opened)
 	if o.Opened == 1 {
-		says = "The message that waited for your card is open now."
+		says = "The message that was locked is open now."
 	}
 	switch o.Waiting {
 	case 0:

@@ -69,9 +69,9 @@ func TestOpenStops(t *testing.T) {
 
 func TestSays(t *testing.T) {
 	for want, o := range map[string]waiting.Opening{
-		"The message that waited for your card is open now.":                  {Opened: 1},
-		"3 messages that waited for your card are open now. One still waits.": {Opened: 3, Waiting: 1},
-		"3 messages that waited for your card are open now. 2 still wait.":    {Opened: 3, Waiting: 2},
+		"The message that was locked is open now.":                   {Opened: 1},
+		"3 messages that were locked are open now. One still waits.": {Opened: 3, Waiting: 1},
+		"3 messages that were locked are open now. 2 still wait.":    {Opened: 3, Waiting: 2},
 	} {
 		if got := o.Says(); got != want {
 			t.Errorf("%q", got)
