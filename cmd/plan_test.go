@@ -96,7 +96,7 @@ tray/agent               platform platform/harden platform/resolver platform/loc
 tray/agent/anchors       mailer/message tray/control vault/book vault/bundle vault/sealed vault/trust ; -
 tray/agent/events        tray/control vault/sealed ; -
 tray/agent/keys          mailer mailer/people mailer/policy vault vault/issued vault/pkcs10 vault/renewal vault/trust vault/book tray/control ; -
-tray/agent/tokens        mailer/policy pkcs11 pkcs11/installed platform/pinprompt vault vault/issued vault/settings vault/tokenkey tray/control ; -
+tray/agent/tokens        mailer/policy pkcs11 pkcs11/installed platform/certstore platform/pinprompt vault vault/issued vault/settings vault/tokenkey tray/control ; -
 tray/agent/watch         - ; -
 tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform/resolver platform platform/harden ; -
 tray/demo/authority      - ; go-pkcs12

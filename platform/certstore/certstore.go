@@ -31,6 +31,7 @@
 package certstore
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdh"
@@ -48,6 +49,9 @@ import (
 
 // prefix begins the name of a certificate.
 const prefix = "cng:"
+
+// IsRef tells whether a reference is one of the store's.
+func IsRef(ref string) bool { return strings.HasPrefix(ref, prefix) }
 
 // Certificate is one whose private key the store knows of.
 type Certificate struct {
@@ -102,6 +106,7 @@ type Store struct {
 // system is what differs: Windows, or one that has no such store.
 type system interface {
 	list() ([]Certificate, error)
+	authorities() ([]*x509.Certificate, error)
 	// acquire finds the key of the certificate with this SHA-256.
 	acquire(digest [sha256.Size]byte, a access) (handle, error)
 }
@@ -150,6 +155,31 @@ func (s *Store) List(ctx context.Context) ([]Certificate, error) {
 		return nil, fmt.Errorf("listing the certificates of Windows: %w", err)
 	}
 	return slices.DeleteFunc(all, func(c Certificate) bool { return !c.usable() }), nil
+}
+
+// maxChain is how many authorities stand above a certificate.
+const maxChain = 8
+
+// Authorities is the chain of authorities above a certificate, the nearest first, as far as
+// Windows keeps it (CurrentUser\CA, where those of every user show too). Nothing is said of
+// whether they are trusted.
+func (s *Store) Authorities(ctx context.Context, c *x509.Certificate) ([]*x509.Certificate, error) {
+	all, err := run(ctx, s, func(access) ([]*x509.Certificate, error) { return s.system.authorities() })
+	if err != nil {
+		return nil, fmt.Errorf("looking for authorities in Windows: %w", err)
+	}
+	var chain []*x509.Certificate
+	for range maxChain {
+		i := slices.IndexFunc(all, func(above *x509.Certificate) bool {
+			return bytes.Equal(above.RawSubject, c.RawIssuer) && !above.Equal(c) && c.CheckSignatureFrom(above) == nil
+		})
+		if i < 0 {
+			break
+		}
+		c = all[i]
+		chain = append(chain, c)
+	}
+	return chain, nil
 }
 
 // Open makes a key of what is remembered of it. Nothing is asked of the card. It fails if the

@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"io"
 	"math/big"
@@ -30,11 +31,14 @@ type soft struct {
 	garbles bool          // what it answers is wrong
 	begun   chan struct{} // told that it began; may be nil
 	waits   chan struct{} // how long it takes; may be nil
+	above   []*x509.Certificate
 	asked   []access
 	uses    int
 }
 
 func (s *soft) list() ([]Certificate, error) { return nil, s.fails }
+
+func (s *soft) authorities() ([]*x509.Certificate, error) { return s.above, s.fails }
 
 func (s *soft) acquire(_ [sha256.Size]byte, a access) (handle, error) {
 	s.asked = append(s.asked, a)
@@ -371,6 +375,46 @@ func TestUsable(t *testing.T) {
 		if got := (Certificate{Certificate: &test.certificate}).usable(); got != test.usable {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestAuthorities: the chain is found by signature, not by name alone, and a circle ends.
+func TestAuthorities(t *testing.T) {
+	issue := func(subject, issuer string, key, by *ecdsa.PrivateKey) *x509.Certificate {
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: subject}, NotAfter: time.Now().Add(time.Hour),
+			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{Subject: pkix.Name{CommonName: issuer}}, key.Public(), by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	var keys []*ecdsa.PrivateKey
+	for range 4 {
+		keys = append(keys, ecKey(t, elliptic.P256()))
+	}
+	person, near, far, stranger := keys[0], keys[1], keys[2], keys[3]
+	leaf, middle, top := issue("p", "near", person, near), issue("near", "far", near, far), issue("far", "far", far, far)
+	impostor := issue("near", "far", stranger, stranger)
+	s := with(&soft{above: []*x509.Certificate{impostor, top, leaf, middle}})
+	chain, err := s.Authorities(t.Context(), leaf)
+	if err != nil || len(chain) != 2 || !chain[0].Equal(middle) || !chain[1].Equal(top) {
+		t.Errorf("%d authorities, %v", len(chain), err)
+	}
+	one, other := issue("near", "far", near, far), issue("far", "near", far, near)
+	s = with(&soft{above: []*x509.Certificate{one, other}})
+	if chain, err := s.Authorities(t.Context(), leaf); err != nil || len(chain) != maxChain {
+		t.Errorf("in a circle: %d authorities, %v", len(chain), err)
+	}
+	s = with(&soft{fails: code(0x8010006e)})
+	if _, err := s.Authorities(t.Context(), leaf); !failed(err, Cancelled) {
+		t.Error(err)
 	}
 }
 

@@ -50,15 +50,15 @@ func opened() system {
 	}
 }
 
-// each calls a function for each certificate of CurrentUser\My until that says stop. The
-// certificate is lent.
-func (s *store) each(do func(*windows.CertContext) (stop bool)) error {
-	name, err := windows.UTF16PtrFromString("MY")
+// each calls a function for each certificate of a store of the user's until that says stop.
+// The certificate is lent.
+func (s *store) each(which string, do func(*windows.CertContext) (stop bool)) error {
+	name, err := windows.UTF16PtrFromString(which)
 	if err != nil {
 		return err
 	}
 	const flags = windows.CERT_SYSTEM_STORE_CURRENT_USER | windows.CERT_STORE_READONLY_FLAG | windows.CERT_STORE_OPEN_EXISTING_FLAG
-	my, err := windows.CertOpenStore(windows.CERT_STORE_PROV_SYSTEM_W, 0, 0, flags, uintptr(unsafe.Pointer(name)))
+	opened, err := windows.CertOpenStore(windows.CERT_STORE_PROV_SYSTEM_W, 0, 0, flags, uintptr(unsafe.Pointer(name)))
 	runtime.KeepAlive(name)
 	if errors.Is(err, windows.ERROR_FILE_NOT_FOUND) {
 		return nil // nobody put anything there yet
@@ -66,10 +66,10 @@ func (s *store) each(do func(*windows.CertContext) (stop bool)) error {
 	if err != nil {
 		return numbered(err)
 	}
-	defer windows.CertCloseStore(my, 0)
+	defer windows.CertCloseStore(opened, 0)
 	var at *windows.CertContext
 	for range maxCertificates {
-		if at, err = windows.CertEnumCertificatesInStore(my, at); at == nil {
+		if at, err = windows.CertEnumCertificatesInStore(opened, at); at == nil {
 			return nil // at the end, err says no more than that
 		}
 		if do(at) {
@@ -84,7 +84,7 @@ func der(c *windows.CertContext) []byte { return unsafe.Slice(c.EncodedCert, c.L
 
 func (s *store) list() ([]Certificate, error) {
 	var all []Certificate
-	err := s.each(func(c *windows.CertContext) bool {
+	err := s.each("MY", func(c *windows.CertContext) bool {
 		provider, ok := s.provider(c)
 		if !ok {
 			return false
@@ -94,6 +94,17 @@ func (s *store) list() ([]Certificate, error) {
 			return false // of no use here
 		}
 		all = append(all, Certificate{Certificate: parsed, Name: s.friendlyName(c), Provider: provider, Hardware: !software(provider)})
+		return false
+	})
+	return all, err
+}
+
+func (s *store) authorities() ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
+	err := s.each("CA", func(c *windows.CertContext) bool {
+		if parsed, err := x509.ParseCertificate(slices.Clone(der(c))); err == nil {
+			all = append(all, parsed)
+		}
 		return false
 	})
 	return all, err
@@ -147,7 +158,7 @@ func software(provider string) bool {
 func (s *store) acquire(digest [sha256.Size]byte, a access) (handle, error) {
 	var h handle
 	failed := error(fail(NoKey, nil))
-	err := s.each(func(c *windows.CertContext) bool {
+	err := s.each("MY", func(c *windows.CertContext) bool {
 		if sha256.Sum256(der(c)) != digest {
 			return false
 		}

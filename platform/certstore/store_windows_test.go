@@ -187,6 +187,9 @@ func TestStore(t *testing.T) {
 	if at < 0 || all[at].Provider != legacyProvider || all[at].Hardware {
 		t.Fatalf("it is not listed, or not so: %d of %+v", at, all)
 	}
+	if chain, err := s.Authorities(t.Context(), certificate); len(chain) != 0 || err != nil {
+		t.Errorf("%d authorities above its own, %v", len(chain), err)
+	}
 	k, err := s.Open(all[at].Ref(), certificate.PublicKey)
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"countersign/pkcs11"
+	"countersign/platform/certstore"
 	"countersign/platform/pinprompt"
 )
 
@@ -25,10 +26,10 @@ func (t *Tokens) Asked(ctx context.Context, purpose string) context.Context {
 		now := t.acts == 0 && t.keep == 0
 		t.mu.Unlock()
 		if now {
-			t.LockAll()
+			t.lock(true)
 		}
 	})
-	return pkcs11.WithUser(ctx, person{t}, purpose)
+	return certstore.WithUser(pkcs11.WithUser(ctx, person{t}, purpose), purpose)
 }
 
 // use notes that a token is being used, and begins to count anew until it is locked.
@@ -56,7 +57,7 @@ func (t *Tokens) rest() {
 	busy := t.busy > 0
 	t.mu.Unlock()
 	if !busy {
-		t.LockAll()
+		t.lock(true)
 	}
 }
 

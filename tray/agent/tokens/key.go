@@ -15,6 +15,7 @@ import (
 
 	"countersign/pkcs11"
 	"countersign/pkcs11/installed"
+	"countersign/platform/certstore"
 	"countersign/platform/pinprompt"
 	"countersign/vault/tokenkey"
 )
@@ -22,36 +23,61 @@ import (
 // Open gives the vault a key by its reference: a pkcs11: URI, or the name of a certificate
 // in the system's store. Nothing is asked of a token.
 func (t *Tokens) Open(ref string, public crypto.PublicKey) (tokenkey.Key, error) {
+	if certstore.IsRef(ref) {
+		k, err := t.store.Open(ref, public)
+		if err != nil {
+			return nil, trouble(err)
+		}
+		return key{stored{k}, public}, nil
+	}
 	uri, err := pkcs11.ParseURI(ref)
 	if err != nil {
 		return nil, fmt.Errorf("finding a key on a card: %w", err)
 	}
-	return key{t, uri, public}, nil
+	return key{onCard{t, uri}, public}, nil
 }
 
-// key is a key on a token, wherever that is at the time of use.
+// key is a private key outside the keychain.
 type key struct {
-	t      *Tokens
-	uri    pkcs11.URI
+	place
 	public crypto.PublicKey
 }
 
+// place is where a key is.
+type place interface {
+	// do uses the key. Its errors are those of [trouble].
+	do(ctx context.Context, public crypto.PublicKey, use func(tokenkey.Key) error) error
+}
+
+// stored is a key of the system's store.
+type stored struct{ key *certstore.Key }
+
+func (s stored) do(_ context.Context, _ crypto.PublicKey, use func(tokenkey.Key) error) error {
+	return trouble(use(s.key))
+}
+
+// onCard is a key on a token, wherever that is at the time of use.
+type onCard struct {
+	t   *Tokens
+	uri pkcs11.URI
+}
+
 // do finds the token and uses its key.
-func (k key) do(ctx context.Context, use func(*pkcs11.Key) error) error {
-	s, err := k.t.holder(ctx, k.uri.Token)
+func (c onCard) do(ctx context.Context, public crypto.PublicKey, use func(tokenkey.Key) error) error {
+	s, err := c.t.holder(ctx, c.uri.Token)
 	if err != nil {
 		return trouble(err)
 	}
-	on, err := s.Use(k.uri, k.public)
+	on, err := s.Use(c.uri, public)
 	if err != nil {
 		return fmt.Errorf("finding a key on a card: %w", err)
 	}
-	defer k.t.use(s)()
-	defer k.t.impatient(ctx, k.uri.Token)()
+	defer c.t.use(s)()
+	defer c.t.impatient(ctx, c.uri.Token)()
 	err = use(on)
 	if e := (*pkcs11.Error)(nil); errors.As(err, &e) && e.Failure == pkcs11.Removed {
 		s.mu.Lock()
-		delete(s.there, k.uri.Token) // it may be in another's reader
+		delete(s.there, c.uri.Token) // it may be in another's reader
 		s.mu.Unlock()
 	}
 	return trouble(err)
@@ -142,7 +168,7 @@ func (l lent) Public() crypto.PublicKey { return l.public }
 
 // Sign implements [crypto.Signer].
 func (l lent) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
-	err = l.do(l.ctx, func(k *pkcs11.Key) error {
+	err = l.do(l.ctx, l.public, func(k tokenkey.Key) error {
 		signature, err = k.Signer(l.ctx).Sign(random, digest, opts)
 		return err
 	})
@@ -153,7 +179,7 @@ type decrypter struct{ lent }
 
 // Decrypt implements [crypto.Decrypter].
 func (d decrypter) Decrypt(random io.Reader, message []byte, opts crypto.DecrypterOpts) (plain []byte, err error) {
-	err = d.do(d.ctx, func(k *pkcs11.Key) error {
+	err = d.do(d.ctx, d.public, func(k tokenkey.Key) error {
 		plain, err = k.Decrypter(d.ctx).Decrypt(random, message, opts)
 		return err
 	})
@@ -173,7 +199,7 @@ func (e exchanger) Curve() ecdh.Curve { return e.point.Curve() }
 
 // ECDH implements [ecdh.KeyExchanger].
 func (e exchanger) ECDH(peer *ecdh.PublicKey) (secret []byte, err error) {
-	err = e.do(e.ctx, func(k *pkcs11.Key) error {
+	err = e.do(e.ctx, e.public, func(k tokenkey.Key) error {
 		secret, err = k.Exchanger(e.ctx).ECDH(peer)
 		return err
 	})
@@ -185,7 +211,7 @@ func (e exchanger) ECDH(peer *ecdh.PublicKey) (secret []byte, err error) {
 func trouble(err error) error {
 	var e *pkcs11.Error
 	if !errors.As(err, &e) {
-		return err
+		return storeTrouble(err)
 	}
 	kind := tokenkey.ErrToken
 	switch e.Failure {
@@ -201,6 +227,28 @@ func trouble(err error) error {
 		kind = tokenkey.ErrPINBlocked
 	}
 	return tokenkey.Trouble(kind, sentence(err), err)
+}
+
+// storeTrouble is trouble with a key of the system's store.
+func storeTrouble(err error) error {
+	var e *certstore.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	kind := tokenkey.ErrToken
+	switch e.Failure {
+	case certstore.Unasked:
+		kind = tokenkey.ErrLocked
+	case certstore.Removed, certstore.NoKey:
+		kind = tokenkey.ErrAbsent
+	case certstore.Cancelled:
+		kind = tokenkey.ErrCancelled
+	case certstore.WrongPIN:
+		kind = tokenkey.ErrPIN
+	case certstore.PINLocked, certstore.PINExpired:
+		kind = tokenkey.ErrPINBlocked
+	}
+	return tokenkey.Trouble(kind, e.Says, err)
 }
 
 // sentence is what an error says to a person.

@@ -111,10 +111,13 @@ func describeKey(k *pkcs11.Key, number int, used func(*x509.Certificate) string)
 	v := control.TokenKey{
 		Number: number, URI: k.URI().String(), Label: clean(k.Label), Key: kind(k.Public()), Always: k.Always, Addresses: []string{},
 	}
-	cert := k.Certificate
-	if cert == nil {
-		return v
+	if k.Certificate != nil {
+		describeCertificate(&v, k.Certificate, used)
 	}
+	return v
+}
+
+func describeCertificate(v *control.TokenKey, cert *x509.Certificate, used func(*x509.Certificate) string) {
 	sum := sha256.Sum256(cert.Raw)
 	v.Fingerprint, v.Expires, v.InUse = hex.EncodeToString(sum[:]), cert.NotAfter, used(cert)
 	v.Name, v.Issuer = clean(cert.Subject.CommonName), clean(cmp.Or(cert.Issuer.CommonName, cert.Issuer.String()))
@@ -123,7 +126,6 @@ func describeKey(k *pkcs11.Key, number int, used func(*x509.Certificate) string)
 	if own.Judge() == nil {
 		v.Usage = uses(own.Sign, own.Open)
 	}
-	return v
 }
 
 // uses names what a key is for.

@@ -9,6 +9,9 @@
 // The helper is the program countersign-pkcs11 beside this one, never one of PATH. Software
 // that cannot be loaded is told once, in lists and in the status, and holds nothing up.
 //
+// On Windows the keys of the user's certificate store (platform/certstore) are there besides:
+// Windows asks for their PINs itself, and keeps them as it sees fit.
+//
 // # Who is asked
 //
 // A PIN is asked for only in the context that [Tokens.Asked] makes, for what a person just
@@ -37,6 +40,7 @@ import (
 
 	"countersign/pkcs11"
 	"countersign/pkcs11/installed"
+	"countersign/platform/certstore"
 	"countersign/platform/pinprompt"
 	"countersign/vault/settings"
 )
@@ -78,6 +82,7 @@ const renewal = time.Minute
 // Tokens is what is in the readers. Its methods may be called from several goroutines.
 type Tokens struct {
 	o         Options
+	store     *certstore.Store
 	prompting atomic.Int32 // how many prompts a person sees
 
 	mu       sync.Mutex
@@ -122,7 +127,7 @@ func New(o Options) *Tokens {
 	if o.Patience == 0 {
 		o.Patience = 4 * time.Second
 	}
-	return &Tokens{o: o, refused: map[string]string{}}
+	return &Tokens{o: o, store: certstore.New(), refused: map[string]string{}}
 }
 
 // beside is the helper beside this program, or empty.
@@ -333,7 +338,10 @@ func (t *Tokens) Problems() []string {
 }
 
 // LockAll forgets every PIN and locks every token, and returns when that is done.
-func (t *Tokens) LockAll() {
+func (t *Tokens) LockAll() { t.lock(false) }
+
+// lock is LockAll, or leaves alone the software of which no key was used since.
+func (t *Tokens) lock(used bool) {
 	t.mu.Lock()
 	known := slices.Clone(t.software)
 	if t.idle != nil {
@@ -343,10 +351,10 @@ func (t *Tokens) LockAll() {
 	var locking sync.WaitGroup
 	for _, s := range known {
 		s.mu.Lock()
-		used := s.used
+		idle := used && !s.used
 		s.used = false
 		s.mu.Unlock()
-		if used {
+		if !idle {
 			locking.Go(s.Lock)
 		}
 	}

@@ -1,0 +1,96 @@
+package tokens
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/platform/certstore"
+	"countersign/tray/control"
+	"countersign/vault/tokenkey"
+)
+
+// TestStoreTrouble: what is wrong with a key of the system's store is told as what is wrong
+// with a card.
+func TestStoreTrouble(t *testing.T) {
+	for failure, want := range map[certstore.Failure]error{
+		certstore.Unasked: tokenkey.ErrLocked, certstore.Removed: tokenkey.ErrAbsent, certstore.NoKey: tokenkey.ErrAbsent,
+		certstore.Cancelled: tokenkey.ErrCancelled, certstore.WrongPIN: tokenkey.ErrPIN, certstore.PINLocked: tokenkey.ErrPINBlocked,
+		certstore.Confused: tokenkey.ErrToken, certstore.Hung: tokenkey.ErrToken,
+	} {
+		err := trouble(&certstore.Error{Failure: failure, Says: "A sentence."})
+		if why := tokenkey.Why(err); !errors.Is(err, want) || why == nil || why.Says != "A sentence." {
+			t.Errorf("%v: %v, %+v", failure, err, why)
+		}
+	}
+	if other := errors.New("other"); trouble(other) != other {
+		t.Error("another error was changed")
+	}
+}
+
+// TestStoreKey: a key of the system's store is opened by its reference, and one that is not
+// there is like a card that is out.
+func TestStoreKey(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := New(Options{})
+	k, err := tokens.Open("cng:"+strings.Repeat("00", 32), key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Signer(t.Context()).Sign(rand.Reader, make([]byte, 32), crypto.SHA256); !errors.Is(err, tokenkey.ErrAbsent) {
+		t.Error(err)
+	}
+	if _, err := tokens.Open("cng:00", key.Public()); !errors.Is(err, tokenkey.ErrAbsent) {
+		t.Error(err)
+	}
+}
+
+func TestWithStore(t *testing.T) {
+	made := func(name string) certstore.Certificate {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
+			EmailAddresses: []string{"lee@clinic.test"}, KeyUsage: x509.KeyUsageDigitalSignature,
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return certstore.Certificate{Certificate: c, Name: "Mail\n“key”"}
+	}
+	card, store := made("On a card"), made("In the store")
+	unused := func(*x509.Certificate) string { return "" }
+	var seen control.TokenKey
+	describeCertificate(&seen, card.Certificate, unused)
+	seen.Number = 3
+	list := []control.Token{{ID: "a", Keys: []control.TokenKey{seen}}}
+	if got := withStore(list, []certstore.Certificate{card}, unused); len(got) != 1 {
+		t.Errorf("what the card shows is listed twice: %+v", got)
+	}
+	got := withStore(list, []certstore.Certificate{card, store}, unused)
+	if len(got) != 2 || len(got[1].Keys) != 1 {
+		t.Fatalf("%+v", got)
+	}
+	k := got[1].Keys[0]
+	if k.Number != 4 || k.URI != store.Ref() || k.Name != "In the store" || k.Label != "Mail 'key'" || k.Usage != "signing" || k.Key != "P-256" {
+		t.Errorf("%+v", k)
+	}
+}
