@@ -6,11 +6,11 @@
 // nothing here is global. [Main] is the program.
 //
 // Files: agent.go opens and runs; mail.go, contacts.go, identities.go,
-// accounts.go, journal.go, settings.go and finding.go answer the interfaces of control, in its
+// accounts.go, cards.go, journal.go, settings.go and finding.go answer the interfaces of control, in its
 // values, which values.go converts; courier.go fetches and submits; epoch.go holds what
 // was waiting when a profile was restored; restore.go brings one back. The room
 // events keeps what the faces are told; the room keys is the life of the user's own keys,
-// the room anchors the authorities.
+// the room anchors the authorities, the room tokens the smartcards.
 package agent
 
 import (
@@ -35,6 +35,7 @@ import (
 	"countersign/tray/agent/anchors"
 	"countersign/tray/agent/events"
 	"countersign/tray/agent/keys"
+	"countersign/tray/agent/tokens"
 	"countersign/tray/agent/watch"
 	"countersign/tray/control"
 	"countersign/tray/web"
@@ -60,6 +61,8 @@ type Options struct {
 	// DNS is asked for people's certificates, unless the policy file names servers; nil:
 	// the system's servers are.
 	DNS *resolver.Resolver
+	// Cards is where card software is found, and who is asked for a PIN; nil: no cards are used.
+	Cards *tokens.World
 }
 
 // Agent is one open profile.
@@ -79,6 +82,7 @@ type Agent struct {
 	mailer   *mailer.Mailer
 	accounts *account.Accounts
 	keys     *keys.Keys
+	tokens   *tokens.Tokens
 	anchors  *anchors.Anchors
 	events   *events.Log
 	page     *web.Page
@@ -104,13 +108,14 @@ func Open(ctx context.Context, o Options) (a *Agent, err error) {
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
 	list := keyset.Words()
-	a.vault, err = vault.Open(ctx, o.Dirs.Data, o.Keychain, vault.Options{Clock: a.clock, Rand: o.Rand, Words: list[:], Work: o.Work})
+	a.tokens = a.cards(o.Cards)
+	a.vault, err = vault.Open(ctx, o.Dirs.Data, o.Keychain, vault.Options{Clock: a.clock, Rand: o.Rand, Words: list[:], Work: o.Work, Tokens: a.tokens})
 	if err != nil {
 		return nil, words(err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.vault.Close())
+			err = errors.Join(err, a.Close())
 		}
 	}()
 	if err := a.furnish(ctx, o); err != nil {
@@ -187,7 +192,7 @@ func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 func (a *Agent) serve(sim control.Simulation) {
 	a.svc = &control.Service{
 		Mail: letters{a}, Contacts: addressBook{a}, Identities: identities{a, a.keys}, Anchors: a.anchors, Accounts: mailboxes{a},
-		Journal: record{a}, Settings: preferences{a}, Events: a.events, Simulation: sim,
+		Tokens: a.desk(), Journal: record{a}, Settings: preferences{a}, Events: a.events, Simulation: sim,
 	}
 }
 
@@ -202,7 +207,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	context.AfterFunc(a.stopped, func() { cancel(nil) })
 	var running sync.WaitGroup
 	for name, work := range map[string]func(context.Context) error{
-		"the socket": a.answer, "the page": a.showPage, "the outbox": a.mailer.Outbox.Run, "the mailboxes": a.fetchAll,
+		"the socket": a.answer, "the page": a.showPage, "the outbox": a.mailer.Outbox.Run, "the mailboxes": a.fetchAll, "the cards": a.tokens.Run,
 		"the journal":             a.every(24*time.Hour, "holding the journal's head", a.journal.Hold),
 		"revocation lists":        a.every(time.Hour, "renewing revocation lists", a.prefetch),
 		"the user's certificates": a.every(time.Hour, "looking after your certificates", a.keys.Tend),
@@ -222,8 +227,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close locks the vault and closes the database. Run must have returned.
-func (a *Agent) Close() error { return a.vault.Close() }
+// Close locks cards and vault and closes the database. Run must have returned.
+func (a *Agent) Close() error { return errors.Join(a.tokens.Close(), a.vault.Close()) }
 
 func (a *Agent) answer(ctx context.Context) error {
 	l, err := localsock.Listen(a.dirs.Run)

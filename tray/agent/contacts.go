@@ -90,17 +90,17 @@ func (s addressBook) Remove(ctx context.Context, q control.ContactQuery) (contro
 
 // Invite sends the fixed invitation.
 func (s addressBook) Invite(ctx context.Context, q control.ContactQuery) (control.Contact, error) {
-	return one(s.mailer.Invite(ctx, q.Address))
+	return one(s.mailer.Invite(s.tokens.Asked(ctx, s.signTo(ctx, "Sign your invitation", q.Address)), q.Address))
 }
 
 // StartTest sends the fixed test message.
 func (s addressBook) StartTest(ctx context.Context, o control.TestOrder) (control.Contact, error) {
-	return one(s.mailer.StartTest(ctx, o.Address, o.Candidate))
+	return one(s.mailer.StartTest(s.tokens.Asked(ctx, s.signTo(ctx, "Sign your test message", o.Address)), o.Address, o.Candidate))
 }
 
 // Answer answers the test that this person sent.
 func (s addressBook) Answer(ctx context.Context, q control.ContactQuery) (control.Contact, error) {
-	return one(s.mailer.Answer(ctx, q.Address))
+	return one(s.mailer.Answer(s.tokens.Asked(ctx, s.signTo(ctx, "Sign your answer", q.Address)), q.Address))
 }
 
 // Call records what was heard on a call that the user placed.

@@ -24,13 +24,16 @@ func (s letters) List(ctx context.Context, q control.ListQuery) ([]control.Summa
 
 // Show opens one message.
 func (s letters) Show(ctx context.Context, q control.MessageQuery) (control.Message, error) {
+	if !q.Quiet {
+		ctx = s.tokens.Asked(ctx, "Open the message that you chose")
+	}
 	m, err := s.mailer.Read(ctx, q.ID)
 	return shown(m), words(err)
 }
 
 // Attachment streams one attachment of a message.
 func (s letters) Attachment(ctx context.Context, q control.AttachmentQuery) (control.Attachment, io.ReadCloser, error) {
-	a, body, err := s.mailer.Attachment(ctx, q.ID, q.Part)
+	a, body, err := s.mailer.Attachment(s.tokens.Asked(ctx, "Open the attachment that you chose"), q.ID, q.Part)
 	return attachment(a), body, words(err)
 }
 
@@ -107,7 +110,7 @@ func (s letters) Detach(ctx context.Context, o control.DetachOrder) (control.Non
 
 // Send accepts a draft.
 func (s letters) Send(ctx context.Context, q control.DraftQuery) (control.Sent, error) {
-	sent, err := s.mailer.SendLetter(ctx, q.ID)
+	sent, err := s.mailer.SendLetter(s.tokens.Asked(ctx, s.letterTo(ctx, q.ID)), q.ID)
 	return control.Sent(sent), words(err)
 }
 
@@ -138,6 +141,6 @@ func (s letters) Withdraw(ctx context.Context, q control.OutgoingQuery) (control
 
 // Inspect describes a message file.
 func (s letters) Inspect(ctx context.Context, q control.InspectQuery, file io.Reader) (control.Inspection, error) {
-	i, err := s.mailer.Inspect(ctx, file, q.At)
+	i, err := s.mailer.Inspect(s.tokens.Asked(ctx, "Open the file that you chose"), file, q.At)
 	return inspection(i), words(err)
 }

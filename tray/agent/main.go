@@ -19,6 +19,7 @@ import (
 	"countersign/platform/harden"
 	"countersign/platform/keychain"
 	"countersign/platform/localsock"
+	"countersign/tray/agent/tokens"
 )
 
 // Work is scrypt's work factor for what people's passphrases protect, a file
@@ -32,8 +33,8 @@ type flags struct {
 }
 
 // Main is the program countersign-agent. Of the options only Work counts, [Work] and
-// less only in tests, and DNS, which tests bring along; the rest comes from the command
-// line. It returns the exit code: 0 ended in order, 1 failed, 2 wrong usage.
+// less only in tests, and DNS and Cards, which tests bring along; the rest comes from the
+// command line. It returns the exit code: 0 ended in order, 1 failed, 2 wrong usage.
 func Main(o Options) int {
 	var f flags
 	set := flag.NewFlagSet("countersign-agent", flag.ContinueOnError)
@@ -81,6 +82,9 @@ func run(ctx context.Context, f flags, o Options) error {
 	}
 	if f.restore != "" {
 		return restore(ctx, f, dirs, store)
+	}
+	if o.Cards == nil {
+		o.Cards = &tokens.World{}
 	}
 	o.Dirs, o.Keychain, o.Policy, o.Log = dirs, store, platform.PolicyPath(), slog.New(slog.NewTextHandler(os.Stderr, nil))
 	a, err := Open(ctx, o)

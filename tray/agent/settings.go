@@ -43,18 +43,20 @@ func (a *Agent) rules(ctx context.Context) (settings.Preferences, settings.Polic
 	if err != nil {
 		return prefs, settings.Policy{}, err
 	}
+	p, err := a.policy()
+	return p.Limit(prefs), p, err
+}
+
+// policy is what the administrator decided.
+func (a *Agent) policy() (settings.Policy, error) {
 	if a.policyPath == "" {
-		return prefs, settings.Policy{}, nil
+		return settings.Policy{}, nil
 	}
 	data, err := platform.PolicyFile(a.policyPath)
 	if err != nil || data == nil {
-		return prefs, settings.Policy{}, err
+		return settings.Policy{}, err
 	}
-	p, err := settings.ParsePolicy(data)
-	if err != nil {
-		return prefs, settings.Policy{}, err
-	}
-	return p.Limit(prefs), p, nil
+	return settings.ParsePolicy(data)
 }
 
 // Get returns the preferences in force.
@@ -94,12 +96,13 @@ func (s preferences) Status(ctx context.Context, _ control.None) (control.Status
 		st.Problem = words(err).Error()
 	}
 	if len(own) > 0 {
-		st.Address, st.Name, st.Keys = own[0].Address, own[0].Name, "Keys "+own[0].KeyPlace
-		if own[0].KeyPlace == "keychain" {
-			st.Keys = "Keys in the keychain"
-		}
+		st.Address, st.Name, st.Keys = own[0].Address, own[0].Name, keyPlace(own[0])
 	}
 	if st.Setup, err = s.setup(ctx, own); err != nil {
+		return st, err
+	}
+	st.Cards = s.tokens.Problems()
+	if st.Locked, err = s.mailer.Waiting(ctx); err != nil {
 		return st, err
 	}
 	st.AddressBook = changedOutside(s.book.Problem())
@@ -117,6 +120,17 @@ func (s preferences) Status(ctx context.Context, _ control.None) (control.Status
 	}
 	st.Outbox, err = s.mailer.Outbox.Unfinished(ctx)
 	return st, err
+}
+
+// keyPlace says where the keys of an identity are.
+func keyPlace(i vault.Identity) string {
+	switch {
+	case i.SigningToken+i.EncryptionToken != "":
+		return "Keys: " + i.KeyPlace
+	case i.KeyPlace == "keychain":
+		return "Keys in the keychain"
+	}
+	return "Keys " + i.KeyPlace
 }
 
 // changedOutside tells of an address book that was changed from outside.

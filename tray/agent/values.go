@@ -37,7 +37,7 @@ func each[A, B any](list []A, f func(A) B) []B {
 func summary(s mailer.Summary) control.Summary {
 	return control.Summary{
 		ID: s.ID, Folder: s.Folder, From: s.From, FromName: s.FromName, To: s.To, Subject: s.Subject, Snippet: s.Snippet,
-		Date: s.Date, Received: s.Received, Read: s.Read, Attachments: s.Attachments, Form: s.Form, Verdict: verdict(s.Verdict),
+		Date: s.Date, Received: s.Received, Read: s.Read, Attachments: s.Attachments, Form: s.Form, Verdict: verdict(s.Verdict), Locked: s.Locked,
 	}
 }
 
@@ -62,11 +62,15 @@ func incoming(i *mailer.Incoming) *control.Incoming {
 }
 
 func shown(m mailer.Message) control.Message {
-	return control.Message{
+	v := control.Message{
 		Summary: summary(m.Summary), Cc: m.Cc, MessageID: m.MessageID, Text: m.Text, Sanitised: m.Sanitised,
 		Files: each(m.Files, attachment), Problem: m.Problem, Unprotected: m.Unprotected, Test: incoming(m.Test),
 		ReplyDenied: m.ReplyDenied, Layers: each(m.Layers, layer),
 	}
+	if m.Waits != nil {
+		v.Waits, v.Next = m.Waits.Code, m.Waits.Next
+	}
+	return v
 }
 
 func recipient(r mailer.RecipientState) control.RecipientState {

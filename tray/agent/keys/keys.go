@@ -161,8 +161,13 @@ func (s *Keys) Install(ctx context.Context, _ control.None, file io.Reader) (con
 		return control.Installed{Identities: []control.Identity{}, Waits: true, Says: []string{
 			"This certificate is kept. The one for the other key of your request is still to come."}}, nil
 	}
+	return s.welcome(ctx, done, "A new certificate was installed.", "The new certificate is in use.")
+}
+
+// welcome notes what came into use, or is to on a later day, and announces it.
+func (s *Keys) welcome(ctx context.Context, done vault.Installed, noted, says string) (control.Installed, error) {
 	for _, i := range done.Identities {
-		if err := s.Note(ctx, "identity", i.Address, "A new certificate was installed."); err != nil {
+		if err := s.Note(ctx, "identity", i.Address, noted); err != nil {
 			return control.Installed{}, err
 		}
 	}
@@ -171,33 +176,28 @@ func (s *Keys) Install(ctx context.Context, _ control.None, file io.Reader) (con
 	if err != nil {
 		return control.Installed{}, s.Words(err)
 	}
-	var result control.Installed
+	result := control.Installed{Says: []string{says}}
 	for n, i := range done.Identities {
 		for _, now := range all {
 			if now.ID == i.ID {
 				done.Identities[n] = now
 				result.Identities = append(result.Identities, s.Describe(ctx, now, all))
-				result.Says = append(result.Says, used(now))
 			}
+		}
+		if now := done.Identities[n]; now.Coming {
+			result.Says[0] = "The new certificate is in use from " + now.From.In(time.Local).Format("2 January 2006") +
+				". Until then the one before signs what you write, and mail to either can be read."
 		}
 	}
 	if len(done.Replaced) > 0 {
 		result.Says = append(result.Says, "The one before is kept, so that old mail can still be read.")
 	}
-	says, err := s.succession(ctx, done.Identities)
+	more, err := s.succession(ctx, done.Identities)
 	if err != nil {
 		return control.Installed{}, err
 	}
-	result.Says = append(result.Says, says...)
+	result.Says = append(result.Says, more...)
 	return result, s.Tell(ctx, "status", "", "Your certificates have changed.")
-}
-
-// used says since when an identity signs.
-func used(i vault.Identity) string {
-	if i.Coming {
-		return "The new certificate is in use from " + i.From.In(time.Local).Format("2 January 2006") + ". Until then the one before signs what you write, and mail to either can be read."
-	}
-	return "The new certificate is in use."
 }
 
 // TakeOver makes the keys that are to take over sign from now on.
