@@ -24,9 +24,14 @@ func runs(ts *testscript.TestScript) runner {
 
 // furnish does the first set-up: identity, authority, mailbox, recovery.
 func furnish(run runner, mail office, name, address string) error {
+	return furnishWith(run, mail, name, address, []string{"identity", "import", name + ".p12", "--password-file", "p12password"})
+}
+
+// furnishWith is furnish, with another way to an identity.
+func furnishWith(run runner, mail office, name, address string, identity []string) error {
 	for _, line := range [][]string{
-		{"identity", "import", name + ".p12", "--password-file", "p12password"},
 		{"anchor", "add", "root.pem", "--yes"},
+		identity,
 		{"account", "add", address, "--imap", "localhost:" + strconv.Itoa(mail.imap()), "--smtp", "localhost:" + strconv.Itoa(mail.smtp()),
 			"--password-file", name + ".password", "--roots", "mail.pem", "--yes"},
 		{"settings", "set", "allow-private=yes"},

@@ -32,6 +32,9 @@ func (c *cli) printStatus(s control.Status) {
 		c.para("  ", r.Next)
 		c.para("  ", r.Command)
 	}
+	for _, says := range s.Cards {
+		c.say("! %s", says)
+	}
 	for _, step := range s.Setup {
 		if !step.Done {
 			c.say("! To do: %s", step.Title)
@@ -40,7 +43,7 @@ func (c *cli) printStatus(s control.Status) {
 		}
 	}
 	c.fields(
-		"Unread", some(s.Unread, "message"), "To confirm", some(s.Waiting, "contact"), "On their way", some(s.Outbox, "message"),
+		"Unread", some(s.Unread, "message"), "To confirm", some(s.Waiting, "contact"), "On their way", some(s.Outbox, "message"), "Locked", some(s.Locked, "message"),
 		"Fetched", moment(s.LastFetch), "Keys", s.Keys, "Version", s.Version,
 	)
 	if s.Demo {

@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"countersign/mailer/server/servertest"
+	"countersign/pkcs11/module"
 	"countersign/platform"
 	"countersign/platform/keychain"
 	"countersign/tray/agent"
@@ -41,9 +42,15 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "pinentry" {
+		pinentry() // which has to know by what path it was called
+		return
+	}
 	commands := map[string]func(){
 		"countersign":       func() { os.Exit(Main()) },
 		"countersign-agent": agentMain,
+		// Beside the agent, where it looks for it.
+		"countersign-pkcs11": func() { os.Exit(module.Main()) },
 	}
 	for name := range people {
 		commands[name] = func() { as(name) }
@@ -57,12 +64,13 @@ func agentMain() {
 			os.Exit(demo.Main())
 		}
 	}
-	os.Exit(agent.Main(agent.Options{Work: keychainWork, DNS: storyDNS(), Clock: storyClock()}))
+	os.Exit(agent.Main(agent.Options{Work: keychainWork, DNS: storyDNS(), Clock: storyClock(), Cards: storyCards()}))
 }
 
 // as is the command line of one person.
 func as(name string) {
 	work := os.Getenv("WORK")
+	withCard(work, name)
 	os.Args = append([]string{"countersign",
 		"--home", filepath.Join(work, name), "--keychain", "file", "--passphrase-file", filepath.Join(work, "passphrase"),
 	}, os.Args[1:]...)
@@ -73,10 +81,12 @@ func as(name string) {
 // mail server on loopback and a real authority.
 func TestStories(t *testing.T) {
 	long(t)
-	p := stories(func(ca *authority.Authority) (office, error) { return openEmbedded(ca) })
+	p := stories(openEmbeddedOffice)
 	p.Dir = "testdata"
 	testscript.Run(t, p)
 }
+
+func openEmbeddedOffice(ca *authority.Authority) (office, error) { return openEmbedded(ca) }
 
 // TestPeerStories runs the main path over Dovecot and Postfix, and a story that
 // asks OpenSSL for its opinion.
@@ -105,6 +115,7 @@ func stories(open func(*authority.Authority) (office, error)) testscript.Params 
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ends": ends, "await": await, "pick": pick, "post": post, "wire": wire, "revoke": revoke,
 			"ready": ready, "relist": relist, "verified": verified, "newcode": newCode, "absent": absent, "gone": gone, "words": recoveryWords, "full": full, "seen": seen, "issue": issue, "announce": announce,
+			"card": card, "carded": carded, "pin": pin, "asked": askedPIN, "cardout": cardOut,
 		},
 	}
 }
