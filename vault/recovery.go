@@ -133,10 +133,9 @@ func (c *contents) clear() {
 	}
 }
 
-// Recovery returns the state of the recovery file.
+// Recovery returns the state of the recovery file. It waits for nobody: every letter asks
+// it, and a change of identities may be at a card's prompt.
 func (v *Vault) Recovery(ctx context.Context) (Recovery, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	row, err := v.recoveryRow(ctx)
 	if err != nil {
 		return Recovery{}, err
@@ -148,8 +147,8 @@ func (v *Vault) Recovery(ctx context.Context) (Recovery, error) {
 	r.Keep = slices.CompactFunc(r.Keep, time.Time.Equal)
 	if !row.Confirmed {
 		r.State = RecoveryUnconfirmed
-		if v.recovery != nil {
-			r.Ask = v.recovery.file.Ask
+		if u := v.recovery.Load(); u != nil {
+			r.Ask = u.file.Ask
 		}
 		return r, nil
 	}
@@ -214,12 +213,13 @@ func (v *Vault) MakeRecovery(ctx context.Context, signing bool) (RecoveryFile, e
 	defer v.mu.Unlock()
 	f, row, err := v.makeRecovery(ctx, signing)
 	if err == nil {
+		v.recovery.Store(&unconfirmed{f, row})
 		err = v.saveRecovery(ctx, row)
 	}
 	if err != nil {
+		v.recovery.Store(nil)
 		return RecoveryFile{}, fmt.Errorf("making the recovery file: %w", err)
 	}
-	v.recovery = &unconfirmed{f, row}
 	return f, nil
 }
 
@@ -346,10 +346,11 @@ func signedRows(ctx context.Context, tx *sql.Tx, query string) (rows []signedRow
 func (v *Vault) ConfirmRecovery(ctx context.Context, words []string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.recovery == nil {
+	u := v.recovery.Load()
+	if u == nil {
 		return ErrNothingMade
 	}
-	f, row := v.recovery.file, v.recovery.row
+	f, row := u.file, u.row
 	if !phrase.Same(words, f.Words, f.Ask) {
 		return ErrRecoveryWords
 	}
@@ -369,7 +370,7 @@ func (v *Vault) ConfirmRecovery(ctx context.Context, words []string) error {
 	if err := v.saveRecovery(ctx, row); err != nil {
 		return fmt.Errorf("confirming recovery: %w", err)
 	}
-	v.recovery = nil
+	v.recovery.Store(nil)
 	return nil
 }
 

@@ -30,7 +30,8 @@ const (
 // card holds keys by their references. It counts how often one is used.
 type card struct {
 	keys    map[string]crypto.Signer
-	trouble error // of every use
+	trouble error  // of every use
+	prompt  func() // at every use
 	opened  int
 	used    int
 }
@@ -46,6 +47,9 @@ func (c *card) Open(ref string, public crypto.PublicKey) (vault.TokenKey, error)
 
 func (c *card) use() error {
 	c.used++
+	if c.prompt != nil {
+		c.prompt()
+	}
 	return c.trouble
 }
 
@@ -174,6 +178,30 @@ func TestUse(t *testing.T) {
 	again, err := c.Use(t.Context(), c.tokenKeys(true), nil)
 	if err != nil || again.Identities[0].ID != c.id.ID || len(identities(t, c.Vault)) != 1 {
 		t.Errorf("used again: %+v, %v", again, err)
+	}
+}
+
+// TestPromptStopsNobody: while a card's prompt is open, letters of other identities go out.
+func TestPromptStopsNobody(t *testing.T) {
+	c := newCarded(t)
+	other := importFile(t, c.Vault, p12(t, otherRSA(), certificate(t, otherRSA().Public(), func(x *x509.Certificate) { x.EmailAddresses = []string{"other@clinic.example"} })))
+	c.prompt = func() {
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.Recovery(t.Context())
+			done <- errors.Join(err, signs(t, c.Vault, other))
+		}()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("others wait for the prompt")
+		}
+	}
+	if _, err := c.Use(t.Context(), c.tokenKeys(true), nil); err != nil {
+		t.Fatal(err)
 	}
 }
 

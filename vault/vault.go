@@ -59,6 +59,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"countersign/platform/keychain"
@@ -125,7 +126,7 @@ type Vault struct {
 	keys    *keyring.Keys
 
 	mu       sync.Mutex // one change of identities or recovery at a time
-	recovery *unconfirmed
+	recovery atomic.Pointer[unconfirmed]
 }
 
 var tables = []string{`
