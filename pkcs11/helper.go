@@ -29,6 +29,9 @@ type helper struct {
 	cause   Failure       // why it is over, if we know
 	dead    chan struct{} // closed when the process is gone
 	words   tail
+
+	looking sync.Mutex
+	change  *call // the Watch under way, or the last
 }
 
 // call is a request under way.

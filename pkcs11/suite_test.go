@@ -14,6 +14,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -82,22 +83,27 @@ func with(t testing.TB, p *person) context.Context {
 	return WithUser(t.Context(), p, "Signing the letter to Dr. Weiß")
 }
 
-// arrival waits until the token is in a reader.
+// arrival waits until a token of this label is in a reader.
 func arrival(t testing.TB, l *Library, label string) Token {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-	defer stop()
-	var there Token
-	err := l.Watch(ctx, 10*time.Millisecond, func(e Event) {
-		if e.Present && e.Token.Label == label {
-			there = e.Token
-			stop()
+	return until(t, l, label, true)[0]
+}
+
+// until waits until there is a token of this label, or none, and returns those there are.
+func until(t testing.TB, l *Library, label string, there bool) []Token {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		all, err := l.Tokens(t.Context())
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
-	if there.Label == "" {
-		t.Fatalf("waiting for %s: %v", label, err)
+		all = slices.DeleteFunc(all, func(token Token) bool { return token.Label != label })
+		if len(all) > 0 == there {
+			return all
+		}
 	}
-	return there
+	t.Fatalf("the token %q: want %v", label, there)
+	return nil
 }
 
 // keys lists the token's keys by label, once it is there.
@@ -117,7 +123,7 @@ func keys(t testing.TB, l *Library, k *pkcs11test.Token) map[string]*Key {
 // onTop is SoftHSM behind a library that does one thing otherwise.
 func onTop(wrong string) maker {
 	return func(t testing.TB) *pkcs11test.Token {
-		k := pkcs11test.SoftHSM(t).Misbehaving(t)
+		k := misbehaving(t)
 		k.Do(t, wrong)
 		return k
 	}

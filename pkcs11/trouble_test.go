@@ -26,7 +26,7 @@ type workbench struct {
 type maker = func(testing.TB) *pkcs11test.Token
 
 // misbehaving is SoftHSM behind a library that misbehaves on demand; the fake does so by itself.
-var misbehaving maker = onTop("")
+func misbehaving(t testing.TB) *pkcs11test.Token { return pkcs11test.SoftHSM(t).Misbehaving(t) }
 
 func prepare(t *testing.T, set maker, keep time.Duration) *workbench {
 	t.Helper()

@@ -26,36 +26,37 @@ const (
 func (l *Library) Watch(ctx context.Context, period time.Duration, tell func(Event)) error {
 	var there []Token
 	pause := firstPause
-	look := l.Tokens // at first: a helper that runs already tells of changes only
 	for {
-		now, err := look(ctx)
+		now, changed, err := l.list(ctx, period)
+		if err == nil {
+			pause = firstPause
+			for _, t := range there {
+				if !named(now, t.Name) {
+					tell(Event{t, false})
+				}
+			}
+			for _, t := range now {
+				if !named(there, t.Name) {
+					tell(Event{t, true})
+				}
+			}
+			there = now
+			err = changed()
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil {
-			timer := time.NewTimer(pause)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-				return ctx.Err()
-			}
-			pause = min(2*pause, longPause)
+		if err == nil {
 			continue
 		}
-		pause = firstPause
-		look = func(ctx context.Context) ([]Token, error) { return l.change(ctx, period) }
-		for _, t := range there {
-			if !named(now, t.Name) {
-				tell(Event{t, false})
-			}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
 		}
-		for _, t := range now {
-			if !named(there, t.Name) {
-				tell(Event{t, true})
-			}
-		}
-		there = now
+		pause = min(2*pause, longPause)
 	}
 }
 
@@ -63,20 +64,45 @@ func named(all []Token, name Name) bool {
 	return slices.ContainsFunc(all, func(t Token) bool { return t.Name == name })
 }
 
-// change waits until the readers change and lists what is in them then. A helper that
-// was just started answers at once.
-func (l *Library) change(ctx context.Context, period time.Duration) ([]Token, error) {
+// list lists what is in the readers. changed waits until that is not so any more.
+func (l *Library) list(ctx context.Context, period time.Duration) (now []Token, changed func() error, _ error) {
 	h, err := l.running(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	reply, err := h.ask(ctx, &wire.Request{Op: wire.Watch, Period: uint32(period / time.Millisecond)}, forever)
+	c, err := h.watch(period) // before we look: what happens in between is not missed
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if reply.Failure != wire.None {
-		h.kill(wire.Crashed) // a library that lost its readers finds them again in a new process
-		return nil, told(reply, "")
+	now, err = l.Tokens(ctx)
+	return now, func() error {
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		reply, err := h.result(c)
+		if err == nil && reply.Failure != wire.None {
+			h.kill(wire.Crashed) // a library that lost its readers finds them again in a new process
+			return told(reply, "")
+		}
+		return err
+	}, err
+}
+
+// watch asks to be told of a change, together with whoever has asked already: the helper
+// tells of each once.
+func (h *helper) watch(period time.Duration) (*call, error) {
+	h.looking.Lock()
+	defer h.looking.Unlock()
+	if h.change != nil {
+		select {
+		case <-h.change.done:
+		default:
+			return h.change, nil
+		}
 	}
-	return l.Tokens(ctx)
+	c, err := h.send(&wire.Request{Op: wire.Watch, Period: uint32(period / time.Millisecond)}, forever)
+	h.change = c
+	return c, err
 }

@@ -223,6 +223,8 @@ func (t *token) key(k wire.Key) (private, error) {
 		return found, nil
 	case t.needs && !t.in:
 		return private{}, trouble{failure: wire.NotLoggedIn, says: "no such key is to be seen before login"}
+	case len(t.keys) > 0: // sessions of OpenSC may outlive their card, and then show nothing: look in a new one
+		return private{}, trouble{failure: wire.Lost, says: "no such key is to be seen, where another was"}
 	}
 	return private{}, trouble{failure: wire.NoKey, says: "the token has no such private key"}
 }

@@ -278,14 +278,19 @@ func (t *Token) tool(tb testing.TB, args ...string) {
 
 func (t *Token) run(tb testing.TB, program string, args ...string) {
 	tb.Helper()
+	if out, err := t.command(program, args...).CombinedOutput(); err != nil {
+		tb.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
+	}
+}
+
+// command is a program where the token is.
+func (t *Token) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	if t.place != nil {
 		cmd = t.place.command(program, args...)
 	}
 	cmd.Env = append(os.Environ(), t.Env...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
-	}
+	return cmd
 }
 
 func write(t testing.TB, path, text string) {

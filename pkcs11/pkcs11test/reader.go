@@ -25,6 +25,9 @@ const (
 // vpcdPort is where vpcd waits for a card, on all addresses: hence a network of its own.
 const vpcdPort = "35963"
 
+// listening waits until vpcd does.
+var listening = await("ss -ltn | grep -q :" + vpcdPort)
+
 // Reader is a card reader with its service, pcscd, and OpenSC to use it.
 type Reader struct {
 	place  *place
@@ -37,12 +40,12 @@ type Reader struct {
 // NewReader starts pcscd with one virtual reader, in which there is no card.
 func NewReader(tb testing.TB) *Reader {
 	tb.Helper()
-	need(tb, openSC, "pcscd", "pkcs11-tool")
+	need(tb, openSC, "pcscd", "pkcs11-tool", "opensc-tool")
 	need(tb, vpcd)
 	r := &Reader{place: newPlace(tb), folder: tb.TempDir()}
 	write(tb, filepath.Join(r.folder, "opensc.conf"), "app default {\n debug = 0;\n enable_default_driver = false;\n framework pkcs15 { use_file_caching = no; }\n}\n")
-	tb.Cleanup(r.Remove)
-	r.Plug(tb)
+	tb.Cleanup(r.pull)
+	r.connect(tb)
 	r.Start(tb)
 	return r
 }
@@ -50,8 +53,15 @@ func NewReader(tb testing.TB) *Reader {
 // conf is pcscd's list of readers.
 func (r *Reader) conf() string { return filepath.Join(r.folder, "readers") }
 
-// Plug connects the reader. A pcscd that runs sees it by Rescan.
+// Plug undoes Unplug: another new pcscd.
 func (r *Reader) Plug(tb testing.TB) {
+	tb.Helper()
+	r.Kill(tb)
+	r.connect(tb)
+	r.Start(tb)
+}
+
+func (r *Reader) connect(tb testing.TB) {
 	tb.Helper()
 	write(tb, r.conf(), "FRIENDLYNAME \"Virtual PCD\"\nDEVICENAME /dev/null:0x8C7B\nLIBPATH "+vpcd+"\nCHANNELID 0x8C7B\n")
 }
@@ -59,14 +69,21 @@ func (r *Reader) Plug(tb testing.TB) {
 // Start starts pcscd, and returns when it serves and its reader takes a card.
 func (r *Reader) Start(tb testing.TB) {
 	tb.Helper()
-	r.place.do(tb, "pcscd --foreground --error --config "+r.conf()+" >"+r.folder+"/pcscd.log 2>&1 & pcscd=$!")
-	r.place.do(tb, await("[ -S /run/pcscd/pcscd.comm ]")+" && "+await("ss -ltn | grep -q :"+vpcdPort))
+	r.serve(tb)
+	r.place.do(tb, listening)
 }
 
-// Kill ends pcscd as a crash does: nothing is tidied up.
+func (r *Reader) serve(tb testing.TB) {
+	tb.Helper()
+	r.place.do(tb, "pcscd --foreground --error --config "+r.conf()+" >"+r.folder+"/pcscd.log 2>&1 & pcscd=$!")
+	r.place.do(tb, await("[ -S /run/pcscd/pcscd.comm ]"))
+}
+
+// Kill ends pcscd as a crash does, and the card in its reader is out.
 func (r *Reader) Kill(tb testing.TB) {
 	tb.Helper()
 	r.place.do(tb, "kill -9 $pcscd; wait $pcscd; rm -f /run/pcscd/*")
+	r.pull()
 }
 
 // Insert puts a card into the reader.
@@ -104,8 +121,16 @@ func (r *Reader) Insert(tb testing.TB, c *piv.Card) {
 	}
 }
 
-// Remove takes the card out, if one is in.
-func (r *Reader) Remove() {
+// Remove takes the card out, and returns when pcscd has noticed: a real card is never
+// followed by another more quickly than that.
+func (r *Reader) Remove(tb testing.TB) {
+	tb.Helper()
+	r.pull()
+	r.place.do(tb, await("opensc-tool --list-readers | grep -Eq '^0 +No '"))
+}
+
+// pull takes the card out, if one is in.
+func (r *Reader) pull() {
 	r.mu.Lock()
 	out := r.out
 	r.out = nil
@@ -139,6 +164,18 @@ func carry() int {
 var pivNames = map[piv.Slot]string{
 	piv.Authentication: "Certificate for PIV Authentication", piv.Signature: "Certificate for Digital Signature",
 	piv.KeyManagement: "Certificate for Key Management", piv.CardAuthentication: "Certificate for Card Authentication",
+}
+
+// In is the name of the key in a slot: see [Token.Key].
+func In(slot piv.Slot) string { return pivNames[slot] }
+
+// Unplug takes the reader away, with the card. pcscd does not let go of a virtual reader, so
+// this is a new pcscd that has none.
+func (r *Reader) Unplug(tb testing.TB) {
+	tb.Helper()
+	r.Kill(tb)
+	write(tb, r.conf(), "")
+	r.serve(tb)
 }
 
 // PIV is a PIV card in a reader of its own, with RSA keys, or with keys on elliptic curves.
@@ -182,4 +219,21 @@ func (r *Reader) Card(tb testing.TB, name, kind string) (*Token, *piv.Card) {
 		k.Offered = append(k.Offered, label)
 	}
 	return k, card
+}
+
+// Wrong is another program that enters a wrong PIN.
+func (t *Token) Wrong(tb testing.TB) {
+	tb.Helper()
+	out, err := t.command("pkcs11-tool", "--module", t.Library, "--login", "--pin", "99999999", "--list-objects").CombinedOutput()
+	if err == nil {
+		tb.Fatalf("a wrong PIN was accepted:\n%s", out)
+	}
+}
+
+// Elsewhere is another program that logs in, signs with a key, and logs out.
+func (t *Token) Elsewhere(tb testing.TB, id string) {
+	tb.Helper()
+	digest := filepath.Join(t.folder, "digest")
+	write(tb, digest, "32 bytes, as many as SHA-256 has")
+	t.tool(tb, "--sign", "--mechanism", "ECDSA", "--id", id, "--input-file", digest, "--output-file", digest+".sig")
 }
