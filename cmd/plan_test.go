@@ -88,8 +88,9 @@ mailer/detail            mailer/message mailer/cms mailer/smime mailer/policy va
 mailer/server            mailer/message ; go-smtp go-imap/v2 go-sasl
 mailer/server/servertest - ; -
 tray/control             platform/localsock ; -
-tray/web                 tray/control tray/web/door tray/web/phrase ; -
+tray/web                 tray/control tray/web/door tray/web/names tray/web/phrase ; -
 tray/web/door            - ; -
+tray/web/names           tray/control ; -
 tray/web/phrase          - ; -
 tray/web/webtest         mailer/server/servertest ; chromedp
 tray/agent               platform platform/harden platform/resolver platform/localsock platform/keychain pkcs11/installed mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/anchors tray/agent/events tray/agent/keys tray/agent/tokens tray/agent/watch tray/control tray/web ; -

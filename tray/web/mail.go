@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"countersign/tray/control"
+	"countersign/tray/web/phrase"
 )
 
 const listLength = 50 // messages on one page of a list
@@ -159,18 +160,10 @@ func (v *visit) reply() error {
 		}
 	}
 	if m.ReplyDenied == "" {
-		d.Text = fmt.Sprintf("\n\nOn %s, %s wrote:\n%s", m.Date.In(v.p.o.Zone).Format("2 January 2006, 15:04"), m.From, quote(m.Text))
+		d.Text = fmt.Sprintf("\n\nOn %s, %s wrote:\n%s", m.Date.In(v.p.o.Zone).Format("2 January 2006, 15:04"), m.From, phrase.Quote(m.Text))
 	}
 	if _, err := v.p.svc.Mail.SaveDraft(v.ctx(), d); err != nil {
 		return v.tell("message/"+id, noteOf(err))
 	}
 	return v.goTo("write/" + d.ID)
-}
-
-func quote(text string) string {
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	for i, l := range lines {
-		lines[i] = strings.TrimRight("> "+l, " ")
-	}
-	return strings.Join(lines, "\n") + "\n"
 }

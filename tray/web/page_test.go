@@ -139,7 +139,7 @@ func (g *guest) follow(resp *http.Response, _ string) string {
 	return body
 }
 
-func (g *guest) person(address string) string { return g.page.names.opaque(address) }
+func (g *guest) person(address string) string { return g.page.names.Opaque(address) }
 
 func (g *guest) wants(body string, parts ...string) {
 	g.t.Helper()

@@ -46,7 +46,7 @@ func (v *visit) newPerson() error {
 		n.Kept = v.r.PostForm
 		return v.tell("contacts", n)
 	}
-	return v.goTo("contacts/" + v.p.names.opaque(c.Address) + "/verify")
+	return v.goTo("contacts/" + v.p.names.Opaque(c.Address) + "/verify")
 }
 
 // someone is the content of one contact's page.

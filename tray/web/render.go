@@ -65,8 +65,8 @@ func (p *Page) funcs() template.FuncMap {
 		"moment": func(t time.Time) string { return phrase.Moment(t.In(p.o.Zone), p.o.Clock().In(p.o.Zone)) },
 		"stamp":  func(t time.Time) string { return t.Format(time.RFC3339) },
 		"size":   phrase.Size,
-		"person": p.names.opaque,
-		"place":  p.names.place,
+		"person": p.names.Opaque,
+		"place":  p.names.Place,
 		"named":  func(f control.Refusal) bool { return f.Person != "you" && !strings.Contains(f.Reason, f.Person) },
 		"join":   strings.Join,
 		"groups": phrase.Groups,
@@ -139,43 +139,49 @@ func (p *Page) table() *http.ServeMux {
 		"POST /cards/lock":        (*visit).lockCards,
 		"POST /message/{id}/open": (*visit).unseal,
 
-		"GET /record":        (*visit).record,
-		"POST /record":       (*visit).record, // checked from end to end
-		"GET /settings":      (*visit).settings,
-		"POST /settings":     (*visit).prefer,
-		"POST /settings/end": (*visit).end,
-		"POST /settings/new": (*visit).startOver,
-
-		"GET /lists":         (*visit).lists,
-		"POST /lists/find":   (*visit).findList,
-		"POST /lists/follow": (*visit).followList,
-		"POST /lists/accept": (*visit).acceptFromList,
-		"POST /lists/renew":  (*visit).renewLists,
-		"POST /lists/leave":  (*visit).leaveList,
-
-		"GET /setup":                   (*visit).setup,
-		"POST /setup/identity":         (*visit).addIdentity,
-		"POST /setup/identity/request": (*visit).request,
-		"GET /setup/identity/request":  (*visit).requestFile,
-		"POST /setup/identity/discard": (*visit).discardRequest,
-		"POST /setup/identity/install": (*visit).install,
-		"POST /setup/identity/use":     (*visit).takeOver,
-		"POST /setup/identity/lost":    (*visit).giveUp,
-		"POST /setup/anchor":           (*visit).previewAnchor,
-		"POST /setup/anchor/confirm":   (*visit).addAnchor,
-		"POST /setup/anchor/remove":    (*visit).removeAnchor,
-		"POST /setup/account":          (*visit).addAccount,
-		"POST /setup/account/remove":   (*visit).removeAccount,
-		"POST /setup/recovery":         (*visit).makeRecovery,
-		"GET /setup/recovery/file":     (*visit).recoveryFile,
-		"POST /setup/recovery/confirm": (*visit).confirmRecovery,
-
 		"POST /phone/{act}": (*visit).phoneAct,
 		"/":                 (*visit).nowhere,
 	} {
 		mux.Handle(pattern, h)
 	}
+	for pattern, h := range arranging {
+		mux.Handle(pattern, h)
+	}
 	return mux
+}
+
+// arranging is what is set up, set and kept, apart from mail and people.
+var arranging = map[string]page{
+	"GET /record":        (*visit).record,
+	"POST /record":       (*visit).record, // checked from end to end
+	"GET /settings":      (*visit).settings,
+	"POST /settings":     (*visit).prefer,
+	"POST /settings/end": (*visit).end,
+	"POST /settings/new": (*visit).startOver,
+
+	"GET /lists":         (*visit).lists,
+	"POST /lists/find":   (*visit).findList,
+	"POST /lists/follow": (*visit).followList,
+	"POST /lists/accept": (*visit).acceptFromList,
+	"POST /lists/renew":  (*visit).renewLists,
+	"POST /lists/leave":  (*visit).leaveList,
+
+	"GET /setup":                   (*visit).setup,
+	"POST /setup/identity":         (*visit).addIdentity,
+	"POST /setup/identity/request": (*visit).request,
+	"GET /setup/identity/request":  (*visit).requestFile,
+	"POST /setup/identity/discard": (*visit).discardRequest,
+	"POST /setup/identity/install": (*visit).install,
+	"POST /setup/identity/use":     (*visit).takeOver,
+	"POST /setup/identity/lost":    (*visit).giveUp,
+	"POST /setup/anchor":           (*visit).previewAnchor,
+	"POST /setup/anchor/confirm":   (*visit).addAnchor,
+	"POST /setup/anchor/remove":    (*visit).removeAnchor,
+	"POST /setup/account":          (*visit).addAccount,
+	"POST /setup/account/remove":   (*visit).removeAccount,
+	"POST /setup/recovery":         (*visit).makeRecovery,
+	"GET /setup/recovery/file":     (*visit).recoveryFile,
+	"POST /setup/recovery/confirm": (*visit).confirmRecovery,
 }
 
 func (v *visit) nowhere() error {

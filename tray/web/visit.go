@@ -87,7 +87,7 @@ func (v *visit) query(name string) string { return v.r.URL.Query().Get(name) }
 
 // contact returns the address that the path's identifier stands for.
 func (v *visit) contact() (string, error) {
-	address, ok := v.p.names.address(v.path("id"))
+	address, ok := v.p.names.Address(v.path("id"))
 	if !ok {
 		return "", &control.Error{Code: control.CodeNotFound, Says: "This link is from before Countersign started anew.", Next: "Find the person again under Contacts."}
 	}

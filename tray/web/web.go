@@ -38,6 +38,7 @@ import (
 
 	"countersign/tray/control"
 	"countersign/tray/web/door"
+	"countersign/tray/web/names"
 )
 
 // Options is what a page depends on besides the service.
@@ -65,7 +66,7 @@ type Page struct {
 	pages  map[string]*template.Template
 	routes *http.ServeMux
 	live   *live
-	names  *names
+	names  *names.Names
 }
 
 // New makes the page of svc. It reaches nobody until Serve.
@@ -83,7 +84,7 @@ func New(svc *control.Service, o Options) (*Page, error) {
 	if _, err := io.ReadFull(o.Rand, key); err != nil {
 		return nil, fmt.Errorf("making the page's key: %w", err)
 	}
-	p := &Page{svc: svc, o: o, live: newLive(), names: newNames(key)}
+	p := &Page{svc: svc, o: o, live: newLive(), names: names.New(key)}
 	var err error
 	p.Door, err = door.New(door.Options{
 		PeerIsMe: o.PeerIsMe, Resolves: o.Resolves, Clock: o.Clock, Rand: o.Rand,

@@ -1,11 +1,11 @@
 package web
 
 import (
-	"net/mail"
 	"net/url"
 	"strings"
 
 	"countersign/tray/control"
+	"countersign/tray/web/phrase"
 )
 
 // writing is the content of the page that a message is written on.
@@ -36,7 +36,7 @@ func (v *visit) writing(d control.Draft) writing {
 	var whole []string
 	for _, list := range [][]string{d.To, d.Cc, d.Bcc} {
 		for _, a := range list {
-			if isWhole(a) {
+			if phrase.Whole(a) {
 				whole = append(whole, a)
 			} else {
 				w.Half = append(w.Half, a)
@@ -62,39 +62,6 @@ func (v *visit) writing(d control.Draft) writing {
 		w.Stop = "Nobody is named yet."
 	}
 	return w
-}
-
-// isWhole tells an address from something half typed. Whether it is a good one
-// is the agent's to say.
-func isWhole(s string) bool {
-	at := strings.LastIndexByte(s, '@')
-	return at > 0 && strings.Contains(s[at:], ".") && !strings.HasSuffix(s, ".")
-}
-
-// addresses reads addresses as people type them: parted by commas, semicolons
-// or lines, with or without a name before them.
-func addresses(line string) []string {
-	var out []string
-	add := func(s string) {
-		if a, err := mail.ParseAddress(s); err == nil {
-			s = a.Address
-		}
-		if s = strings.TrimSpace(s); s != "" {
-			out = append(out, s)
-		}
-	}
-	quoted, start := false, 0
-	for i, r := range line {
-		switch {
-		case r == '"':
-			quoted = !quoted
-		case !quoted && strings.ContainsRune(",;\r\n", r):
-			add(line[start:i])
-			start = i + 1
-		}
-	}
-	add(line[start:])
-	return out
 }
 
 // keep saves a draft and does what the button said. Chosen files are streamed
@@ -143,12 +110,12 @@ func (v *visit) keep() error {
 
 func (v *visit) save(f url.Values) error {
 	d := control.Draft{
-		ID: v.path("id"), To: addresses(f.Get("to")), Cc: addresses(f.Get("cc")), Bcc: addresses(f.Get("bcc")),
+		ID: v.path("id"), To: phrase.Addresses(f.Get("to")), Cc: phrase.Addresses(f.Get("cc")), Bcc: phrase.Addresses(f.Get("bcc")),
 		Subject: f.Get("subject"), Text: strings.ReplaceAll(f.Get("text"), "\r\n", "\n"), InReplyTo: f.Get("reply"),
 	}
 	if picked := f.Get("pick"); picked != "" && len(d.To) > 0 { // in place of what was half typed
-		address, ok := v.p.names.address(picked)
-		if i := len(d.To) - 1; ok && !isWhole(d.To[i]) {
+		address, ok := v.p.names.Address(picked)
+		if i := len(d.To) - 1; ok && !phrase.Whole(d.To[i]) {
 			d.To[i] = address
 		}
 	}

@@ -1,8 +1,10 @@
-// Package phrase says times, sizes, fingerprints and levels as people read them.
+// Package phrase says times, sizes, fingerprints and levels as people read them, and reads
+// addresses as people type them.
 package phrase
 
 import (
 	"fmt"
+	"net/mail"
 	"strings"
 	"time"
 )
@@ -75,4 +77,46 @@ func Groups(hex string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// Addresses reads addresses as people type them: parted by commas, semicolons
+// or lines, with or without a name before them.
+func Addresses(line string) []string {
+	var out []string
+	add := func(s string) {
+		if a, err := mail.ParseAddress(s); err == nil {
+			s = a.Address
+		}
+		if s = strings.TrimSpace(s); s != "" {
+			out = append(out, s)
+		}
+	}
+	quoted, start := false, 0
+	for i, r := range line {
+		switch {
+		case r == '"':
+			quoted = !quoted
+		case !quoted && strings.ContainsRune(",;\r\n", r):
+			add(line[start:i])
+			start = i + 1
+		}
+	}
+	add(line[start:])
+	return out
+}
+
+// Quote puts a mark before each line of somebody else's text.
+func Quote(text string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimRight("> "+l, " ")
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// Whole tells an address from something half typed. Whether it is a good one
+// is the agent's to say.
+func Whole(s string) bool {
+	at := strings.LastIndexByte(s, '@')
+	return at > 0 && strings.Contains(s[at:], ".") && !strings.HasSuffix(s, ".")
 }

@@ -1,6 +1,7 @@
 package phrase
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -31,6 +32,29 @@ func TestTimesAsPeopleSayThem(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 bytes", 999: "999 bytes", 1000: "1 kB", 1_240_000: "1.2 MB", 99_900: "100 kB"} {
 		if got := Size(n); got != want {
 			t.Errorf("%d bytes are %q", n, got)
+		}
+	}
+}
+
+func TestAddressesAsPeopleTypeThem(t *testing.T) {
+	for line, want := range map[string]string{
+		"a@b.example":                      "a@b.example",
+		"a@b.example, c@d.example":         "a@b.example|c@d.example",
+		"a@b.example; c@d.example;":        "a@b.example|c@d.example",
+		"a@b.example\r\nc@d.example":       "a@b.example|c@d.example",
+		`"Brandt, Bea" <bea@b.example>, c`: "bea@b.example|c",
+		`"Brandt, Be`:                      `"Brandt, Be`,
+		`"Brandt, Bea" <bea@b.example>`:    "bea@b.example",
+		"Bea <bea@b.example>; imr":         "bea@b.example|imr",
+		" , ;":                             "",
+	} {
+		if got := strings.Join(Addresses(line), "|"); got != want {
+			t.Errorf("%q is read as %q, want %q", line, got, want)
+		}
+	}
+	for s, want := range map[string]bool{"a@b.example": true, "a@b": false, "a@b.": false, "@b.example": false, "bea": false} {
+		if Whole(s) != want {
+			t.Errorf("%q whole: %v", s, !want)
 		}
 	}
 }

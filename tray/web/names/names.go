@@ -1,4 +1,6 @@
-package web
+// Package names gives people and refusals their places among the addresses of pages, none of
+// which tells who somebody is.
+package names
 
 import (
 	"crypto/hmac"
@@ -10,19 +12,20 @@ import (
 	"countersign/tray/control"
 )
 
-// names gives people opaque identifiers for addresses of pages: a keyed hash,
+// Names gives people opaque identifiers for addresses of pages: a keyed hash,
 // new at each start. Every identifier in a link was given out before it is
 // asked for, so remembering them is enough to find the way back.
-type names struct {
+type Names struct {
 	key []byte
 	mu  sync.Mutex
 	of  map[string]string // identifier to e-mail address
 }
 
-func newNames(key []byte) *names { return &names{key: key, of: map[string]string{}} }
+// New makes names that nobody without the key can tell apart.
+func New(key []byte) *Names { return &Names{key: key, of: map[string]string{}} }
 
-// opaque returns the identifier of an e-mail address.
-func (n *names) opaque(address string) string {
+// Opaque returns the identifier of an e-mail address.
+func (n *Names) Opaque(address string) string {
 	address = strings.ToLower(strings.TrimSpace(address))
 	mac := hmac.New(sha256.New, n.key)
 	mac.Write([]byte(address))
@@ -33,32 +36,32 @@ func (n *names) opaque(address string) string {
 	return id
 }
 
-// address returns whom an identifier stands for.
-func (n *names) address(id string) (string, bool) {
+// Address returns whom an identifier stands for.
+func (n *Names) Address(id string) (string, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	address, ok := n.of[id]
 	return address, ok
 }
 
-// place turns the path of a refusal's button into one of ours. A path names a
+// Place turns the path of a refusal's button into one of ours. A path names a
 // page by its first segment; the person is the refusal's address, never part
 // of the path.
-func (n *names) place(f control.Refusal) string {
+func (n *Names) Place(f control.Refusal) string {
 	page, _, _ := strings.Cut(strings.Trim(f.Link, "/"), "/")
 	page, _, _ = strings.Cut(page, "?")
 	switch page {
-	case "setup", "settings", "outbox", "drafts", "words", "record":
+	case "setup", "settings", "cards", "outbox", "drafts", "words", "record":
 		return page
 	case "identity", "identities", "anchor", "anchors", "account", "accounts", "recovery":
 		return "setup"
 	case "verify":
 		if f.Address != "" {
-			return "contacts/" + n.opaque(f.Address) + "/verify"
+			return "contacts/" + n.Opaque(f.Address) + "/verify"
 		}
 	}
 	if f.Address != "" {
-		return "contacts/" + n.opaque(f.Address)
+		return "contacts/" + n.Opaque(f.Address)
 	}
 	return "contacts"
 }
