@@ -16,7 +16,7 @@ import (
 
 var (
 	errHung  = errors.New("pinprompt: pinentry does not answer")
-	errStart = errors.New("pinprompt: pinentry does not start")
+	errStart = errors.New("pinprompt: pinentry cannot begin")
 )
 
 func (p *Prompter) ask(ctx context.Context, q Question, w words) ([]byte, error) {
@@ -61,7 +61,7 @@ func (p *Prompter) converse(ctx context.Context, q Question, w words, show func(
 // unable tells whether a pinentry could not show its prompt: then nobody has seen it.
 func unable(err error) bool {
 	var r refusal
-	return errors.Is(err, errStart) || errors.As(err, &r) && !errors.Is(err, ErrCancelled) && !errors.Is(err, ErrTimeout)
+	return errors.Is(err, errStart) || errors.Is(err, errHung) || errors.As(err, &r) && !errors.Is(err, ErrCancelled) && !errors.Is(err, ErrTimeout)
 }
 
 // with asks one pinentry, and returns when its process has ended.
@@ -103,7 +103,7 @@ func (p *Prompter) with(ctx context.Context, program string, at *place, w words,
 	hung := time.AfterFunc(p.prepare, func() { cancel(errHung) })
 	defer hung.Stop()
 	if err := c.prepare(at, w, p.config.Timeout-p.end); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errStart, err)
 	}
 	hung.Stop()
 	return show(c)

@@ -18,7 +18,7 @@
 // from PATH, and not from a variable or a file of the user's. It gets of the environment only
 // what it needs to reach the screen, and speaks Assuan, the line protocol of libassuan:
 // bounded lines, percent-encoded both ways. One that hangs, dies or talks nonsense is ended;
-// one that cannot show anything here gives way to the next. Homebrew's on macOS is not used,
+// one that does not come as far as showing something gives way to the next. Homebrew's on macOS is not used,
 // for its folder is the user's.
 //
 // Where [Question.Terminal] is set it is asked there: a command line in a session without a
@@ -31,8 +31,9 @@
 //
 // # How far
 //
-// Run with pinentry-curses and pinentry-tty on a terminal, and with the credential dialog under
-// wine. The graphical pinentries, pinentry-mac and the dialog of a real Windows are not.
+// Tests run pinentry-curses and pinentry-tty on a terminal, and the credential dialog under wine.
+// pinentry-gnome3, -qt and -gtk-2 were tried by hand; pinentry-mac and the dialog of a real
+// Windows were not.
 package pinprompt
 
 import (
