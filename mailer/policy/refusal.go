@@ -96,8 +96,11 @@ func (r Recipient) current() *Refusal {
 		switch v.Status {
 		case trust.Trusted:
 		case trust.Unknown:
-			f := about(c, "not-checked", "It could not be found out whether the certificate of "+c.Who()+" was withdrawn.",
-				"Try again when this computer has a connection. If that authority is inside your own network, allow private addresses in the settings.", looking)
+			next := "Try again when this computer has a connection. If that authority is inside your own network, allow private addresses in the settings."
+			if slices.ContainsFunc(v.Checked, func(f trust.Finding) bool { return f.Status == trust.Unpublished }) {
+				next = "Its authority does not tell of withdrawn certificates. Ask the people who look after this computer whether that will do."
+			}
+			f := about(c, "not-checked", "It could not be found out whether the certificate of "+c.Who()+" was withdrawn.", next, looking)
 			return &f
 		default:
 			f := about(c, "untrusted", "The authority of "+c.Who()+"'s certificate is not one that you trust for sending.",
