@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -82,7 +83,7 @@ func (c *cli) printCall(r control.CallResult) {
 // at all. That tells nothing about what was expected.
 func (c *cli) printUnknown(positions []int) {
 	for _, at := range positions {
-		c.say("  Word %d is not one of the 2,048 words. That cost no try: listen again.", at)
+		c.say("  Word %d is not one of the 2,048 words.", at)
 	}
 }
 
@@ -152,8 +153,10 @@ func (c *call) guide(ctx context.Context, address string) (err error) {
 }
 
 // settled says that there is nothing to hear any more: they are confirmed, and so is the
-// key that they announced.
-func (c *call) settled() bool { return c.contact.State == "verified" && c.contact.NewKey == "" }
+// key that they announced or that was tested besides.
+func (c *call) settled() bool {
+	return c.contact.State == "verified" && c.contact.NewKey == "" && c.contact.Test == nil
+}
 
 // errWrong is a person who says that something does not match.
 var errWrong = errors.New("something does not match")
@@ -192,32 +195,44 @@ func (c *call) number(ctx context.Context) error {
 				r.Source = s.name
 			}
 		}
+		if r.Source == "" {
+			c.remark("  Answer with a digit, 1 to %d.", len(sources))
+		}
 	}
-	switch r.Source {
-	case control.SourceInPerson:
-	case control.SourceEarlier:
+	if r.Source == control.SourceEarlier {
 		r.Number = c.contact.Number
 		c.say("The earlier call went to %s.", r.Number)
-	default:
-		var err error
-		if r.Number, err = c.ask.Line("Number: "); err != nil {
+	}
+	return c.place(ctx, r)
+}
+
+// place asks for what is missing of where the call goes, and again where it will not do.
+func (c *call) place(ctx context.Context, r control.CallReport) (err error) {
+	typed := r.Source != control.SourceInPerson && r.Source != control.SourceEarlier
+	for {
+		if typed {
+			if r.Number, err = c.ask.Line("Number: "); err != nil {
+				return err
+			}
+		}
+		if c.contact.Team {
+			if r.Reader, err = c.ask.Line("Who will read to you? "); err != nil {
+				return err
+			}
+		}
+		_, err = c.report(ctx, r)
+		var wrong *control.Error
+		if !errors.As(err, &wrong) || !typed && !c.contact.Team || !slices.Contains([]string{"bad-number", "number-needed", "reader-needed"}, wrong.Code) {
 			return err
 		}
+		c.remark("  %s %s", wrong.Says, wrong.Next)
 	}
-	if c.contact.Team {
-		var err error
-		if r.Reader, err = c.ask.Line("Who will read to you? "); err != nil {
-			return err
-		}
-	}
-	_, err := c.report(ctx, r)
-	return err
 }
 
 func (c *call) code(ctx context.Context) error {
 	for c.contact.Test != nil && c.contact.Test.CodeMatched.IsZero() && c.contact.State != "mismatch" {
 		c.gap()
-		c.speak("Call them yourself, and say:", c.script.Open, c.script.Code)
+		c.speak(c.begin(), c.script.Open, c.script.Code)
 		heard, err := c.hear(4)
 		if err != nil {
 			return err
@@ -235,7 +250,7 @@ func (c *call) words(ctx context.Context) error {
 	for c.contact.Test != nil && c.contact.Test.WordsMatched.IsZero() && !c.settled() && c.contact.State != "mismatch" {
 		c.gap()
 		if c.contact.NewKey == "words" {
-			c.speak("Call them yourself, and say:", c.script.Open, c.script.Words)
+			c.speak(c.begin(), c.script.Open, c.script.Words)
 		} else {
 			c.speak("Then say:", c.script.Words)
 		}
@@ -257,6 +272,14 @@ func (c *call) words(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// begin is how to come to speak with them.
+func (c *call) begin() string {
+	if c.contact.Test != nil && c.contact.Test.Source == control.SourceInPerson {
+		return "Say to them:"
+	}
+	return "Call them yourself, and say:"
 }
 
 // speak prints what to say.
@@ -333,7 +356,7 @@ func (c *call) report(ctx context.Context, r control.CallReport) (control.CallRe
 		mark = "✓"
 	}
 	if got.Says != "" {
-		c.say("%s %s", mark, got.Says)
+		c.para("", mark+" "+got.Says)
 	}
 	c.printUnknown(got.Unknown)
 	return got, nil

@@ -33,7 +33,12 @@ func newSwitchboard() (*switchboard, *fake) {
 	}}
 	f := &fake{answers: map[string]any{"Contacts.Programs": []control.Program{{Name: "Thunderbird", Shows: "last 24 digits of SHA-256", Steps: []string{"Open the menu."}}}}, do: map[string]func(any) (any, error){
 		"Contacts.Show": func(any) (any, error) { return s.copy(), nil },
-		"Contacts.Call": func(q any) (any, error) { return s.call(q.(control.CallReport)), nil },
+		"Contacts.Call": func(q any) (any, error) {
+			if q.(control.CallReport).Number == "none" {
+				return nil, &control.Error{Code: "bad-number", Says: "That is no number."}
+			}
+			return s.call(q.(control.CallReport)), nil
+		},
 	}}
 	return s, f
 }
@@ -91,13 +96,14 @@ func TestCallGuide(t *testing.T) {
 		says    []string
 	}{
 		{"all goes well", all(number, beaCode, []string{"y"}, beaWords), done, "verified", []string{"“This is Ada.”", "“The four words, please.”", "✓ The four words match.", "“Your safety words, please.”", "✓ They match.", "“Thank you.”", "Confirmed by telephone"}},
-		{"a source must be chosen", all([]string{"", "7", "letterhead", "123"}, beaCode, []string{""}, beaWords), done, "verified", nil},
-		{"in the same room, no number", all([]string{"4"}, beaCode, []string{""}, beaWords), done, "verified", nil},
+		{"a source must be chosen", all([]string{"", "7", "letterhead", "123"}, beaCode, []string{""}, beaWords), done, "verified", []string{"Answer with a digit, 1 to 4."}},
+		{"in the same room, no number", all([]string{"4"}, beaCode, []string{""}, beaWords), done, "verified", []string{"Say to them:"}},
 		{"several words at once are not taken", all(number, []string{"river candle"}, beaCode, []string{"", ""}, beaWords), done, "verified", []string{"One word at a time"}},
 		{"a wrong word, then right", all(number, []string{"river", "candle", "stone", "pear"}, beaCode, []string{""}, beaWords), done, "verified", []string{"✗ Those are not the words."}},
 		{"a word on no list", all(number, []string{"river", "xyzzy", "stone", "apple"}, beaCode, []string{""}, beaWords), done, "verified", []string{"Word 2 is not one of the 2,048 words."}},
 		{"three wrong codes", all(number, slices.Repeat([]string{"pear"}, 12)), failed, "answered", nil},
 		{"by fingerprint", all(number, beaCode, []string{"n", beaDigits}), done, "verified", []string{"“Its last digits, please.”", "In Thunderbird it is the last 24 digits of SHA-256:", "“Open the menu.”"}},
+		{"a number that is none", all([]string{"1", "none", "123"}, beaCode, []string{""}, beaWords), done, "verified", []string{"That is no number."}},
 		{"something does not match", all(number, []string{"river", "!"}), failed, "mismatch", []string{"✗ Nothing will be sent to them.", "Someone may be between you"}},
 		{"they leave in the middle", all(number, []string{"river"}), failed, "answered", []string{"Stopped."}},
 	}
@@ -204,5 +210,16 @@ func TestCallByFlags(t *testing.T) {
 	_, f := newSwitchboard()
 	if r := run(t, f, nil, "verify", "call", "bea@clinic.example"); r.code != wrongUsage {
 		t.Errorf("nothing heard, nobody to ask: %d %s", r.code, r.err)
+	}
+}
+
+// Somebody who is confirmed already, of whom another certificate is tried.
+func TestCallGuideForAnotherCertificate(t *testing.T) {
+	board, f := newSwitchboard()
+	board.contact.State = "verified"
+	board.contact.Test.Source, board.contact.Test.Number = control.SourceKnown, "123"
+	r := run(t, f, &person{answers: slices.Concat(beaCode, []string{""}, beaWords)}, "verify", "call", "bea@clinic.example")
+	if r.code != done || board.contact.Test != nil || !strings.Contains(r.out, "They match.") {
+		t.Errorf("ended with %d:\n%s%s", r.code, r.out, r.err)
 	}
 }

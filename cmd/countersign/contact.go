@@ -15,7 +15,7 @@ const maxCertificates = 64 << 10
 func (c *cli) contactCommand() *cobra.Command {
 	return c.group("contact", "The people you write to",
 		c.contactAdd(), c.contactFind(), c.contactList(), c.contactShow(), c.contactCheck(), c.contactProfile(),
-		c.aboutContact("invite ADDRESS", "Ask someone, in fixed words, for a signed message", func(s *control.Service) aboutContact { return s.Contacts.Invite }),
+		c.contactInvite(),
 		c.aboutContact("suspend ADDRESS", "Send nothing to someone until they are confirmed anew", func(s *control.Service) aboutContact { return s.Contacts.Suspend }),
 		c.contactRemove(), c.contactStartOver())
 }
@@ -28,6 +28,15 @@ func (c *cli) aboutContact(use, short string, do func(*control.Service) aboutCon
 	return c.command(use, short, cobra.ExactArgs(1), func(ctx context.Context, s *control.Service, args []string) error {
 		got, err := do(s)(ctx, control.ContactQuery{Address: args[0]})
 		return show(c, got, err, c.printContact)
+	})
+}
+
+func (c *cli) contactInvite() *cobra.Command {
+	return c.command("invite ADDRESS", "Ask someone, in fixed words, for a signed message", cobra.ExactArgs(1), func(ctx context.Context, s *control.Service, args []string) error {
+		got, err := s.Contacts.Invite(ctx, control.ContactQuery{Address: args[0]})
+		return show(c, got, err, func(p control.Contact) {
+			c.say("The invitation to %s is on its way. Their certificate comes with the answer.", named(p.Name, p.Address))
+		})
 	})
 }
 
@@ -165,6 +174,7 @@ func (c *cli) printContact(p control.Contact) {
 		c.para("  ", "Letters are made for a system of the Direct Project.")
 	}
 	c.para("  ", p.Next)
+	c.para("  ", nextCommand(p))
 	if t := p.Test; t != nil {
 		c.gap()
 		c.fields(
@@ -193,6 +203,21 @@ func (c *cli) printContact(p control.Contact) {
 		}
 		c.table(rows...)
 	}
+}
+
+// nextCommand is the command for what is to be done next about someone, or nothing.
+func nextCommand(p control.Contact) string {
+	switch {
+	case p.CountsBy == p.Address: // an organisation, by its people
+		return ""
+	case p.Test != nil:
+		return "countersign verify call " + p.Address
+	case p.State == "unknown":
+		return "countersign contact find " + p.Address
+	case p.State == "has-certificate", p.State == "suspended":
+		return "countersign verify start " + p.Address
+	}
+	return ""
 }
 
 // printIncoming explains a test that somebody sent to the user.

@@ -39,3 +39,25 @@ func TestOrganisationNeverAPerson(t *testing.T) {
 	_, body = g.get("contacts/" + g.person(lena.Address) + "/verify")
 	g.wants(body, "It is that of harbour.example: one call with anybody there confirms it for all who have it.")
 }
+
+// TestAnotherCertificate: somebody who is confirmed may have a new certificate. It is
+// tested like the first, and the page leads through the call.
+func TestAnotherCertificate(t *testing.T) {
+	g := open(t, false)
+	const bea = "bea.brandt@northclinic.example"
+	here := "contacts/" + g.person(bea)
+	_, body := g.get(here + "/verify")
+	g.lacks(body, "another certificate")
+	g.clinic.people[0].Candidates = append(g.clinic.people[0].Candidates, control.Candidate{ID: "c7", Issuer: "Another Authority", Usage: "signing and encryption"})
+	_, body = g.get(here)
+	g.wants(body, "Confirm another of these")
+	_, body = g.get(here + "/verify")
+	g.wants(body, "They have another certificate", `value="c7"`)
+	g.lacks(body, `value="c1"`)
+
+	g.clinic.people[0].Test = &control.Test{Sent: monday, Expires: monday.AddDate(0, 0, 7), CodeTries: 3, Fingerprints: 1}
+	_, body = g.get(here)
+	g.wants(body, "Go on with the call", "Write to Dr Bea Brandt")
+	_, body = g.get(here + "/verify")
+	g.wants(body, "You have confirmed Dr Bea Brandt already.", "Which number will you call?")
+}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,10 +80,10 @@ func lead(s someone, now time.Time) leading {
 		l.Stage, at = "test", 1
 	case s.NewKey != "":
 		l.Stage, at = "call", 2
-	case s.State == "verified":
-		l.Stage, at = "done", 4
 	case s.Test != nil && !l.Over:
 		l.Stage, at = "call", 2
+	case s.State == "verified":
+		l.Stage, at = "done", 4
 	case s.State == "mismatch":
 		l.Stage, at = "mismatch", 2
 	case len(s.Candidates) > 0 || s.State == "has-certificate":
@@ -94,6 +95,11 @@ func lead(s someone, now time.Time) leading {
 		l.Steps = append(l.Steps, step{Title: title, Done: i < at, Going: i == at})
 	}
 	return l
+}
+
+// Another tells that there are certificates to confirm beside the one that is confirmed.
+func (l leading) Another() bool {
+	return slices.ContainsFunc(l.Candidates, func(c control.Candidate) bool { return !c.Pinned })
 }
 
 // Given tells where the number came from, in a few words.

@@ -79,6 +79,9 @@ func (c Contact) AnswerTest(m Moment, own Own) (Contact, Form, error) {
 // Advice is what the page of the person called says: that a call received
 // proves nothing, and what to do instead (V1).
 func (c Contact) Advice() string {
+	if c.State == Verified {
+		return "When " + c.Who() + " has heard the words, that is all. You have confirmed them already."
+	}
 	return "When " + c.Who() + " has heard the words: hang up. To be sure of them in your turn, send your own test " +
 		"and call " + c.Who() + " on a number of your own."
 }
