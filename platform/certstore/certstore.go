@@ -12,7 +12,8 @@
 // Windows asks for them, in its own dialog, and keeps them as its card's minidriver says. It
 // may only where the context says so ([WithUser], rule K3); the dialog then shows what for.
 // In any other context the provider is told to be silent, and a key that needs a PIN fails
-// with [Unasked]. One operation runs at a time.
+// with [Unasked]. One operation runs at a time. Nothing here makes Windows forget a PIN: the
+// way to do so, an empty one, is to some providers a wrong PIN, and costs a try.
 //
 // # Keys
 //
