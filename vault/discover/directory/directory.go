@@ -117,7 +117,7 @@ func (c Client) open(ctx context.Context, s Server, limit int) (conn *ldap.Conn,
 		}
 	}
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
-	line := raw
+	var line net.Conn
 	if s.TLS {
 		secure := tls.Client(raw, &tls.Config{ServerName: s.Name, RootCAs: c.Roots, MinVersion: tls.VersionTLS12})
 		if err := secure.HandshakeContext(ctx); err != nil {
