@@ -20,7 +20,7 @@ const forever = time.Duration(-1)
 type helper struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
-	out io.Reader
+	out io.ReadCloser
 
 	writing sync.Mutex
 	mu      sync.Mutex
@@ -29,6 +29,7 @@ type helper struct {
 	cause   Failure       // why it is over, if we know
 	dead    chan struct{} // closed when the process is gone
 	words   tail
+	told    bool // a secret was sent to it
 
 	looking sync.Mutex
 	change  *call // the Watch under way, or the last
@@ -36,6 +37,7 @@ type helper struct {
 
 // call is a request under way.
 type call struct {
+	op    wire.Op
 	done  chan struct{} // closed when reply is there, or the helper dead
 	reply *wire.Reply   // nil: the helper died
 	until time.Time     // zero: no limit
@@ -67,7 +69,9 @@ func start(c Config) (*helper, error) {
 	return h, nil
 }
 
-// listen hands out replies until there is one that is none, or no more.
+// listen hands out replies until there is one that answers nothing, or no more: the library
+// lives in the same process, and can write what it likes. Those who wait are told of the end
+// before the process is gone, which takes long if it hangs in the system.
 func (h *helper) listen() {
 	for {
 		reply, err := wire.ReadReply(h.out)
@@ -78,20 +82,26 @@ func (h *helper) listen() {
 		c := h.waiting[reply.ID]
 		delete(h.waiting, reply.ID)
 		h.mu.Unlock()
-		if c != nil {
-			c.finish(reply)
+		if c == nil {
+			break
 		}
+		if c.op != reply.Op {
+			h.kill(wire.Crashed)
+			c.finish(nil)
+			break
+		}
+		c.finish(reply)
 	}
 	h.kill(wire.Crashed)
-	_ = h.cmd.Wait() // how it ended does not matter
 	h.mu.Lock()
 	left := h.waiting
 	h.waiting = nil
 	h.mu.Unlock()
-	close(h.dead)
 	for _, c := range left {
 		c.finish(nil)
 	}
+	_ = h.cmd.Wait() // how it ended does not matter
+	close(h.dead)
 }
 
 func (c *call) finish(reply *wire.Reply) {
@@ -117,6 +127,20 @@ func (h *helper) kill(cause Failure) {
 	}
 	h.mu.Unlock()
 	_ = h.cmd.Process.Kill() // it may be dead already
+	go h.out.Close()         // so that nobody waits for one that cannot be killed
+}
+
+// leaving is how long is waited for a process that was told to end.
+const leaving = 2 * time.Second
+
+// end kills the helper and waits until it has let go of its tokens. A process that hangs in
+// the system, in a driver say, cannot be waited for.
+func (h *helper) end() {
+	h.kill(wire.Crashed)
+	select {
+	case <-h.dead:
+	case <-time.After(leaving):
+	}
 }
 
 // dismiss lets the helper log out, and ends it if that takes long.
@@ -129,9 +153,8 @@ func (h *helper) dismiss() {
 	h.in.Close()
 	select {
 	case <-h.dead:
-	case <-time.After(2 * time.Second):
-		h.kill(wire.Crashed)
-		<-h.dead
+	case <-time.After(leaving):
+		h.end()
 	}
 }
 
@@ -157,11 +180,15 @@ func (h *helper) result(c *call) (*wire.Reply, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return nil, fail(h.cause, "", fmt.Errorf("the helper said last: %q", h.words.String()))
+	said := h.words.String()
+	if h.told { // some libraries, made to be debugged, print what they are given
+		said = "(withheld: it knows a secret)"
+	}
+	return nil, fail(h.cause, "", fmt.Errorf("the helper said last: %q", said))
 }
 
 func (h *helper) send(r *wire.Request, limit time.Duration) (*call, error) {
-	c := &call{done: make(chan struct{})}
+	c := &call{op: r.Op, done: make(chan struct{})}
 	h.mu.Lock()
 	if h.waiting == nil || h.cause != wire.None {
 		h.mu.Unlock()
@@ -170,6 +197,7 @@ func (h *helper) send(r *wire.Request, limit time.Duration) (*call, error) {
 	h.last++
 	r.ID = h.last
 	h.waiting[r.ID] = c
+	h.told = h.told || len(r.PIN) > 0 || r.Op == wire.Import
 	if limit != forever {
 		c.until = time.Now().Add(limit)
 		c.timer = time.AfterFunc(limit, func() { h.expire(c) })

@@ -168,6 +168,9 @@ func (r *request) unlock(ctx context.Context, h *helper) error {
 		}
 		return r.afterKept(ctx, h, reply)
 	}
+	if err := r.overtaken(); err != nil {
+		return err
+	}
 	if err := r.obtain(ctx, token); err != nil {
 		return err
 	}
@@ -204,7 +207,11 @@ func (r *request) afterKept(ctx context.Context, h *helper, reply *wire.Reply) e
 	case wire.None:
 		r.line.accepted()
 		return nil
-	case wire.WrongPIN, wire.LastTry:
+	case wire.WrongPIN:
+		r.refused++ // one more that is wrong ends the request: three would lock many cards
+		r.line.forget()
+		return r.unlock(ctx, h)
+	case wire.LastTry:
 		r.line.forget()
 		return r.unlock(ctx, h)
 	case wire.Lost, wire.Confused:
@@ -219,8 +226,7 @@ func (r *request) spoilt(h *helper, reply *wire.Reply) error {
 	if r.confused++; r.confused > maxConfused {
 		return told(reply, r.Token.Label)
 	}
-	h.kill(wire.Crashed)
-	<-h.dead
+	h.end()
 	return fail(wire.Crashed, r.Token.Label, told(reply, r.Token.Label))
 }
 
@@ -228,6 +234,9 @@ func (r *request) spoilt(h *helper, reply *wire.Reply) error {
 func (r *request) present(ctx context.Context, h *helper) error {
 	token, err := h.token(ctx, r.Token, r.library)
 	if err != nil {
+		return err
+	}
+	if err := r.overtaken(); err != nil {
 		return err
 	}
 	if err := r.obtain(ctx, token); err != nil {

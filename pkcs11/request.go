@@ -51,9 +51,9 @@ func (l *Library) do(ctx context.Context, r *request) ([]byte, error) {
 	}
 	free := func() { <-r.line.turn }
 	for ctx.Err() == nil {
-		if r.locks != l.locked() {
+		if err := r.overtaken(); err != nil {
 			free()
-			return nil, fail(wire.Unasked, r.Token.Label, errors.New("locked meanwhile"))
+			return nil, err
 		}
 		h, err := l.running(ctx)
 		var reply *wire.Reply
@@ -80,6 +80,14 @@ func (l *Library) do(ctx context.Context, r *request) ([]byte, error) {
 	}
 	free()
 	return nil, ctx.Err()
+}
+
+// overtaken fails a request that came before Lock: nobody is asked at a locked screen.
+func (r *request) overtaken() error {
+	if r.locks == r.library.locked() {
+		return nil
+	}
+	return fail(wire.Unasked, r.Token.Label, errors.New("locked meanwhile"))
 }
 
 // early has one request wait within the helper while another is under way there: a fast
@@ -111,7 +119,7 @@ func (l *Library) early(ctx context.Context, r *request) ([]byte, bool) {
 		return nil, false
 	}
 	reply := c.reply
-	if reply == nil || reply.Failure != wire.None || r.wrong(reply) || r.locks != l.locked() {
+	if reply == nil || reply.Failure != wire.None || r.wrong(reply) || r.overtaken() != nil {
 		return nil, false
 	}
 	return reply.Data, true
@@ -157,8 +165,7 @@ func (r *request) judge(ctx context.Context, h *helper, reply *wire.Reply, err e
 		}
 	case wire.Confused:
 		if r.confused++; r.confused <= maxConfused {
-			h.kill(wire.Crashed)
-			<-h.dead
+			h.end()
 			return true, nil, nil
 		}
 	}

@@ -45,8 +45,7 @@ func (l *Library) look(ctx context.Context, r wire.Request) (*wire.Reply, error)
 		default:
 			last = told(reply, r.Token.Label)
 			if reply.Failure == wire.Confused {
-				h.kill(wire.Crashed)
-				<-h.dead
+				h.end()
 			} else if reply.Failure != wire.Lost {
 				return nil, last
 			}

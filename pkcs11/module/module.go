@@ -200,7 +200,8 @@ func (s *Server) token(name wire.Name) *token {
 }
 
 // watch returns once the readers differ from what they were at the last return.
-// It looks instead of waiting within the library: several lock all else meanwhile.
+// It looks instead of waiting within the library: several lock all else meanwhile. Where
+// the library alone knows of something, it is told once a period: some always do.
 func (s *Server) watch(period time.Duration) error {
 	s.watching.Lock()
 	defer s.watching.Unlock()
@@ -211,12 +212,16 @@ func (s *Server) watch(period time.Duration) error {
 		if err != nil {
 			return err
 		}
-		if moved := s.lib.event(); moved || now != s.seen {
+		moved := s.lib.event()
+		if now != s.seen {
 			s.seen = now
 			return nil
 		}
 		select {
 		case <-tick.C:
+			if moved {
+				return nil
+			}
 		case <-s.ended:
 			return trouble{failure: wire.Lost, says: "the helper ends"}
 		}

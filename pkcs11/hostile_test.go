@@ -1,0 +1,119 @@
+package pkcs11
+
+import (
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/pkcs11/pkcs11test"
+	"countersign/pkcs11/wire"
+)
+
+// hostile is a helper whose answers are ours. Its process only waits for the end of its input.
+func hostile(t *testing.T) (h *helper, answers io.Writer) {
+	t.Helper()
+	out, answers := io.Pipe()
+	h = &helper{cmd: exec.Command("cat"), out: out, waiting: map[uint32]*call{}, dead: make(chan struct{})}
+	h.cmd.Stderr = &h.words
+	var err error
+	if h.in, err = h.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.cmd.Start(); err != nil {
+		t.Skip("there is no cat: ", err)
+	}
+	go h.listen()
+	t.Cleanup(h.end)
+	return h, answers
+}
+
+// TestHostileReplies: an answer to nothing, or to something else, ends the helper, and
+// whoever waits is told.
+func TestHostileReplies(t *testing.T) {
+	for name, reply := range map[string]*wire.Reply{
+		"to nothing":     {ID: 99, Op: wire.Tokens},
+		"another's kind": {ID: 1, Op: wire.Login},
+	} {
+		h, answers := hostile(t)
+		result := make(chan error, 1)
+		c, err := h.send(&wire.Request{Op: wire.Tokens}, forever)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			<-c.done
+			_, err := h.result(c)
+			result <- err
+		}()
+		if err := wire.Write(answers, reply); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-result; !is(err, Crashed) {
+			t.Errorf("%s: %v", name, err)
+		}
+		<-h.dead
+		if _, err := h.send(&wire.Request{Op: wire.Tokens}, forever); !is(err, Crashed) {
+			t.Errorf("%s: asked again: %v", name, err)
+		}
+	}
+}
+
+// TestUnkillable: those who wait for a helper are told of its end before its process is
+// gone: one that hangs in a driver stays for long.
+func TestUnkillable(t *testing.T) {
+	h := &helper{cmd: exec.Command("cat"), waiting: map[uint32]*call{}, dead: make(chan struct{})}
+	var err error
+	if h.in, err = h.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := io.Pipe() // which the process's end does not close
+	h.out = out
+	if err := h.cmd.Start(); err != nil {
+		t.Skip("there is no cat: ", err)
+	}
+	c, err := h.send(&wire.Request{Op: wire.Tokens}, forever)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go h.listen()
+	h.kill(wire.Hung)
+	<-c.done
+	if _, err := h.result(c); !is(err, Hung) {
+		t.Error(err)
+	}
+	<-h.dead
+}
+
+// TestSecretsWithheld: what a helper printed is not handed on once it was told a secret.
+func TestSecretsWithheld(t *testing.T) {
+	for secret, request := range map[bool]*wire.Request{
+		false: {Op: wire.Tokens}, true: {Op: wire.Login, Token: Name{Label: "x"}, Entry: wire.Typed, PIN: []byte("4711")},
+	} {
+		h, _ := hostile(t)
+		c, err := h.send(request, forever)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = h.words.Write([]byte("debug: PIN=4711"))
+		h.end()
+		<-c.done
+		if _, err := h.result(c); err == nil || strings.Contains(err.Error(), "4711") == secret {
+			t.Errorf("secret %v: %v", secret, err)
+		}
+	}
+}
+
+// TestKeptPINCounts: a kept PIN that is wrong now, and two typed ones, would be three.
+func TestKeptPINCounts(t *testing.T) {
+	b := prepare(t, pkcs11test.Fake, time.Hour)
+	b.must(t)
+	b.restart(t)
+	b.line(b.key.token).keep([]byte("000000"), time.Hour)
+	b.user.prompts, b.user.answers = nil, []string{"000001", "000002"}
+	b.fails(t, with(t, b.user), WrongPIN)
+	if b.user.asked() != 1 {
+		t.Errorf("%d PINs were typed after a kept one was refused", b.user.asked())
+	}
+}
