@@ -23,6 +23,7 @@ func (a *Agent) desk() *tokens.Answers {
 	return &tokens.Answers{
 		Tokens: a.tokens, Own: a.vault.Identities, Take: a.keys.Take, Waiting: a.mailer.Waiting, Words: words,
 		OpenWaiting: func(ctx context.Context) (opened, left int, err error) {
+			a.keys.Announce(ctx) // which may have waited for the card as well
 			o, err := a.mailer.OpenWaiting(ctx)
 			return o.Opened, o.Waiting, err
 		},

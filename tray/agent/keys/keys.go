@@ -376,7 +376,7 @@ func (s *Keys) Tend(ctx context.Context) error {
 func (s *Keys) Announce(ctx context.Context) {
 	n, err := s.Mailer.Announce(ctx)
 	var refused *mailer.Refused
-	if err != nil && ctx.Err() == nil && !errors.As(err, &refused) {
+	if err != nil && ctx.Err() == nil && !errors.As(err, &refused) && vault.WhyToken(err) == nil { // it waits for the card
 		s.Log.Warn("announcing new keys", "error", err)
 	}
 	if n > 0 {
