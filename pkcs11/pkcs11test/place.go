@@ -34,7 +34,7 @@ const mark = "=== over: "
 // would wait 40 ms for one each time.
 func newPlace(tb testing.TB) *place {
 	tb.Helper()
-	need(tb, "", "unshare", "nsenter", "ip")
+	need(tb, "", "unshare", "nsenter", "ip", "ss")
 	if os.Getuid() != 0 {
 		servertest.Absent(tb, "a place for a service of its own can be made by root only")
 	}

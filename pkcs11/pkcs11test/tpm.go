@@ -14,7 +14,8 @@ func TPM(tb testing.TB) *Token {
 	tb.Helper()
 	const library = "/usr/lib/x86_64-linux-gnu/libtpm2_pkcs11.so.1"
 	need(tb, library, "swtpm", "swtpm_setup", "tpm2-abrmd", "dbus-daemon", "pkcs11-tool")
-	need(tb, "/usr/lib/x86_64-linux-gnu/libtss2-tcti-tabrmd.so.0")
+	need(tb, "/usr/lib/x86_64-linux-gnu/libtss2-tcti-tabrmd.so.0", "dbus-send")
+	need(tb, "/usr/lib/x86_64-linux-gnu/libtss2-tcti-swtpm.so.0")
 	dir := tb.TempDir()
 	k := &Token{Library: library, Label: "tpm", folder: dir, keys: map[string]Key{}, place: newPlace(tb)}
 	k.Env = []string{
@@ -32,7 +33,7 @@ export DBUS_SESSION_BUS_ADDRESS=unix:path=/run/bus`)
 	k.place.do(tb, "dbus-daemon --session --nofork --address=$DBUS_SESSION_BUS_ADDRESS >bus.log 2>&1 &")
 	k.place.do(tb, await("ss -ltn | grep -q :2321")+" && "+await("[ -S /run/bus ]"))
 	k.place.do(tb, "tpm2-abrmd --session --allow-root --flush-all --tcti=swtpm:host=127.0.0.1,port=2321 >abrmd.log 2>&1 &")
-	k.place.do(tb, await("grep -q acquired abrmd.log || gdbus call --session -d org.freedesktop.DBus -o / -m org.freedesktop.DBus.NameHasOwner com.intel.tss2.Tabrmd | grep -q true"))
+	k.place.do(tb, await("dbus-send --session --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.NameHasOwner string:com.intel.tss2.Tabrmd | grep -q true"))
 	k.initialise(tb)
 	for i, one := range []struct{ name, algorithm string }{{"rsa", "rsa:2048"}, {"p256", "EC:secp256r1"}} {
 		id := []byte{byte(i + 1)}
