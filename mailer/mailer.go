@@ -46,7 +46,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 
 	"countersign/mailer/body"
 	"countersign/mailer/message"
@@ -54,6 +53,7 @@ import (
 	"countersign/mailer/people"
 	"countersign/mailer/policy"
 	"countersign/mailer/store"
+	"countersign/mailer/waiting"
 	"countersign/vault/sealed"
 )
 
@@ -65,8 +65,8 @@ type Mailer struct {
 	Drafts *Drafts
 	Outbox *outbox.Box
 
-	mail    store.Mail
-	opening sync.Mutex // one message that waited is followed at a time
+	mail  store.Mail
+	waits waiting.State
 }
 
 // What other rooms call by this room's name.

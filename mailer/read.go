@@ -30,10 +30,11 @@ func (m *Mailer) Deliver(ctx context.Context, account string, at transport.Posit
 	if err != nil {
 		return "", fmt.Errorf("storing a message: %w", err)
 	}
-	l, err := m.look(ctx, m.DB.Source(blob.ID), store.Message{}, time.Time{})
+	l, err := m.look(m.waits.Context(ctx, m.Clock()), m.DB.Source(blob.ID), store.Message{}, time.Time{})
 	if err != nil {
 		return "", m.abandon(ctx, outgoing{copy: blob}, fmt.Errorf("opening a message: %w", err))
 	}
+	m.waits.Note(l.locked, m.Clock())
 	digest := identity(l, blob.SHA256)
 	known, err := m.mail.Same(ctx, Inbox, digest)
 	if l.locked != nil && errors.Is(err, store.ErrNoMessage) { // it may be the twin of one that was opened

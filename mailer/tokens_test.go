@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -265,6 +266,24 @@ func TestOpenWaiting(t *testing.T) {
 	}
 	if o, err := ada.OpenWaiting(t.Context()); err != nil || o.Opened+o.Waiting != 0 {
 		t.Errorf("again: %+v, %v", o, err)
+	}
+}
+
+// TestFailingCardRests: fetching does not wait for a card that hangs again and again.
+func TestFailingCardRests(t *testing.T) {
+	w, ada, bea, c := cards(t)
+	c.unlocked, c.breaks = true, errors.New("CKR_DEVICE_ERROR")
+	for n := range 4 {
+		bea.send(ada, fmt.Sprint(n))
+	}
+	if n, err := ada.Waiting(t.Context()); n != 4 || err != nil || c.uses != 1 {
+		t.Errorf("%d wait, %v after %d uses", n, err, c.uses)
+	}
+	c.breaks = nil
+	w.now = w.now.Add(2 * time.Minute)
+	bea.send(ada, "later")
+	if s := first(t, ada); s.Subject != "later" {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 // does for others: it is followed, and filed for what it is. Its receipt names the time at
 // which it came, so it names the confirmed key only if that was confirmed by then.
 func (m *Mailer) settle(ctx context.Context, r store.Message, l *look) error {
-	m.opening.Lock()
-	defer m.opening.Unlock()
+	m.waits.Following.Lock()
+	defer m.waits.Following.Unlock()
 	r, err := m.mail.Get(ctx, r.ID)
 	if err != nil {
 		return err

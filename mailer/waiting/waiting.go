@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"time"
 
 	"countersign/mailer/cms"
 	"countersign/mailer/smime"
@@ -66,6 +68,37 @@ func Ready(ctx context.Context, v *vault.Vault, identities ...vault.Identity) er
 		}
 	}
 	return nil
+}
+
+// pause is how long the cards are left alone in the background after one failed.
+const pause = time.Minute
+
+// State is what is remembered while the program runs. It keeps fetching from waiting for a
+// card that hangs, once for each message.
+type State struct {
+	Following sync.Mutex // held by the one that is followed after it waited
+
+	mu    sync.Mutex
+	until time.Time // when the cards have rested
+}
+
+// Context is ctx, in which the cards are not asked while they rest. now is the time.
+func (s *State) Context(ctx context.Context, now time.Time) context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Before(s.until) {
+		return vault.TokensUntouched(ctx)
+	}
+	return ctx
+}
+
+// Note notes why a message did not open.
+func (s *State) Note(why *vault.Problem, now time.Time) {
+	if why != nil && errors.Is(why, vault.ErrToken) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.until = now.Add(pause)
+	}
 }
 
 // Opening is what came of it.
