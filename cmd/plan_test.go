@@ -101,7 +101,8 @@ tray/agent/tokens        mailer/policy pkcs11 pkcs11/installed platform/certstor
 tray/agent/watch         - ; -
 tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform/resolver platform platform/harden ; -
 tray/demo/authority      - ; go-pkcs12
-cmd/countersign          cmd/countersign/terminal tray/control platform platform/localsock ; cobra
+cmd/countersign          cmd/countersign/start cmd/countersign/terminal tray/control platform ; cobra
+cmd/countersign/start    tray/control platform platform/localsock ; -
 cmd/countersign/terminal - ; x/term
 cmd/countersign-agent    tray/agent tray/demo ; -
 cmd/countersign-pkcs11   pkcs11/module ; -

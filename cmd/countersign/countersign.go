@@ -31,6 +31,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/start"
 	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
@@ -51,8 +52,13 @@ func Main() int {
 	if a, ok := terminal.New(os.Stdin, os.Stderr); ok {
 		c.ask = a
 	}
-	c.service = c.agent
+	c.service = func() (*control.Service, error) { return start.Agent(c.profile()) }
 	return c.run(ctx, os.Args[1:])
+}
+
+// profile is whose agent is meant, and who can be asked for a passphrase.
+func (c *cli) profile() start.Options {
+	return start.Options{Home: c.home, Keychain: c.keychain, PassphraseFile: c.passphraseFile, Secret: c.secret, Remark: c.remark, Usage: usage}
 }
 
 // cli is one run of the command line.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/cmd/countersign/start"
 	"countersign/platform"
 	"countersign/tray/control"
 )
@@ -355,7 +356,7 @@ func TestAgentFor(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dirs := platform.Dirs{Data: t.TempDir()}
 			if test.there {
-				if err := os.WriteFile(filepath.Join(dirs.Data, keychainFile), nil, 0o600); err != nil {
+				if err := os.WriteFile(filepath.Join(dirs.Data, "keychain.age"), nil, 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -365,7 +366,7 @@ func TestAgentFor(t *testing.T) {
 				c.ask = test.person
 			}
 			c.err = &strings.Builder{}
-			p, err := c.agentFor(dirs)
+			p, err := c.profile().Program(dirs)
 			if test.wrong {
 				if err == nil {
 					t.Errorf("starts %q", p.Args)
@@ -386,7 +387,7 @@ func TestAgentFor(t *testing.T) {
 func TestAgentThatIsMissing(t *testing.T) {
 	t.Chdir(t.TempDir())
 	c := &cli{home: "home", err: &strings.Builder{}}
-	s, err := c.agent()
+	s, err := start.Agent(c.profile())
 	if err != nil {
 		t.Fatal(err)
 	}

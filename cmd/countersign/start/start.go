@@ -1,9 +1,12 @@
-package main
+// Package start reaches the agent of a profile, and starts the one beside this program where
+// none runs.
+package start
 
 import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -28,10 +31,21 @@ const (
 	tellAfter    = 3 * time.Second
 )
 
-// agent returns the profile's agent. It is started by the first call that
+// Options is which profile, and who can be asked.
+type Options struct {
+	Home, Keychain, PassphraseFile string
+
+	// Secret takes a secret from the first line of a file, or asks for it.
+	Secret func(file, flag, prompt string) ([]byte, error)
+	Remark func(format string, args ...any)
+	// Usage makes an error of a command line that makes no sense.
+	Usage func(format string, args ...any) error
+}
+
+// Agent returns the profile's agent. It is started by the first call that
 // finds nobody.
-func (c *cli) agent() (*control.Service, error) {
-	dirs, err := platform.FindDirs(c.home)
+func Agent(c Options) (*control.Service, error) {
+	dirs, err := platform.FindDirs(c.Home)
 	if err != nil {
 		return nil, err
 	}
@@ -48,8 +62,8 @@ func (c *cli) agent() (*control.Service, error) {
 }
 
 // start starts the agent and waits until it answers.
-func (c *cli) start(ctx context.Context, dirs platform.Dirs) (net.Conn, error) {
-	program, err := c.agentFor(dirs)
+func (c Options) start(ctx context.Context, dirs platform.Dirs) (net.Conn, error) {
+	program, err := c.Program(dirs)
 	if err != nil {
 		return nil, err
 	}
@@ -58,13 +72,13 @@ func (c *cli) start(ctx context.Context, dirs platform.Dirs) (net.Conn, error) {
 	}
 	log, err := os.OpenFile(filepath.Join(dirs.Run, startLog), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, errorf("starting the agent: %w", err)
+		return nil, fmt.Errorf("starting the agent: %w", err)
 	}
 	defer log.Close()
 	program.Output = log
 	ended, err := program.Start()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errorf("no agent runs, and there is none to start: %s is missing", program.Path)
+		return nil, fmt.Errorf("no agent runs, and there is none to start: %s is missing", program.Path)
 	}
 	if err != nil {
 		return nil, err
@@ -89,18 +103,18 @@ func (c *cli) start(ctx context.Context, dirs platform.Dirs) (net.Conn, error) {
 		case <-giveUp.C:
 			return nil, notStarted(log.Name())
 		case <-tell.C:
-			c.remark("Countersign is starting. Your keychain may be asking for its password.")
+			c.Remark("Countersign is starting. Your keychain may be asking for its password.")
 		case <-time.After(lookAgain):
 		}
 	}
 }
 
-// agentFor is the agent beside this program, with our home and keychain. A
+// Program is the agent beside this program, with our home and keychain. A
 // passphrase goes to it through a pipe.
-func (c *cli) agentFor(dirs platform.Dirs) (platform.Program, error) {
+func (c Options) Program(dirs platform.Dirs) (platform.Program, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return platform.Program{}, errorf("finding the agent: %w", err)
+		return platform.Program{}, fmt.Errorf("finding the agent: %w", err)
 	}
 	p := platform.Program{
 		Path: filepath.Join(filepath.Dir(self), agentProgram),
@@ -110,14 +124,14 @@ func (c *cli) agentFor(dirs platform.Dirs) (platform.Program, error) {
 		p.Path += ".exe"
 	}
 	there := exists(filepath.Join(dirs.Data, keychainFile))
-	kind := c.keychain
+	kind := c.Keychain
 	switch {
 	case kind == "" && there:
 		kind = "file" // a profile that began with a file goes on with it
 	case kind == "":
 		return p, nil
 	case kind != "system" && kind != "file":
-		return p, usage("--keychain is system or file, not %q", kind)
+		return p, c.Usage("--keychain is system or file, not %q", kind)
 	}
 	p.Args = append(p.Args, "--keychain", kind)
 	if kind == "file" {
@@ -133,23 +147,23 @@ func (c *cli) agentFor(dirs platform.Dirs) (platform.Program, error) {
 
 // passphrase asks for the file keychain's passphrase, twice where it is to be
 // a new one.
-func (c *cli) passphrase(there bool) ([]byte, error) {
-	if there || c.passphraseFile != "" {
-		return c.secret(c.passphraseFile, "passphrase-file", "Passphrase of the keychain file: ")
+func (c Options) passphrase(there bool) ([]byte, error) {
+	if there || c.PassphraseFile != "" {
+		return c.Secret(c.PassphraseFile, "passphrase-file", "Passphrase of the keychain file: ")
 	}
 	for {
-		first, err := c.secret("", "passphrase-file", "Choose a passphrase for the keychain file: ")
+		first, err := c.Secret("", "passphrase-file", "Choose a passphrase for the keychain file: ")
 		if err != nil {
 			return nil, err
 		}
-		again, err := c.secret("", "passphrase-file", "The same again: ")
+		again, err := c.Secret("", "passphrase-file", "The same again: ")
 		if err != nil {
 			return nil, err
 		}
 		if bytes.Equal(first, again) {
 			return first, nil
 		}
-		c.remark("They differ.")
+		c.Remark("They differ.")
 	}
 }
 
