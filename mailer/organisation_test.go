@@ -122,6 +122,26 @@ func TestOrganisationStory(t *testing.T) {
 		t.Errorf("the organisation by itself: %s, %v", o.State, err)
 	}
 
+	// Of Zoe nothing was ever seen: to look for her finds the clinic's, if none is published
+	// that is hers.
+	const zoe = "zoe.hart@" + clinic
+	hers := w.admit("Zoe", zoe)
+	ada.published(hers)
+	if got, err := ada.Find(ctx, zoe); err != nil || !got.Found || got.Contact.State != contacts.HasCertificate {
+		t.Errorf("with a certificate of her own: %s, %v", got.Contact.State, err)
+	}
+	if err := ada.RemoveContact(ctx, zoe); err != nil {
+		t.Error(err)
+	}
+	ada.published()
+	got, err := ada.Find(ctx, zoe)
+	if err != nil || !got.Found || got.Contact.State != contacts.Verified || !strings.HasPrefix(got.Contact.Label, label) {
+		t.Errorf("without: %s, %q, %v", got.Contact.State, got.Contact.Label, err)
+	}
+	if got, err := ada.Find(ctx, "zoe@other.example"); err != nil || got.Found {
+		t.Errorf("at another domain: %+v, %v", got, err)
+	}
+
 	// Nobody else comes in by that call.
 	ada.judges(at(noorAtHill, evil), policy.Stop, "NOT the key you verified")
 	ada.judges(at("eve@"+clinic, evil), policy.Care, "Signed by an organisation for eve@"+clinic)

@@ -43,6 +43,8 @@ func (c *cli) printSearch(typed string, f control.Search) {
 	}
 	c.gap()
 	switch {
+	case f.Contact.State == "verified" && f.Contact.CountsBy != "" && len(f.Looked) > 1:
+		c.para("", "The certificate that you confirmed for "+f.Contact.CountsBy+" holds for them too: you can write to them.")
 	case f.Contact.State == "verified":
 		c.para("", "You have confirmed them already, so nobody was asked.")
 	case f.Found:

@@ -137,6 +137,8 @@ func origin(k contacts.Candidate, zone *time.Location) string {
 		return "a file that you added on " + day
 	case contacts.FromDirectory:
 		return "a directory that was searched on " + day
+	case contacts.FromOrganisation:
+		return "what you had confirmed for their organisation, on " + day
 	case contacts.FromTest:
 		return "their test message of " + day
 	case contacts.FromAnswer:

@@ -91,7 +91,14 @@ func (p *People) search(ctx context.Context, s *Search, address string) error {
 	}
 	if certs := discover.Found(findings); len(certs) > 0 {
 		s.Found = true
-		return p.consider(ctx, address, certs, findings[len(findings)-1].Where)
+		return p.consider(ctx, address, keyset.Pair(certs), contacts.FromDirectory, findings[len(findings)-1].Where)
+	}
+	if o := p.Organisation(ctx, address); o.State == contacts.Verified {
+		house := p.house(ctx, o, address)
+		s.Looked = append(s.Looked, looked(house))
+		if s.Found = len(discover.Found([]discover.Finding{house})) > 0; s.Found {
+			return p.consider(ctx, address, []contacts.KeySet{o.Pin.Keys}, contacts.FromOrganisation, house.Where)
+		}
 	}
 	here := p.seen(ctx, s.Contact.Contact)
 	s.Looked = append(s.Looked, looked(here))
@@ -100,12 +107,21 @@ func (p *People) search(ctx context.Context, s *Search, address string) error {
 	return nil
 }
 
+// house judges the certificate confirmed for somebody's organisation, which holds for
+// everybody at its domain of whom no other is published (V6).
+func (p *People) house(ctx context.Context, o contacts.Contact, address string) discover.Finding {
+	cert := o.Pin.Keys.Encrypt
+	v := p.Judge(ctx, trust.Question{Certificate: cert, Address: address, Usage: trust.Encrypt, Confirmed: true}, true)
+	return discover.Finding{Place: inBook, Where: "what you confirmed for " + o.Address, At: p.Clock(),
+		Certificates: []discover.Judged{{Certificate: cert, Good: v.Good(), Why: v.Reason}}}
+}
+
 // consider makes candidates of what was found.
-func (p *People) consider(ctx context.Context, address string, certs []*x509.Certificate, where string) error {
+func (p *People) consider(ctx context.Context, address string, found []contacts.KeySet, from contacts.Origin, where string) error {
 	_, err := p.Change(ctx, address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
-		for _, keys := range keyset.Pair(certs) {
+		for _, keys := range found {
 			var err error
-			if c, err = c.AddCandidate(p.Moment(), keys, contacts.FromDirectory); err != nil {
+			if c, err = c.AddCandidate(p.Moment(), keys, from); err != nil {
 				return c, nil, err
 			}
 		}

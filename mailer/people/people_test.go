@@ -94,11 +94,12 @@ func TestCanonical(t *testing.T) {
 func TestOrigin(t *testing.T) {
 	seen := time.Date(2026, 3, 3, 1, 0, 0, 0, time.UTC)
 	for from, want := range map[contacts.Origin]string{
-		contacts.FromMessage:   "a message of 3 March 2026",
-		contacts.FromFile:      "a file that you added on 3 March 2026",
-		contacts.FromDirectory: "a directory that was searched on 3 March 2026",
-		contacts.FromTest:      "their test message of 3 March 2026",
-		contacts.FromAnswer:    "an answer of 3 March 2026 that used other keys",
+		contacts.FromMessage:      "a message of 3 March 2026",
+		contacts.FromFile:         "a file that you added on 3 March 2026",
+		contacts.FromDirectory:    "a directory that was searched on 3 March 2026",
+		contacts.FromOrganisation: "what you had confirmed for their organisation, on 3 March 2026",
+		contacts.FromTest:         "their test message of 3 March 2026",
+		contacts.FromAnswer:       "an answer of 3 March 2026 that used other keys",
 	} {
 		if got := origin(contacts.Candidate{From: from, Seen: seen}, nil); got != want {
 			t.Errorf("%q", got)

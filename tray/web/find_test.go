@@ -40,6 +40,8 @@ func TestLooking(t *testing.T) {
 
 	g.clinic.search.Contact.State = "verified"
 	g.wants(g.follow(g.post(lena+"/find")), "nobody was asked")
+	g.clinic.search.Contact.CountsBy = "harbour.example"
+	g.wants(g.follow(g.post(lena+"/find")), "The certificate that you confirmed for harbour.example holds for them too")
 	g.clinic.fail["Contacts.Find"] = &control.Error{Code: "find-forbidden", Says: "Not allowed here."}
 	g.wants(g.follow(g.post(lena+"/find")), "Not allowed here.")
 }

@@ -142,6 +142,9 @@ func (v *visit) find(here string, q control.ContactQuery) error {
 	}
 	if got.Contact.State == "verified" {
 		n.Level, n.Says, n.Next = "good", "You have confirmed them already, so nobody was asked.", ""
+		if got.Contact.CountsBy != "" && len(got.Looked) > 1 {
+			n.Says = "The certificate that you confirmed for " + got.Contact.CountsBy + " holds for them too: you can write to them."
+		}
 	}
 	return v.tell(here, n)
 }

@@ -190,6 +190,8 @@ const (
 	FromFile    Origin = "file"    // a file the user added
 	// FromDirectory is where certificates are published: DNS or a directory.
 	FromDirectory Origin = "directory"
+	// FromOrganisation is the certificate confirmed for their organisation.
+	FromOrganisation Origin = "organisation"
 )
 
 // Moment is what a transition may use of the world.
