@@ -69,6 +69,36 @@ func TestPeerUnlock(t *testing.T) {
 	}
 }
 
+// TestPeerUnlockEach: each library tells whether it is unlocked.
+func TestPeerUnlockEach(t *testing.T) {
+	for name, set := range map[string]maker{
+		"fake": pkcs11test.Fake, "NSS": pkcs11test.NSS, "opencryptoki": pkcs11test.OpenCryptoki, "TPM": pkcs11test.TPM, "PIV": card,
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := set(t)
+			l, user := open(t, k, 0), &person{}
+			token := arrival(t, l, k.Label).Name
+			for range 2 {
+				if err := l.Unlock(with(t, user), token); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if user.asked() != 1 {
+				t.Errorf("%d PINs asked for", user.asked())
+			}
+			l.Lock()
+			if err := l.Unlock(t.Context(), token); !is(err, Unasked) {
+				t.Errorf("locked, in the background: %v", err)
+			}
+		})
+	}
+}
+
+func card(t testing.TB) *pkcs11test.Token {
+	k, _, _ := pkcs11test.PIV(t, "rsa")
+	return k
+}
+
 // TestPeerGenerate: each kind, through to its certificate or its end.
 func TestPeerGenerate(t *testing.T) {
 	_, l, user, token := blank(t)
@@ -306,10 +336,6 @@ func early(t *testing.T, set maker) {
 // TestPeerMakeElsewhere: what libraries can't do is said before a PIN is asked for, as far as
 // they tell, and a key that is of no use on a token does not stay there.
 func TestPeerMakeElsewhere(t *testing.T) {
-	piv := func(t testing.TB) *pkcs11test.Token {
-		k, _, _ := pkcs11test.PIV(t, "rsa")
-		return k
-	}
 	for name, c := range map[string]struct {
 		set               maker
 		kind              string
@@ -317,7 +343,7 @@ func TestPeerMakeElsewhere(t *testing.T) {
 		private           crypto.Signer
 		prompts           int
 	}{
-		"PIV":          {piv, "rsa-2048", NoMechanism, NeedsMaker, mustKey(t), 1},
+		"PIV":          {card, "rsa-2048", NoMechanism, NeedsMaker, mustKey(t), 1},
 		"opencryptoki": {pkcs11test.OpenCryptoki, "p-256", NoMechanism, NoMechanism, mustKey(t), 1},
 		"TPM":          {pkcs11test.TPM, "p-256", 0, NeedsMaker, mustKey(t), 1},
 	} {
