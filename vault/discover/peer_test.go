@@ -3,7 +3,10 @@ package discover
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"os"
@@ -74,7 +77,8 @@ func (s *stage) openLDAP(t *testing.T, i int, port string) {
 	s.slapd(t, port, ldif.String())
 }
 
-// slapd starts OpenLDAP with these entries below dc=direct,dc=test.
+// slapd starts OpenLDAP with these entries below dc=direct,dc=test. It answers nobody who
+// does not start TLS.
 func (s *stage) slapd(t *testing.T, port, ldif string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -85,10 +89,21 @@ modulepath /usr/lib/ldap
 moduleload back_mdb
 pidfile %[1]s/pid
 argsfile %[1]s/args
+TLSCertificateFile %[1]s/tls.crt
+TLSCertificateKeyFile %[1]s/tls.key
+security tls=128
 database mdb
 suffix "dc=direct,dc=test"
 directory %[1]s
 `, dir))
+	own := newKey(t)
+	cert := s.make(&x509.Certificate{Subject: pkix.Name{CommonName: "whoever"}, KeyUsage: x509.KeyUsageDigitalSignature}, nil, own, own)
+	key, err := x509.MarshalPKCS8PrivateKey(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "tls.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})))
+	write(t, dir, "tls.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
 	write(t, dir, "entries.ldif", "dn: dc=direct,dc=test\nobjectClass: domain\ndc: direct\n\n"+ldif)
 	config := filepath.Join(dir, "slapd.conf")
 	if out, err := exec.Command("slapadd", "-f", config, "-l", filepath.Join(dir, "entries.ldif")).CombinedOutput(); err != nil {
