@@ -150,6 +150,9 @@ func TestLockedMessage(t *testing.T) {
 	if msg, err := ada.Read(ctx, id); err != nil || msg.Waits == nil || msg.Waits.Code != "token-locked" || msg.Text != "" || msg.Problem == "" || msg.ReplyDenied == "" {
 		t.Errorf("read by nobody: %+v, %v", msg, err)
 	}
+	if _, _, err := ada.Attachment(ctx, id, "1"); !errors.Is(err, vault.ErrLocked) {
+		t.Errorf("a file of it: %v", err)
+	}
 	c.out = true
 	if msg, err := ada.Read(atCard(ctx), id); err != nil || msg.Waits == nil || msg.Waits.Code != "token-absent" || !strings.Contains(msg.Problem, "“Ada's card”") {
 		t.Errorf("without the card: %+v, %v", msg, err)
