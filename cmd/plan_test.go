@@ -23,6 +23,8 @@ import (
 const plan = `
 platform                 - ; x/sys
 platform/harden          - ; x/sys
+platform/session         - ; godbus/v5 x/sys
+platform/session/sessiontest - ; godbus/v5
 platform/localsock       platform ; x/sys go-winio
 platform/keychain        platform ; godbus/v5 99designs/keyring age
 platform/certstore       pkcs11/padding ; x/sys
@@ -93,8 +95,9 @@ tray/web/door            - ; -
 tray/web/names           tray/control ; -
 tray/web/phrase          - ; -
 tray/web/webtest         mailer/server/servertest ; chromedp
-tray/agent               platform platform/harden platform/resolver platform/localsock platform/keychain pkcs11/installed mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/anchors tray/agent/events tray/agent/keys tray/agent/tokens tray/agent/watch tray/control tray/web ; -
+tray/agent               platform platform/harden platform/resolver platform/localsock platform/keychain pkcs11/installed mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/anchors tray/agent/events tray/agent/guard tray/agent/keys tray/agent/tokens tray/agent/watch tray/control tray/web ; -
 tray/agent/anchors       mailer/message tray/control vault/book vault/bundle vault/sealed vault/trust ; -
+tray/agent/guard         platform platform/session platform/localsock tray/control ; -
 tray/agent/events        tray/control vault/sealed ; -
 tray/agent/keys          mailer mailer/people mailer/policy vault vault/issued vault/pkcs10 vault/renewal vault/trust vault/book tray/control ; -
 tray/agent/tokens        mailer/policy pkcs11 pkcs11/installed platform/certstore platform/pinprompt vault vault/issued vault/settings vault/tokenkey tray/control ; -
@@ -132,7 +135,7 @@ var modules = map[string]struct{ path, why string }{
 	"x/net/html":         {"golang.org/x/net/html", "HTML mail read as a tree, to take its text"},
 	"miekg/dns":          {"github.com/miekg/dns", "DNS messages, and the arithmetic of one DNSSEC signature; the chain is ours"},
 	"go-winio":           {"github.com/Microsoft/go-winio", "named pipes with an access list"},
-	"godbus/v5":          {"github.com/godbus/dbus/v5", "the Secret Service, on a private connection"},
+	"godbus/v5":          {"github.com/godbus/dbus/v5", "the Secret Service, logind and the screen saver, on private connections"},
 	"99designs/keyring":  {"github.com/99designs/keyring", "Windows Credential Manager and the macOS Keychain"},
 	"age":                {"filippo.io/age", "the encrypted file keychain and the recovery file"},
 	"emmansun/base64":    {"github.com/emmansun/base64", "base64 by SIMD: a third of a message's cost"},

@@ -14,9 +14,12 @@ import (
 
 // Lock makes this process the only agent of the profile whose run folder is
 // dir, until the lock is closed or the process ends in any way. Where another
-// is, it fails at once with [ErrRunning].
+// is, it fails at once with [ErrRunning]. What began anew ([Again]) has it still.
 func Lock(dir string) (io.Closer, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := inherited(dir), error(nil)
+	if f == nil {
+		f, err = os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("locking the profile: %w", err)
 	}

@@ -115,7 +115,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by policy.`,
 	root.AddCommand(
 		c.accountCommand(), c.anchorCommand(), c.contactCommand(), c.demoCommand(), c.draftCommand(), c.eventsCommand(),
 		c.identityCommand(), c.inspectCommand(), c.journalCommand(), c.mailCommand(), c.outboxCommand(), c.pageCommand(),
-		c.recoveryCommand(), c.sendCommand(), c.settingsCommand(), c.statusCommand(), c.stopCommand(), c.tokenCommand(),
+		c.recoveryCommand(), c.sendCommand(), c.settingsCommand(), c.statusCommand(), c.stopCommand(), c.lockCommand(), c.unlockCommand(), c.tokenCommand(),
 		c.verifyCommand(), c.versionCommand(),
 	)
 	return root

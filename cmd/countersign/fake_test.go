@@ -323,6 +323,14 @@ func (f fakeSettings) PageAddress(_ context.Context, q control.None) (control.Pa
 	return give[control.PageAddress](f.fake, "Settings.PageAddress", q, nil)
 }
 
+func (f fakeSettings) Lock(_ context.Context, q control.None) (control.None, error) {
+	return give[control.None](f.fake, "Settings.Lock", q, nil)
+}
+
+func (f fakeSettings) Unlock(_ context.Context, q control.None) (control.None, error) {
+	return give[control.None](f.fake, "Settings.Unlock", q, nil)
+}
+
 func (f fakeSettings) Stop(_ context.Context, q control.None) (control.None, error) {
 	return give[control.None](f.fake, "Settings.Stop", q, nil)
 }

@@ -42,7 +42,8 @@ func (c *cli) settingsSet() *cobra.Command {
   grace-hours     how long past its date a revocation list still counts, 0 to 168
   keep-summaries  yes: sealed summaries are kept, so that the inbox opens at once
   directories     where certificates of people are looked for as well, with spaces between:
-                  ldaps://host or ldap://host; empty: nowhere else`
+                  ldaps://host or ldap://host; empty: nowhere else
+  lock-with-screen  yes: keys are dropped when the screen is locked or the computer sleeps`
 	cmd.Example = "  countersign settings set fetch-minutes=5 keep-summaries=no"
 	return cmd
 }
@@ -99,5 +100,6 @@ func (c *cli) printSettings(p control.Preferences) {
 	c.fields(
 		"fetch-minutes", strconv.Itoa(p.FetchMinutes), "allow-private", yes[p.AllowPrivate],
 		"grace-hours", strconv.Itoa(p.GraceHours), "keep-summaries", yes[p.KeepSummaries], "directories", p.Directories,
+		"lock-with-screen", yes[p.LockWithScreen],
 	)
 }

@@ -16,6 +16,12 @@ func (c *cli) statusCommand() *cobra.Command {
 }
 
 func (c *cli) printStatus(s control.Status) {
+	if s.Shut {
+		c.say("Countersign is locked: it has no keys and reads nothing until it is unlocked.")
+		c.para("  ", s.Problem)
+		c.para("  ", "countersign unlock")
+		return
+	}
 	if s.Address != "" {
 		c.say("%s", named(s.Name, s.Address))
 	}

@@ -21,13 +21,26 @@ import "sync"
 type state struct {
 	tell func(locked bool)
 
-	mu    sync.Mutex
-	says  map[string]bool
-	told  bool
-	first bool // something was told
+	mu      sync.Mutex
+	says    map[string]bool
+	unheard int // sources that have not said yet how things stand at first
+	told    bool
+	first   bool // something was told
 }
 
-func newState(tell func(bool)) *state { return &state{tell: tell, says: map[string]bool{}} }
+// newState waits for so many sources before it tells anything: else one that knows of
+// nothing would be believed before another that does.
+func newState(sources int, tell func(bool)) *state {
+	return &state{tell: tell, says: map[string]bool{}, unheard: sources}
+}
+
+// heard notes that a source has said how things stand at first, or cannot be asked.
+func (s *state) heard() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unheard--
+	s.settle()
+}
 
 // set notes what one source says, and tells of a change of the whole. It returns when
 // that was heard.
@@ -59,6 +72,9 @@ func (s *state) settle() {
 	locked := false
 	for _, l := range s.says {
 		locked = locked || l
+	}
+	if s.unheard > 0 {
+		return
 	}
 	if !s.first || locked != s.told {
 		s.first, s.told = true, locked

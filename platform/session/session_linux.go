@@ -16,10 +16,10 @@ import (
 // change, until ctx ends. Calls do not overlap. While tell has not returned after the
 // system announced that it will sleep, sleep is held back.
 func Watch(ctx context.Context, tell func(locked bool)) {
-	s := newState(tell)
+	s := newState(2, tell)
 	var both sync.WaitGroup
-	both.Go(func() { stay(ctx, systemBus, s.logind) })
-	both.Go(func() { stay(ctx, sessionBus, s.screenSavers) })
+	both.Go(func() { stay(ctx, systemBus, s.logind, sync.OnceFunc(s.heard)) })
+	both.Go(func() { stay(ctx, sessionBus, s.screenSavers, sync.OnceFunc(s.heard)) })
 	both.Wait()
 }
 
@@ -29,19 +29,21 @@ const (
 	lastPause  = time.Minute
 )
 
-// stay keeps one connection to a bus for as long as it lasts, and makes another.
-func stay(ctx context.Context, address func() string, follow func(context.Context, *dbus.Conn) error) {
+// stay keeps one connection to a bus for as long as it lasts, and makes another. Heard is
+// called once how things stand is known, or cannot be.
+func stay(ctx context.Context, address func() string, follow func(ctx context.Context, conn *dbus.Conn, heard func()) error, heard func()) {
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
 		if a := address(); a != "" {
 			began := time.Now()
 			if conn, err := dbus.Connect(a, dbus.WithContext(ctx)); err == nil {
-				_ = follow(ctx, conn) // whatever ended it, it is tried again
+				_ = follow(ctx, conn, heard) // whatever ended it, it is tried again
 				conn.Close()
 			}
 			if time.Since(began) > lastPause {
 				pause = firstPause
 			}
 		}
+		heard()
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -79,7 +81,7 @@ const (
 )
 
 // logind follows the sessions of this user and the sleep of the system.
-func (s *state) logind(ctx context.Context, conn *dbus.Conn) error {
+func (s *state) logind(ctx context.Context, conn *dbus.Conn, heard func()) error {
 	signals := make(chan *dbus.Signal, 64)
 	conn.Signal(signals)
 	for _, match := range [][]dbus.MatchOption{
@@ -95,6 +97,7 @@ func (s *state) logind(ctx context.Context, conn *dbus.Conn) error {
 	delay := s.hold(ctx, conn)
 	defer func() { delay.release() }()
 	s.sessions(ctx, conn)
+	heard()
 	for {
 		var sig *dbus.Signal
 		select {
@@ -227,7 +230,7 @@ var savers = map[string][]dbus.ObjectPath{
 }
 
 // screenSavers follows them.
-func (s *state) screenSavers(ctx context.Context, conn *dbus.Conn) error {
+func (s *state) screenSavers(ctx context.Context, conn *dbus.Conn, heard func()) error {
 	signals := make(chan *dbus.Signal, 64)
 	conn.Signal(signals)
 	for name := range savers {
@@ -241,6 +244,7 @@ func (s *state) screenSavers(ctx context.Context, conn *dbus.Conn) error {
 		}
 		s.ask(ctx, conn, name)
 	}
+	heard()
 	for {
 		var sig *dbus.Signal
 		select {

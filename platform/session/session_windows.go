@@ -78,7 +78,7 @@ func Watch(ctx context.Context, tell func(locked bool)) {
 		// A window belongs to the thread that made it.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		newState(tell).listen(ctx)
+		newState(1, tell).listen(ctx)
 	}()
 	<-done
 	<-ctx.Done()
@@ -106,6 +106,7 @@ func (s *state) listen(ctx context.Context) {
 		suspendResume.Call(window, byWindow)
 	}
 	s.set("session", lockedNow())
+	s.heard()
 	stop := context.AfterFunc(ctx, func() { postMessage.Call(window, wmClose, 0, 0) })
 	defer stop()
 	var m message

@@ -9,6 +9,7 @@
 // accounts.go, cards.go, journal.go, settings.go and finding.go answer the interfaces of control, in its
 // values, which values.go converts; courier.go fetches and submits; epoch.go holds what
 // was waiting when a profile was restored; restore.go brings one back. The room
+// guard drops the keys and begins the program anew (K2). The room
 // events keeps what the faces are told; the room keys is the life of the user's own keys,
 // the room anchors the authorities, the room tokens the smartcards.
 package agent
@@ -34,6 +35,7 @@ import (
 	"countersign/platform/resolver"
 	"countersign/tray/agent/anchors"
 	"countersign/tray/agent/events"
+	"countersign/tray/agent/guard"
 	"countersign/tray/agent/keys"
 	"countersign/tray/agent/tokens"
 	"countersign/tray/agent/watch"
@@ -95,6 +97,9 @@ type Agent struct {
 	poke     chan struct{} // wakes the fetching
 	stop     context.CancelFunc
 	stopped  context.Context
+	drop     context.CancelFunc // ends Run with guard.ErrLocked
+	dropped  context.Context
+	lockable bool // somebody opens it again
 }
 
 // stopDelay lets the answer to a stop get out first.
@@ -107,6 +112,7 @@ func Open(ctx context.Context, o Options) (a *Agent, err error) {
 		a.clock = time.Now
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
+	a.dropped, a.drop = context.WithCancel(context.Background())
 	list := keyset.Words()
 	a.tokens = a.cards(o.Cards)
 	a.vault, err = vault.Open(ctx, o.Dirs.Data, o.Keychain, vault.Options{Clock: a.clock, Rand: o.Rand, Words: list[:], Work: o.Work, Tokens: a.tokens})
@@ -205,6 +211,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	context.AfterFunc(a.stopped, func() { cancel(nil) })
+	context.AfterFunc(a.dropped, func() { cancel(guard.ErrLocked) })
 	var running sync.WaitGroup
 	for name, work := range map[string]func(context.Context) error{
 		"the socket": a.answer, "the page": a.showPage, "the outbox": a.mailer.Outbox.Run, "the mailboxes": a.fetchAll, "the cards": a.tokens.Run,

@@ -19,6 +19,7 @@ import (
 	"countersign/platform/harden"
 	"countersign/platform/keychain"
 	"countersign/platform/localsock"
+	"countersign/tray/agent/guard"
 	"countersign/tray/agent/tokens"
 )
 
@@ -30,6 +31,7 @@ type flags struct {
 	home, keychain, passphrase string
 	restore, database          string
 	headless                   bool
+	locked                     string // why it was locked before it began anew
 }
 
 // Main is the program countersign-agent. Of the options only Work counts, [Work] and
@@ -44,6 +46,7 @@ func Main(o Options) int {
 	set.BoolVar(&f.headless, "headless", false, "open no browser")
 	set.StringVar(&f.restore, "restore", "", "bring a profile back from this recovery `file`, and end; its eight words come by standard input")
 	set.StringVar(&f.database, "database", "", "with --restore: the `file` that holds a copy of the database")
+	set.StringVar(&f.locked, guard.Flag, "", "begin locked; given by the agent to itself, with the `reason`")
 	set.Bool("demo", false, "run on an embedded mail server with a colleague to write to")
 	if err := set.Parse(os.Args[1:]); err != nil {
 		return 2
@@ -76,26 +79,35 @@ func run(ctx context.Context, f flags, o Options) error {
 		return err
 	}
 	defer lock.Close()
-	store, err := openKeychain(ctx, f, dirs, o.Work)
-	if err != nil {
-		return err
-	}
 	if f.restore != "" {
+		store, err := openKeychain(ctx, f, dirs, o.Work)
+		if err != nil {
+			return err
+		}
 		return restore(ctx, f, dirs, store)
 	}
 	if o.Cards == nil {
 		o.Cards = &tokens.World{}
 	}
-	o.Dirs, o.Keychain, o.Policy, o.Log = dirs, store, platform.PolicyPath(), slog.New(slog.NewTextHandler(os.Stderr, nil))
-	a, err := Open(ctx, o)
-	if err != nil {
-		return err
+	o.Dirs, o.Policy, o.Log = dirs, platform.PolicyPath(), slog.New(slog.NewTextHandler(os.Stderr, nil))
+	g := guard.Guard{
+		Open: func(ctx context.Context, first bool) (guard.Agent, error) {
+			store, err := openKeychain(ctx, f, dirs, o.Work)
+			if err != nil {
+				return nil, err
+			}
+			o := o
+			o.Keychain = store
+			a, err := Open(ctx, o)
+			if err != nil {
+				return nil, err
+			}
+			a.lockable, a.openPage = true, first && !f.headless
+			return a, nil
+		},
+		Once: f.passphrase == "-", Folder: dirs.Run, Only: lock, Locked: f.locked, Version: version(), Log: o.Log, Words: words,
 	}
-	defer a.Close()
-	if !f.headless {
-		a.openPage = true
-	}
-	return a.Run(ctx)
+	return g.Run(ctx)
 }
 
 // onlyOne takes the profile's lock. One that is held by an agent which no longer

@@ -189,6 +189,38 @@ func (s preferences) PageAddress(context.Context, control.None) (control.PageAdd
 	return control.PageAddress{URL: s.page.Address()}, nil
 }
 
+// Lock drops the keys, once this answer is on its way (K2).
+func (s preferences) Lock(context.Context, control.None) (control.None, error) {
+	if !s.lockable {
+		return control.None{}, &control.Error{Code: control.CodeNotHere, Says: "This agent cannot be locked.", Next: "Stop it instead."}
+	}
+	time.AfterFunc(stopDelay, s.drop)
+	return control.None{}, nil
+}
+
+// Drop ends Run with guard.ErrLocked: keys are to be dropped.
+func (a *Agent) Drop() { a.drop() }
+
+// Dropping is done when they are to be.
+func (a *Agent) Dropping() <-chan struct{} { return a.dropped.Done() }
+
+// lookLimit is how long the settings may take to say whether keys are dropped.
+const lookLimit = 2 * time.Second
+
+// LocksWithScreen says whether keys are dropped when the session is locked. What cannot
+// be found out says that they are.
+func (a *Agent) LocksWithScreen(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	prefs, _, err := a.rules(ctx)
+	return err != nil || prefs.LockWithScreen
+}
+
+// Unlock has nothing to do here: a locked agent is answered for elsewhere.
+func (s preferences) Unlock(context.Context, control.None) (control.None, error) {
+	return control.None{}, nil
+}
+
 // Stop ends the agent in order, once this answer is on its way.
 func (s preferences) Stop(context.Context, control.None) (control.None, error) {
 	time.AfterFunc(stopDelay, s.stop)

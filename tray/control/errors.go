@@ -39,4 +39,7 @@ const (
 	CodeNotFound = "not-found" // no such message, contact, draft ...
 	CodeNotHere  = "not-here"  // this agent does not offer that
 	CodeFailed   = "failed"    // a failure that has no words of its own
+	CodeLocked   = "locked"    // keys and sessions are dropped until somebody unlocks (K2)
+	// CodePassphrase says that only a new start, with its passphrase, opens the keychain.
+	CodePassphrase = "passphrase"
 )

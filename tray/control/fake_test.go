@@ -261,6 +261,14 @@ func (f fakeSettings) PageAddress(ctx context.Context, q control.None) (control.
 	return answer[control.PageAddress](ctx, f.fake, "Settings.PageAddress", q, nil)
 }
 
+func (f fakeSettings) Lock(ctx context.Context, q control.None) (control.None, error) {
+	return answer[control.None](ctx, f.fake, "Settings.Lock", q, nil)
+}
+
+func (f fakeSettings) Unlock(ctx context.Context, q control.None) (control.None, error) {
+	return answer[control.None](ctx, f.fake, "Settings.Unlock", q, nil)
+}
+
 func (f fakeSettings) Stop(ctx context.Context, q control.None) (control.None, error) {
 	return answer[control.None](ctx, f.fake, "Settings.Stop", q, nil)
 }

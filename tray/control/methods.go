@@ -208,6 +208,14 @@ func (s settingsClient) PageAddress(ctx context.Context, q None) (PageAddress, e
 	return ask(ctx, s.client, settingsPageAddress, q)
 }
 
+func (s settingsClient) Lock(ctx context.Context, q None) (None, error) {
+	return ask(ctx, s.client, settingsLock, q)
+}
+
+func (s settingsClient) Unlock(ctx context.Context, q None) (None, error) {
+	return ask(ctx, s.client, settingsUnlock, q)
+}
+
 func (s settingsClient) Stop(ctx context.Context, q None) (None, error) {
 	return ask(ctx, s.client, settingsStop, q)
 }

@@ -59,6 +59,8 @@ const (
 	settingsGet         route[None, Preferences]        = "settings/get"
 	settingsSet         route[Preferences, Preferences] = "settings/set"
 	settingsPageAddress route[None, PageAddress]        = "settings/page-address"
+	settingsLock        route[None, None]               = "settings/lock"
+	settingsUnlock      route[None, None]               = "settings/unlock"
 	settingsStop        route[None, None]               = "settings/stop"
 
 	eventsWatch route[Cursor, Event] = "events/watch" // server-sent events

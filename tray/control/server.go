@@ -20,10 +20,20 @@ const stopGrace = 5 * time.Second
 // once, calls under way have five seconds, and l is closed. It returns nil
 // when ctx ended it. It does not ask who is calling: l has to.
 func Serve(ctx context.Context, l net.Listener, s *Service) error {
+	return serve(ctx, l, handlers(ctx, s, &Error{Code: CodeNotHere, Says: "This agent does not offer that."}))
+}
+
+// ServeLocked is Serve for an agent that is locked (K2): all but the settings is answered
+// with why that is.
+func ServeLocked(ctx context.Context, l net.Listener, s Settings, why *Error) error {
+	return serve(ctx, l, handlers(ctx, &Service{Settings: s}, why))
+}
+
+func serve(ctx context.Context, l net.Listener, answers http.Handler) error {
 	calls, endCalls := context.WithCancel(context.WithoutCancel(ctx))
 	defer endCalls()
 	server := &http.Server{
-		Handler:           guard(handlers(ctx, s)),
+		Handler:           guard(answers),
 		BaseContext:       func(net.Listener) context.Context { return calls },
 		ReadHeaderTimeout: 10 * time.Second,
 		MaxHeaderBytes:    maxHeader,
@@ -52,11 +62,11 @@ func Serve(ctx context.Context, l net.Listener, s *Service) error {
 }
 
 // handlers binds the routes to the service. A part that the service lacks is
-// answered as not here. Watchers end with serving; all else ends in its time.
-func handlers(serving context.Context, s *Service) http.Handler {
+// answered as it says instead. Watchers end with serving; all else ends in its time.
+func handlers(serving context.Context, s *Service, instead *Error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeProblem(w, &Error{Code: CodeNotHere, Says: "This agent does not offer that."})
+		writeProblem(w, instead)
 	})
 	if m := s.Mail; m != nil {
 		call(mux, mailFetch, m.Fetch)
@@ -140,6 +150,8 @@ func keysAndPlaces(mux *http.ServeMux, s *Service) {
 		call(mux, settingsGet, p.Get)
 		call(mux, settingsSet, p.Set)
 		call(mux, settingsPageAddress, p.PageAddress)
+		call(mux, settingsLock, p.Lock)
+		call(mux, settingsUnlock, p.Unlock)
 		call(mux, settingsStop, p.Stop)
 	}
 	if x := s.Simulation; x != nil {

@@ -141,6 +141,12 @@ type Settings interface {
 	Set(context.Context, Preferences) (Preferences, error)
 	// PageAddress returns an address that signs this user's browser in once.
 	PageAddress(context.Context, None) (PageAddress, error)
+	// Lock drops keys, PINs, the database key and the page's sessions (K2). Until the
+	// agent is unlocked only Status, Unlock and Stop are answered.
+	Lock(context.Context, None) (None, error)
+	// Unlock opens a locked agent, if its keychain answers; else an error of the code
+	// [CodePassphrase] says that it has to be started anew with its passphrase.
+	Unlock(context.Context, None) (None, error)
 	// Stop ends the agent in order.
 	Stop(context.Context, None) (None, error)
 }

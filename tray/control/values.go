@@ -397,6 +397,7 @@ type JournalProof struct {
 
 // Status is what stands at the edge of every face.
 type Status struct {
+	Shut      bool      `json:"shut,omitempty"` // the agent is locked, without keys and sessions: nothing else is known (K2)
 	Version   string    `json:"version"`
 	Address   string    `json:"address,omitempty"`
 	Name      string    `json:"name,omitempty"`
@@ -436,6 +437,8 @@ type Preferences struct {
 	// Directories are where people's certificates are looked for as well, with spaces
 	// between: ldaps://host or ldap://host.
 	Directories string `json:"directories"`
+
+	LockWithScreen bool `json:"lock_with_screen"` // keys and sessions are dropped when the screen is locked
 }
 
 // PageAddress is the loopback page's address, good for one sign-in.

@@ -197,6 +197,14 @@ func (c clinicSettings) PageAddress(context.Context, control.None) (control.Page
 	return control.PageAddress{}, c.note("Settings.PageAddress", nil)
 }
 
+func (c clinicSettings) Lock(context.Context, control.None) (control.None, error) {
+	return control.None{}, c.note("Settings.Lock", nil)
+}
+
+func (c clinicSettings) Unlock(context.Context, control.None) (control.None, error) {
+	return control.None{}, c.note("Settings.Unlock", nil)
+}
+
 func (c clinicSettings) Stop(context.Context, control.None) (control.None, error) {
 	return control.None{}, c.note("Settings.Stop", nil)
 }

@@ -206,7 +206,7 @@ func (v *visit) settings() error {
 }
 
 func (v *visit) prefer() error {
-	prefs := control.Preferences{AllowPrivate: v.form("private") != "", KeepSummaries: v.form("summaries") != "", Directories: strings.Join(strings.Fields(v.form("directories")), " ")}
+	prefs := control.Preferences{AllowPrivate: v.form("private") != "", KeepSummaries: v.form("summaries") != "", Directories: strings.Join(strings.Fields(v.form("directories")), " "), LockWithScreen: v.form("lock") != ""}
 	for name, to := range map[string]*int{"minutes": &prefs.FetchMinutes, "grace": &prefs.GraceHours} {
 		n, err := strconv.Atoi(v.form(name))
 		if err != nil {

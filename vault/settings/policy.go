@@ -36,6 +36,9 @@ type Policy struct {
 	// KeyAnnouncements is what else a key announcement needs (V7): "words" are the safety
 	// words on a call, "call" a whole verification; empty: its two signatures are enough.
 	KeyAnnouncements string
+	// LockWithScreen is whether keys are dropped with the screen's lock, "on" or "off",
+	// whatever the user prefers (K2); empty: as the user prefers.
+	LockWithScreen string
 	// SHA1Before is the day, UTC, before which a message must have been received here for
 	// a signature with SHA-1 to count (I2); zero: none counts.
 	SHA1Before time.Time
@@ -65,6 +68,9 @@ func (p Policy) MessageBytes() int64 {
 
 // Limit lays the policy over what the user prefers: the administrator's word wins.
 func (p Policy) Limit(u Preferences) Preferences {
+	if p.LockWithScreen != "" {
+		u.LockWithScreen = p.LockWithScreen == "on"
+	}
 	if p.NoSummaries {
 		u.KeepSummaries = false
 	}
@@ -171,6 +177,10 @@ func (p *Policy) setOther(name, value string) (err error) {
 		} else if value != "signed" {
 			p.KeyAnnouncements = value
 		}
+	case "lock-with-screen":
+		if p.LockWithScreen = value; value != "on" && value != "off" {
+			err = fmt.Errorf("say on or off, not %q", value)
+		}
 	case "sha1-before":
 		if p.SHA1Before, err = time.Parse(time.DateOnly, value); err != nil || p.SHA1Before.IsZero() {
 			err = fmt.Errorf("say a day as 2027-01-31, not %q", value)
@@ -201,6 +211,9 @@ func (p Policy) Format() []byte {
 	}
 	if p.KeyAnnouncements != "" {
 		b.WriteString("key-announcements = " + p.KeyAnnouncements + "\n")
+	}
+	if p.LockWithScreen != "" {
+		b.WriteString("lock-with-screen = " + p.LockWithScreen + "\n")
 	}
 	if !p.SHA1Before.IsZero() {
 		b.WriteString("sha1-before = " + p.SHA1Before.Format(time.DateOnly) + "\n")

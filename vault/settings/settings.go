@@ -34,6 +34,7 @@
 //	dns-anchor = . IN DS 20326 8 2 E06D...  # instead of the root's keys, to check DNSSEC from; may be repeated (I5)
 //	card-software = /usr/lib/softhsm/libsofthsm2.so   # or a folder: of card makers' software only this is loaded; may be repeated (F2)
 //	pin-minutes = 0                     # how long a card stays unlocked after its last use, 0 to 480; 15 if not given (K3)
+//	lock-with-screen = off              # keys stay when the screen is locked; on: nobody can have it so (K2)
 //	dns-validating = yes                # those servers, on this machine, check DNSSEC for us (I5)
 //
 // What is not named is left to the user. [Policy.Limit] lays the policy over the
@@ -75,11 +76,14 @@ type Preferences struct {
 	// Directories are where certificates are looked for as well, with spaces between:
 	// ldaps://host or ldap://host, 8 at most.
 	Directories string `json:"directories"`
+	// LockWithScreen drops keys and sessions when the screen is locked or the computer
+	// sleeps (K2). Preferences that were stored before there was a choice have it.
+	LockWithScreen bool `json:"lock_with_screen"`
 }
 
 // Default returns the preferences of a new profile.
 func Default() Preferences {
-	return Preferences{FetchMinutes: 5, GraceHours: 24, KeepSummaries: true}
+	return Preferences{FetchMinutes: 5, GraceHours: 24, KeepSummaries: true, LockWithScreen: true}
 }
 
 // Check tells in plain words what is out of bounds, or nil.
@@ -117,11 +121,12 @@ func ParsePreferences(data []byte) (Preferences, error) {
 	}
 	// Pointers tell a missing member from a zero one.
 	var in struct {
-		FetchMinutes  *int   `json:"fetch_minutes"`
-		AllowPrivate  *bool  `json:"allow_private"`
-		GraceHours    *int   `json:"grace_hours"`
-		KeepSummaries *bool  `json:"keep_summaries"`
-		Directories   string `json:"directories"` // profiles of before it have none
+		FetchMinutes   *int   `json:"fetch_minutes"`
+		AllowPrivate   *bool  `json:"allow_private"`
+		GraceHours     *int   `json:"grace_hours"`
+		KeepSummaries  *bool  `json:"keep_summaries"`
+		Directories    string `json:"directories"` // profiles of before it have none
+		LockWithScreen *bool  `json:"lock_with_screen"`
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
@@ -134,6 +139,9 @@ func ParsePreferences(data []byte) (Preferences, error) {
 	if in.FetchMinutes == nil || in.AllowPrivate == nil || in.GraceHours == nil || in.KeepSummaries == nil {
 		return Preferences{}, fmt.Errorf("%w: preferences are incomplete", ErrIllFormed)
 	}
-	p := Preferences{*in.FetchMinutes, *in.AllowPrivate, *in.GraceHours, *in.KeepSummaries, in.Directories}
+	p := Preferences{*in.FetchMinutes, *in.AllowPrivate, *in.GraceHours, *in.KeepSummaries, in.Directories, true}
+	if in.LockWithScreen != nil {
+		p.LockWithScreen = *in.LockWithScreen
+	}
 	return p, p.Check()
 }

@@ -68,12 +68,7 @@ func Open(dir string) (*Desktop, error) {
 	return d, d.Start()
 }
 
-// Environment is the two variables by which a program finds the desktop.
-func (d *Desktop) Environment() []string {
-	return []string{"DBUS_SYSTEM_BUS_ADDRESS=" + d.Address(), "DBUS_SESSION_BUS_ADDRESS=" + d.Address()}
-}
-
-// Address is that of its bus.
+// Address is that of its bus, for DBUS_SYSTEM_BUS_ADDRESS and DBUS_SESSION_BUS_ADDRESS.
 func (d *Desktop) Address() string { return "unix:path=" + d.socket() }
 
 func (d *Desktop) socket() string { return filepath.Join(d.dir, "bus") }
@@ -170,6 +165,17 @@ func (d *Desktop) Screen(active bool) error {
 // Held waits until somebody who has just come holds sleep back, and returns what ends
 // when they do no more.
 func (d *Desktop) Held() *os.File { return <-d.holds }
+
+// Forget has Held wait for those who come from now on.
+func (d *Desktop) Forget() {
+	for {
+		select {
+		case <-d.holds:
+		default:
+			return
+		}
+	}
+}
 
 // manager answers as org.freedesktop.login1.Manager.
 type manager struct{ d *Desktop }
