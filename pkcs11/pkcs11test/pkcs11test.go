@@ -1,10 +1,16 @@
-// Package pkcs11test sets up tokens for tests: SoftHSM, NSS, and a library that
-// misbehaves on demand in front of SoftHSM ([Token.Misbehaving]). Each holds the same
-// software keys, so that a test can compare what the token does with what Go does.
+// Package pkcs11test sets up tokens for tests: SoftHSM, NSS, the soft token of opencryptoki,
+// tpm2-pkcs11 on a TPM in software, OpenSC with a PIV card of our own ([PIV], package piv), a
+// library that misbehaves on demand in front of SoftHSM ([Token.Misbehaving]), and a fake that
+// needs nothing installed ([Fake], package fake). Their keys are known to the test, so that it
+// can compare what the token does with what Go does.
+//
+// Services that a token needs run in namespaces of their own, which takes root: the machine's
+// own are neither met nor changed, and all end with the test, however it ends. What is not
+// there skips the test and says why, or fails it where COUNTERSIGN_PEERS=required.
 //
 // A library reads its settings from the environment of its process, which is why tests
 // run the helper as a process: [Helper], called first in TestMain, turns the test binary
-// into countersign-pkcs11 when it is started again by [Command].
+// into countersign-pkcs11 when it is started again by [Token.Command].
 package pkcs11test
 
 import (
@@ -40,7 +46,7 @@ const (
 	faked  = "fake"   // what package fake is
 )
 
-// Helper runs main in place of the tests if this process was started by [Command].
+// Helper runs main in place of the tests if this process was started by [Token.Command].
 func Helper(main func() int) {
 	what := os.Getenv(variable)
 	if what == "" {
