@@ -8,8 +8,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"countersign/platform"
-	"countersign/platform/localsock"
 	"countersign/tray/control"
+)
+
+const (
+	lockPatience = time.Minute // for an agent that locks, or ends
+	lockPause    = 20 * time.Millisecond
 )
 
 func (c *cli) lockCommand() *cobra.Command {
@@ -18,7 +22,7 @@ func (c *cli) lockCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(ctx, patience)
+		ctx, cancel := context.WithTimeout(ctx, lockPatience)
 		defer cancel()
 		// Not by c.service, which would start an agent to lock it.
 		_, err = control.At(dirs.Run).Settings.Lock(ctx, control.None{})
@@ -72,17 +76,14 @@ func (c *cli) ended(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
 	for {
-		conn, err := localsock.Dial(ctx, dirs.Run)
-		if errors.Is(err, localsock.ErrNobody) {
+		if _, err := control.At(dirs.Run).Settings.Status(ctx, control.None{}); errors.Is(err, control.ErrNotRunning) {
 			return nil
-		}
-		if err != nil {
+		} else if ctx.Err() != nil {
 			return err
 		}
-		conn.Close()
 		if err := c.pause(ctx); err != nil {
 			return err
 		}
@@ -92,7 +93,7 @@ func (c *cli) ended(ctx context.Context) error {
 // pause is between two looks at an agent that begins or ends.
 func (c *cli) pause(ctx context.Context) error {
 	select {
-	case <-time.After(lookAgain):
+	case <-time.After(lockPause):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
