@@ -4,7 +4,9 @@ export GOTOOLCHAIN ?= local
 # What the tests with real peers stand on, as Debian packages.
 PEERS = gcc libc6-dev openssl gpgsm libnss3-tools libbcmail-java openjdk-17-jdk-headless dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd \
   postfix gnome-keyring dbus dbus-x11 libsecret-tools chromium fonts-dejavu-core \
-  bind9 bind9-utils unbound slapd ldap-utils softhsm2 opensc libnss3
+  bind9 bind9-utils unbound slapd ldap-utils \
+  softhsm2 opensc opensc-pkcs11 libnss3 opencryptoki libopencryptoki0 libtpm2-pkcs11-1 libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 tpm2-abrmd \
+  swtpm swtpm-tools pcscd vsmartcard-vpcd iproute2 pinentry-curses pinentry-tty pinentry-gnome3
 
 # VULNDB: where govulncheck finds its database, for machines that cannot reach the public one.
 VULNDB ?=
@@ -16,14 +18,9 @@ FUZZTIME ?= 5s
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
-setup: ## install what check and peers need (Debian; asks for root)
+setup: ## install what check and peers need (Debian; asks for root; starts no server)
 	@if ! command -v apt-get >/dev/null; then echo "setup knows Debian only; install by hand: $(PEERS)"; exit 1; fi
-	@missing=; for p in $(PEERS); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
-	if [ -n "$$missing" ]; then \
-	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	  echo "postfix postfix/main_mailer_type select No configuration" | $$sudo debconf-set-selections; \
-	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	fi
+	@.ci/setup $(PEERS)
 	go mod download
 
 build: ## the programs, into bin/
