@@ -5,7 +5,8 @@
 // spoken to by package wire). The helper is started when it is needed, ended when it hangs,
 // and started again when it dies. A request survives that: it is asked anew, a few times at
 // most, and the count is the request's own. Each token does one thing at a time; requests
-// wait in line, and time is counted from their turn, so a slow card is not a hung one.
+// wait in line, and time is counted from their turn, so a slow card is not a hung one. The
+// next in line waits within the helper, if it needs no PIN: a fast token does not stand still.
 //
 // # Finding keys
 //
