@@ -98,9 +98,10 @@ func pinentry() {
 	}
 }
 
-// card NAME puts a person's key and certificate on a card, and the authority's; the key is nowhere else.
+// card NAME puts a person's key and certificate on a card, and the authority's; the key is
+// nowhere else. ! card NAME gives them an empty card.
 func card(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
+	if len(args) != 1 {
 		ts.Fatalf("usage: card NAME")
 	}
 	dir := cardOf(ts.MkAbs("."), args[0])
@@ -116,6 +117,13 @@ func card(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	name, label := args[0], strings.ToUpper(args[0][:1])+args[0][1:]+"'s card"
 	do("softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "87654321", "--pin", cardPIN)
+	ts.Check(os.WriteFile(filepath.Join(dir, "pin"), []byte(cardPIN), 0o600))
+	self, err := os.Executable()
+	ts.Check(err)
+	ts.Check(os.Symlink(self, filepath.Join(dir, "pinentry")))
+	if neg {
+		return
+	}
 	do("softhsm2-util", "--import", ts.MkAbs(name+".key"), "--token", label, "--label", "mail", "--id", "01", "--pin", cardPIN, "--no-public-key")
 	w := theWorld(ts)
 	for i, der := range [][]byte{w.people[name].Certificate.Raw, w.ca.Issuing.Raw} {
@@ -125,10 +133,6 @@ func card(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(os.Remove(ts.MkAbs(name + ".key")))
 	ts.Check(os.Remove(ts.MkAbs(name + ".p12")))
-	ts.Check(os.WriteFile(filepath.Join(dir, "pin"), []byte(cardPIN), 0o600))
-	self, err := os.Executable()
-	ts.Check(err)
-	ts.Check(os.Symlink(self, filepath.Join(dir, "pinentry")))
 }
 
 // carded NAME does the first set-up of somebody whose keys are on a card.

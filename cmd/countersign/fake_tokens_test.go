@@ -16,6 +16,10 @@ func (f fakeTokens) Use(_ context.Context, q control.TokenUse) (control.Installe
 	return give[control.Installed](f.fake, "Tokens.Use", q, nil)
 }
 
+func (f fakeTokens) Move(_ context.Context, q control.TokenMove) (control.Installed, error) {
+	return give[control.Installed](f.fake, "Tokens.Move", q, nil)
+}
+
 func (f fakeTokens) Unlock(_ context.Context, q control.TokenQuery) (control.Unlocked, error) {
 	return give[control.Unlocked](f.fake, "Tokens.Unlock", q, nil)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"os"
 	"strconv"
@@ -45,6 +46,9 @@ func issue(ts *testscript.TestScript, neg bool, args []string) {
 		if r.PublicKeyAlgorithm == x509.ECDSA {
 			uses = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyAgreement
 		}
+		if asked := askedUsage(ts, r); asked != 0 {
+			uses = asked
+		}
 		address := r.EmailAddresses[0]
 		if len(args) == 4 {
 			address = args[3]
@@ -55,6 +59,22 @@ func issue(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: theWorld(ts).ca.Issuing.Raw}))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), out.Bytes(), 0o600))
+}
+
+// askedUsage is the keyUsage that a request asks for.
+func askedUsage(ts *testscript.TestScript, r *x509.CertificateRequest) (uses x509.KeyUsage) {
+	for _, e := range r.Extensions {
+		if !e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 15}) {
+			continue
+		}
+		var bits asn1.BitString
+		_, err := asn1.Unmarshal(e.Value, &bits)
+		ts.Check(err)
+		for i := range bits.BitLength {
+			uses |= x509.KeyUsage(bits.At(i) << i)
+		}
+	}
+	return uses
 }
 
 // announce OLD NEW TO SIGNER... puts into a mailbox the announcement that one person's

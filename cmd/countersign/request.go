@@ -15,7 +15,7 @@ import (
 
 func (c *cli) identityRequest() *cobra.Command {
 	var o control.RequestOrder
-	var out string
+	var out, card string
 	var bits int
 	var p256, p384 bool
 	cmd := c.command("request ADDRESS", "Make a new key, and the request that your authority certifies", cobra.ExactArgs(1),
@@ -34,12 +34,18 @@ func (c *cli) identityRequest() *cobra.Command {
 			if err := free(out); err != nil {
 				return err
 			}
+			if card != "" {
+				var err error
+				if o.Token, err = findToken(ctx, s, card); err != nil {
+					return err
+				}
+			}
 			made, err := s.Identities.Request(ctx, o)
 			if err == nil {
 				err = saveTo(out, strings.NewReader(made.PEM))
 			}
 			return show(c, made, err, func(control.IdentityRequest) {
-				c.say("%s is for your authority. Nothing in it is secret; the key itself stays in the keychain.", out)
+				c.say("%s is for your authority. Nothing in it is secret; the key itself stays where it was made.", out)
 				c.gap()
 				c.say("Make a new recovery file now, so that the new key is in it: countersign recovery make")
 				c.say("When the certificate comes: countersign identity install FILE")
@@ -54,6 +60,7 @@ func (c *cli) identityRequest() *cobra.Command {
 	f.BoolVar(&p256, "p256", false, "a key on the curve P-256")
 	f.BoolVar(&p384, "p384", false, "a key on the curve P-384")
 	f.BoolVar(&o.Separate, "separate", false, "one key for signing and another for encryption")
+	f.StringVar(&card, "card", "", "the `card` that makes the key for signing; the other is made here, and put there by countersign token move")
 	cmd.MarkFlagsMutuallyExclusive("rsa", "p256", "p384")
 	_ = cmd.MarkFlagRequired("out") // it is a flag of this command
 	return cmd
@@ -94,14 +101,7 @@ func (c *cli) identityInstall() *cobra.Command {
 			}
 			defer f.Close()
 			got, err := s.Identities.Install(ctx, control.None{}, f)
-			return show(c, got, err, func(i control.Installed) {
-				if len(i.Identities) > 0 {
-					c.printIdentities(i.Identities)
-				}
-				for _, says := range i.Says {
-					c.para("", says)
-				}
-			})
+			return show(c, got, err, c.printInstalled)
 		})
 	cmd.Long = "Install the certificate that your authority issued for a key that was made here: PEM, DER or\nPKCS #7 (.cer, .crt, .pem, .p7b). The one before is kept for old mail, and the people you\nwrote to are told of the new key."
 	return cmd
@@ -125,6 +125,15 @@ func (c *cli) identitySwitch() *cobra.Command {
 		})
 	cmd.Long = "Use a new key at once. A new key is announced 30 days before it signs, so that nobody sees a\nkey that they do not know; whoever has not heard of it has to confirm you again."
 	return cmd
+}
+
+func (c *cli) printInstalled(i control.Installed) {
+	if len(i.Identities) > 0 {
+		c.printIdentities(i.Identities)
+	}
+	for _, says := range i.Says {
+		c.para("", says)
+	}
 }
 
 func (c *cli) identityLost() *cobra.Command {

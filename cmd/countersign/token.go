@@ -18,7 +18,7 @@ import (
 const eventsApart = 2 * time.Second
 
 func (c *cli) tokenCommand() *cobra.Command {
-	return c.group("token", "Smartcards and security tokens", c.tokenList(), c.tokenWatch(), c.tokenUnlock(), c.tokenLock())
+	return c.group("token", "Smartcards and security tokens", c.tokenList(), c.tokenWatch(), c.tokenUnlock(), c.tokenLock(), c.tokenMove())
 }
 
 func (c *cli) tokenList() *cobra.Command {
@@ -60,11 +60,8 @@ func (c *cli) tokenUnlock() *cobra.Command {
 		func(ctx context.Context, s *control.Service, args []string) error {
 			var q control.TokenQuery
 			if len(args) > 0 {
-				list, err := s.Tokens.List(ctx, control.None{})
-				if err != nil {
-					return err
-				}
-				if q.ID, err = oneToken(list, args[0]); err != nil {
+				var err error
+				if q.ID, err = findToken(ctx, s, args[0]); err != nil {
 					return err
 				}
 			}
@@ -88,6 +85,39 @@ func (c *cli) tokenLock() *cobra.Command {
 		got, err := s.Tokens.Lock(ctx, control.None{})
 		return show(c, got, err, func(control.None) { c.say("Every card is locked.") })
 	})
+}
+
+func (c *cli) tokenMove() *cobra.Command {
+	cmd := c.command("move ADDRESS [CARD]", "Put your key for opening mail on a card", cobra.RangeArgs(1, 2),
+		func(ctx context.Context, s *control.Service, args []string) error {
+			all, err := s.Identities.List(ctx, control.None{})
+			if err != nil {
+				return err
+			}
+			i, err := oneInUse(all, args[0])
+			if err != nil {
+				return err
+			}
+			q := control.TokenMove{Identity: i.ID}
+			if len(args) > 1 {
+				if q.Token, err = findToken(ctx, s, args[1]); err != nil {
+					return err
+				}
+			}
+			got, err := s.Tokens.Move(ctx, q)
+			return show(c, got, err, c.printInstalled)
+		})
+	cmd.Long = "Put your key for opening mail on a card, once it is in the recovery file, and take it off this\ncomputer. If the card dies, the recovery file brings the key back."
+	return cmd
+}
+
+// findToken is the identifier of the card that is meant.
+func findToken(ctx context.Context, s *control.Service, name string) (string, error) {
+	list, err := s.Tokens.List(ctx, control.None{})
+	if err != nil {
+		return "", err
+	}
+	return oneToken(list, name)
 }
 
 // oneToken finds the token that is meant, by its label, serial number or identifier.
@@ -119,10 +149,7 @@ func (c *cli) printTokens(list control.TokenList) {
 		c.para("  ", t.Problem)
 		var rows [][]string
 		for _, k := range t.Keys {
-			rows = append(rows, []string{"", strconv.Itoa(k.Number), keyName(k), k.Usage, k.Key, until(k), "by " + k.Issuer, inUse(k)})
-			if k.Issuer == "" {
-				rows[len(rows)-1][6] = ""
-			}
+			rows = append(rows, []string{"", strconv.Itoa(k.Number), keyName(k), k.Usage, k.Key, until(k), inUse(k)})
 		}
 		c.table(rows...)
 		if t.More {
@@ -163,7 +190,7 @@ func until(k control.TokenKey) string {
 	if k.Fingerprint == "" {
 		return "no certificate"
 	}
-	return "until " + day(k.Expires)
+	return "until " + day(k.Expires) + "  by " + k.Issuer
 }
 
 func inUse(k control.TokenKey) string {
@@ -204,12 +231,7 @@ func (c *cli) identityUse() *cobra.Command {
 				o.OnlyCopy = true
 				got, err = s.Tokens.Use(ctx, o)
 			}
-			return show(c, got, err, func(i control.Installed) {
-				c.printIdentities(i.Identities)
-				for _, says := range i.Says {
-					c.para("", says)
-				}
-			})
+			return show(c, got, err, c.printInstalled)
 		})
 	cmd.Long = "Use a certificate whose key stays on a smartcard or security token. CERTIFICATE is its number\nin countersign token list, its fingerprint, or a pkcs11: URI. The card's PIN is asked for once."
 	cmd.Example = "  countersign identity use 1\n  countersign identity use --sign 1 --decrypt 2"

@@ -66,6 +66,21 @@ func TestTokenUnlock(t *testing.T) {
 	}
 }
 
+// TestTokenMove names the identity in use, and the card if one was named.
+func TestTokenMove(t *testing.T) {
+	own := []control.Identity{{ID: "i1", Address: "ada@x.example"}}
+	for _, c := range []struct {
+		args []string
+		want control.TokenMove
+	}{{[]string{"ada@x.example"}, control.TokenMove{Identity: "i1"}}, {[]string{"ada@x.example", "78"}, control.TokenMove{Identity: "i1", Token: "t2"}}} {
+		f := &fake{answers: map[string]any{"Tokens.List": twoCards(), "Identities.List": own, "Tokens.Move": control.Installed{Says: []string{"Moved."}}}}
+		r := run(t, f, nil, append([]string{"token", "move"}, c.args...)...)
+		if q := f.queries("Tokens.Move"); r.code != done || len(q) != 1 || q[0] != c.want || !strings.Contains(r.out, "Moved.") {
+			t.Errorf("%v: %d %+v %s", c.args, r.code, q, r.err)
+		}
+	}
+}
+
 // TestIdentityUse: a number or fingerprint becomes the URI of the list; a URI is taken as it is.
 func TestIdentityUse(t *testing.T) {
 	for line, want := range map[string]control.TokenUse{

@@ -20,7 +20,9 @@ func (a *Agent) cards(w *tokens.World) *tokens.Tokens {
 
 // desk answers control.Tokens.
 func (a *Agent) desk() *tokens.Answers {
-	return &tokens.Answers{
+	maker := tokens.Maker{Tokens: a.tokens, Vault: a.vault}
+	d := &tokens.Answers{
+		Maker: maker, Describe: a.keys.Describe,
 		Tokens: a.tokens, Own: a.vault.Identities, Take: a.keys.Take, Waiting: a.mailer.Waiting, Words: words,
 		OpenWaiting: func(ctx context.Context) (opened, left int, err error) {
 			a.keys.Announce(ctx) // which may have waited for the card as well
@@ -28,6 +30,8 @@ func (a *Agent) desk() *tokens.Answers {
 			return o.Opened, o.Waiting, err
 		},
 	}
+	a.keys.OnToken, a.keys.TakeBack, a.keys.Store = d.Request, maker.Discard, maker.Store
+	return d
 }
 
 // letterTo says, for a prompt, what signing a draft is for.

@@ -16,6 +16,10 @@ func (f fakeTokens) Use(ctx context.Context, q control.TokenUse) (control.Instal
 	return answer[control.Installed](ctx, f.fake, "Tokens.Use", q, nil)
 }
 
+func (f fakeTokens) Move(ctx context.Context, q control.TokenMove) (control.Installed, error) {
+	return answer[control.Installed](ctx, f.fake, "Tokens.Move", q, nil)
+}
+
 func (f fakeTokens) Unlock(ctx context.Context, q control.TokenQuery) (control.Unlocked, error) {
 	return answer[control.Unlocked](ctx, f.fake, "Tokens.Unlock", q, nil)
 }

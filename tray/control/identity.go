@@ -52,6 +52,9 @@ type RequestOrder struct {
 	Name     string `json:"name,omitempty"`     // empty: as in the certificate there is, or none
 	Key      string `json:"key,omitempty"`      // rsa-2048 | rsa-3072 | rsa-4096 | p-256 | p-384; empty: rsa-3072
 	Separate bool   `json:"separate,omitempty"` // a key for signing and one for encryption
+	// Token is the token that makes the key for signing; the one for encryption is made in
+	// the keychain, and moved there once it is in the recovery file (Tokens.Move).
+	Token string `json:"token,omitempty"`
 }
 
 // IdentityRequest is a key made here that waits for its certificate.

@@ -13,6 +13,9 @@ type Tokens interface {
 	List(context.Context, None) (TokenList, error)
 	// Use takes certificates on a token into use, as an identity of the user's.
 	Use(context.Context, TokenUse) (Installed, error)
+	// Move puts the decryption key of an identity on a token, once it is in the recovery
+	// file, and takes it out of the keychain (K1).
+	Move(context.Context, TokenMove) (Installed, error)
 	// Unlock asks for the PIN of a token and opens all mail that waits for it.
 	Unlock(context.Context, TokenQuery) (Unlocked, error)
 	// Lock forgets every PIN and locks every token.
@@ -76,6 +79,12 @@ type TokenQuery struct {
 	ID string `json:"id,omitempty"`
 }
 
+// TokenMove names an identity, and the token for its decryption key, as in [TokenQuery].
+type TokenMove struct {
+	Identity string `json:"identity"`
+	Token    string `json:"token,omitempty"`
+}
+
 // Unlocked is what a PIN opened.
 type Unlocked struct {
 	Label  string `json:"label"`  // of the token
@@ -86,6 +95,7 @@ type Unlocked struct {
 const (
 	tokensList   route[None, TokenList]      = "tokens/list"
 	tokensUse    route[TokenUse, Installed]  = "tokens/use"
+	tokensMove   route[TokenMove, Installed] = "tokens/move"
 	tokensUnlock route[TokenQuery, Unlocked] = "tokens/unlock"
 	tokensLock   route[None, None]           = "tokens/lock"
 )
@@ -100,6 +110,10 @@ func (t tokensClient) Use(ctx context.Context, q TokenUse) (Installed, error) {
 	return ask(ctx, t.client, tokensUse, q)
 }
 
+func (t tokensClient) Move(ctx context.Context, q TokenMove) (Installed, error) {
+	return ask(ctx, t.client, tokensMove, q)
+}
+
 func (t tokensClient) Unlock(ctx context.Context, q TokenQuery) (Unlocked, error) {
 	return ask(ctx, t.client, tokensUnlock, q)
 }
@@ -112,6 +126,7 @@ func (t tokensClient) Lock(ctx context.Context, q None) (None, error) {
 func serveTokens(mux *http.ServeMux, t Tokens) {
 	call(mux, tokensList, t.List)
 	call(mux, tokensUse, t.Use)
+	call(mux, tokensMove, t.Move)
 	call(mux, tokensUnlock, t.Unlock)
 	call(mux, tokensLock, t.Lock)
 }

@@ -16,6 +16,10 @@ func (c clinicTokens) Use(_ context.Context, q control.TokenUse) (control.Instal
 	return control.Installed{Says: []string{"The certificate on the card is in use.", "Make a new recovery file."}}, c.note("Tokens.Use", q)
 }
 
+func (c clinicTokens) Move(_ context.Context, q control.TokenMove) (control.Installed, error) {
+	return control.Installed{}, c.note("Tokens.Move", q)
+}
+
 func (c clinicTokens) Unlock(_ context.Context, q control.TokenQuery) (control.Unlocked, error) {
 	return control.Unlocked{Label: "Ada's card", Opened: 2}, c.note("Tokens.Unlock", q)
 }

@@ -38,9 +38,13 @@ type Keys struct {
 	Log    *slog.Logger
 	Clock  func() time.Time
 
-	Note  func(ctx context.Context, kind, person, says string) error // writes the journal
-	Tell  func(ctx context.Context, kind, id, says string) error     // tells the faces
-	Words func(error) error                                          // turns a room's error into what a person reads
+	Note func(ctx context.Context, kind, person, says string) error // writes the journal
+	Tell func(ctx context.Context, kind, id, says string) error     // tells the faces
+	// What is done with keys on tokens.
+	OnToken  func(ctx context.Context, token string, o vault.RequestOrder) (vault.Request, error) // makes one, and its request
+	TakeBack func(ctx context.Context, request string) (r vault.Request, says []string, err error)
+	Store    func(ctx context.Context, all []vault.Identity) (says []string) // puts certificates beside them
+	Words    func(error) error                                               // turns a room's error into what a person reads
 }
 
 // List tells of each key set of the user's own, and whether it can be used.
@@ -102,9 +106,13 @@ func (s *Keys) Request(ctx context.Context, o control.RequestOrder) (control.Ide
 			name = cmp.Or(name, i.Name)
 		}
 	}
-	r, err := s.Vault.MakeRequest(ctx, vault.RequestOrder{
-		Address: address, Name: name, Kind: cmp.Or(pkcs10.Kind(o.Key), pkcs10.RSA3072), Separate: o.Separate,
-	})
+	order := vault.RequestOrder{Address: address, Name: name, Kind: cmp.Or(pkcs10.Kind(o.Key), pkcs10.RSA3072), Separate: o.Separate}
+	var r vault.Request
+	if o.Token != "" {
+		r, err = s.OnToken(ctx, o.Token, order)
+	} else {
+		r, err = s.Vault.MakeRequest(ctx, order)
+	}
 	if err != nil {
 		return control.IdentityRequest{}, s.Words(err)
 	}
@@ -137,14 +145,14 @@ func (s *Keys) Requests(ctx context.Context, _ control.None) ([]control.Identity
 
 // Discard takes a request back.
 func (s *Keys) Discard(ctx context.Context, q control.RequestQuery) (control.None, error) {
-	r, err := s.Vault.DiscardRequest(ctx, q.ID)
+	r, says, err := s.TakeBack(ctx, q.ID)
 	if err != nil {
 		return control.None{}, s.Words(err)
 	}
 	if err := s.Note(ctx, "request", r.Address, "A request for a certificate was discarded, and its key destroyed."); err != nil {
 		return control.None{}, err
 	}
-	return control.None{}, s.Tell(ctx, "status", "", "A request for a certificate was discarded.")
+	return control.None{}, s.Tell(ctx, "status", "", strings.Join(append([]string{"A request for a certificate was discarded."}, says...), " "))
 }
 
 // Install takes in what the authority issued.
@@ -196,7 +204,7 @@ func (s *Keys) welcome(ctx context.Context, done vault.Installed, noted, says st
 	if err != nil {
 		return control.Installed{}, err
 	}
-	result.Says = append(result.Says, more...)
+	result.Says = append(append(result.Says, more...), s.Store(ctx, done.Identities)...)
 	return result, s.Tell(ctx, "status", "", "Your certificates have changed.")
 }
 

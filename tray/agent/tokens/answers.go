@@ -18,6 +18,10 @@ type Answers struct {
 	Own func(context.Context) ([]vault.Identity, error)
 	// Take takes keys on a token into use.
 	Take func(context.Context, vault.TokenKeys) (control.Installed, error)
+	// Maker makes and moves keys.
+	Maker Maker
+	// Describe describes one of the user's identities.
+	Describe func(ctx context.Context, one vault.Identity, all []vault.Identity) control.Identity
 	// Waiting counts the messages that wait for a token; OpenWaiting opens them.
 	Waiting     func(context.Context) (int, error)
 	OpenWaiting func(context.Context) (opened, left int, err error)
@@ -114,6 +118,35 @@ func means(u, of pkcs11.URI) bool {
 	fits := func(wanted, is string) bool { return wanted == "" || wanted == is }
 	return fits(u.Token.Manufacturer, of.Token.Manufacturer) && fits(u.Token.Model, of.Token.Model) && fits(u.Token.Serial, of.Token.Serial) &&
 		fits(u.Token.Label, of.Token.Label) && fits(string(u.ID), string(of.ID)) && fits(u.Object, of.Object)
+}
+
+// Request has a token make a key for signing, and one for encryption beside it in software.
+func (a *Answers) Request(ctx context.Context, token string, o vault.RequestOrder) (vault.Request, error) {
+	_, on, err := a.meant(ctx, token)
+	if err != nil {
+		return vault.Request{}, err
+	}
+	return a.Maker.Request(ctx, on.Name, o)
+}
+
+// Move puts the decryption key of an identity on a token.
+func (a *Answers) Move(ctx context.Context, q control.TokenMove) (control.Installed, error) {
+	_, on, err := a.meant(ctx, q.Token)
+	if err != nil {
+		return control.Installed{}, err
+	}
+	i, says, err := a.Maker.Move(ctx, q.Identity, on.Name)
+	if err != nil {
+		return control.Installed{}, a.Words(err)
+	}
+	own, err := a.Own(ctx)
+	if err != nil {
+		return control.Installed{}, a.Words(err)
+	}
+	return control.Installed{
+		Identities: []control.Identity{a.Describe(ctx, i, own)},
+		Says:       append([]string{"The key for opening mail is on the card now, and in your recovery file. It is no longer on this computer."}, says...),
+	}, nil
 }
 
 // Unlock asks for the PIN of a token and opens all mail that waits for it.
