@@ -264,7 +264,11 @@ func (c *Contact) doubt(m Moment, o *Outcome) {
 		of = c.Pin.Of // whoever is between is between the user and all of them
 	}
 	if c.Pin != nil && (c.Suspension == nil || c.Suspension.Reason == ByExpiry || of != "" && c.Suspension.Of == "") { // a new certificate ends the first
-		c.Suspension = &Suspension{At: now, Reason: ByMismatch, Of: of}
+		s := &Suspension{At: now, Reason: ByMismatch, Of: of}
+		if of != "" && c.Suspension != nil && c.Suspension.Of == "" {
+			s.own = c.Suspension // the user's own stop of the one person outlasts it
+		}
+		c.Suspension = s
 	}
 	c.void(VoidDoubt)
 	c.settle()

@@ -147,6 +147,9 @@ type Suspension struct {
 	At     time.Time `json:"at"`
 	Reason Reason    `json:"reason"`
 	Of     string    `json:"of,omitempty"` // the domain, where it is the organisation's (V6)
+	// own is what the user stopped for the one person before, under that of the
+	// organisation; only until [Contact.Part].
+	own *Suspension
 }
 
 // Reason is why a contact is suspended.

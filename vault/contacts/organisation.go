@@ -71,7 +71,7 @@ func (c Contact) Part(organisation Contact) (own, o Contact) {
 	case s == nil:
 		o.Suspension = nil
 	case s.Of != "":
-		own.Suspension, o.Suspension = nil, &Suspension{At: s.At, Reason: s.Reason}
+		own.Suspension, o.Suspension = s.own, &Suspension{At: s.At, Reason: s.Reason}
 	}
 	own.settle()
 	o.settle()

@@ -242,6 +242,19 @@ func TestOrganisation(t *testing.T) {
 			h.misheard(imran)
 			h.call(imran, h.k)
 		}, Verified, Verified, Verified},
+		{"I stop one, then hear wrong words with them", func(h *house) {
+			h.call(bea, h.k)
+			h.suspend(imran, ByUser)
+			h.wrong(imran, h.evil)
+			h.misheard(imran)
+		}, Suspended, Suspended, Suspended},
+		{"I stop one, hear wrong words with them, and call the other", func(h *house) {
+			h.call(bea, h.k)
+			h.suspend(imran, ByUser)
+			h.wrong(imran, h.evil)
+			h.misheard(imran)
+			h.call(bea, h.k)
+		}, Suspended, Verified, Verified},
 		{"wrong words, then the other is called", func(h *house) { h.call(bea, h.k); h.wrong(imran, h.evil); h.call(bea, h.k) }, Mismatch, Verified, Verified},
 		{"wrong words about a person's key", func(h *house) { h.call(bea, h.k); h.wrong(imran, h.keys("p", []string{imran})) }, Mismatch, Verified, Verified},
 		{"another key is confirmed", func(h *house) { h.call(imran, h.k); h.call(bea, h.k2) }, seen, Verified, Verified},
