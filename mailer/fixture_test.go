@@ -171,6 +171,9 @@ func (p *person) open() {
 			p.w.Fatal(err)
 		}
 	}
+	if p.Mailer != nil {
+		must(p.Vault.Close()) // Windows deletes no file that is open
+	}
 	list := keyset.Words()
 	v, err := vault.Open(ctx, p.dir, p.keychain, vault.Options{Clock: clock, Words: list[:], Work: 10, Tokens: p.tokens})
 	must(err)
