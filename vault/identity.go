@@ -83,6 +83,9 @@ func (v *Vault) Identities(ctx context.Context) ([]Identity, error) {
 // keyPlace says in words where the private keys of an identity lie.
 func (v *Vault) keyPlace(ctx context.Context, i Identity) (string, error) {
 	if place := i.Place(); place != "" {
+		if i.EncryptionToken != "" && v.keys.Has(i.Encryption) {
+			place += "; a copy in the keychain opens mail without the card"
+		}
 		return place, nil
 	}
 	for _, c := range i.Certificates() {

@@ -25,7 +25,8 @@ type Installed struct {
 // Install takes in the certificate that an authority issued, for a key that was made
 // here ([Vault.MakeRequest]) or that is in the keychain already (a renewal for the
 // same key): PEM, DER, or a PKCS #7 bundle, with the certificates of authorities or
-// without. What an identity replaces is retired, on the day on which a new key takes
+// without. Each key serves what it was asked for, or what it has been used for, whatever
+// else its certificate allows. What an identity replaces is retired, on the day on which a new key takes
 // over (V7): it still decrypts. Where a request
 // has two keys and one certificate has come, it waits for the other.
 //
@@ -68,6 +69,9 @@ func (v *Vault) Install(ctx context.Context, data []byte, check func(Identity) e
 			return done, err
 		}
 		if err := issued.InForce(c, v.o.Clock()); err != nil {
+			return done, err
+		}
+		if err := identity.Renews(&o, own); err != nil {
 			return done, err
 		}
 		found = append(found, o)

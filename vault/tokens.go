@@ -93,8 +93,7 @@ func (v *Vault) Use(ctx context.Context, k TokenKeys, check func(Identity) error
 			return nil
 		}
 		asked = true
-		var one tokenkey.Occasion
-		return tokenkey.Try(v.decryptionKey(ctx, &one, i), v.o.Rand)
+		return v.try(ctx, i.Encryption, i.EncryptionToken)
 	}, func(*sql.Tx) error { return nil })
 	return done, err
 }
@@ -132,9 +131,7 @@ func (v *Vault) MoveToToken(ctx context.Context, id string, put func(crypto.Priv
 	if err != nil {
 		return now, err
 	}
-	var one tokenkey.Occasion
-	lent := one.Lend(ctx, v.o.Tokens, ref, keyring.Public(now.Encryption))
-	if err := tokenkey.Try(cms.Key{Certificate: now.Encryption, Decrypter: lent.Decrypter(), Exchanger: lent.Exchanger()}, v.o.Rand); err != nil {
+	if err := v.try(ctx, now.Encryption, ref); err != nil {
 		return now, err
 	}
 	var changed []Identity
@@ -192,7 +189,17 @@ func (v *Vault) decryptionKey(ctx context.Context, o *tokenkey.Occasion, i Ident
 		key.Decrypter, key.Exchanger = v.keys.Decrypter(ctx, i.Encryption), v.keys.Exchanger(ctx, i.Encryption)
 		return key
 	}
-	lent := o.Lend(ctx, v.o.Tokens, i.EncryptionToken, keyring.Public(i.Encryption))
-	key.Decrypter, key.Exchanger = lent.Decrypter(), lent.Exchanger()
-	return key
+	return v.lend(ctx, o, i.Encryption, i.EncryptionToken)
+}
+
+// lend lends a decryption key from a token, wherever else it is.
+func (v *Vault) lend(ctx context.Context, o *tokenkey.Occasion, cert *x509.Certificate, token string) cms.Key {
+	lent := o.Lend(ctx, v.o.Tokens, token, keyring.Public(cert))
+	return cms.Key{Certificate: cert, Decrypter: lent.Decrypter(), Exchanger: lent.Exchanger()}
+}
+
+// try has the token open a test, whether or not the keychain has the key too.
+func (v *Vault) try(ctx context.Context, cert *x509.Certificate, token string) error {
+	var one tokenkey.Occasion
+	return tokenkey.Try(v.lend(ctx, &one, cert, token), v.o.Rand)
 }

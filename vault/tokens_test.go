@@ -434,6 +434,80 @@ func TestRequestOnToken(t *testing.T) {
 	}
 }
 
+// TestSigningCardOpensNothing: an authority that certifies every key for all uses does not
+// have mail encrypted to a key that was made on the card for signing (K1); nor when it
+// renews the certificate, whether the two came together or one by one.
+func TestSigningCardOpensNothing(t *testing.T) {
+	all := usage(x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement)
+	for name, together := range map[string]bool{"together": true, "one by one": false} {
+		ca, c := newIssuer(t), &card{keys: map[string]crypto.Signer{signRef: ecKey()}}
+		v := openWith(t, t.TempDir(), newMemory(), c, noon)
+		r, err := v.MakeRequest(t.Context(), vault.RequestOrder{Address: ada, Kind: pkcs10.P256, Separate: true, Signing: vault.TokenPublic{Ref: signRef, Public: ecKey().Public()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bare := func(x *x509.Certificate) { x.ExtraExtensions = nil }
+		longer := func(x *x509.Certificate) { x.NotAfter = noon.AddDate(2, 0, 0) }
+		signing, opening := ca.issue(t, r.Keys[0].Request, bare, all, longer), ca.issue(t, r.Keys[1].Request, bare, all)
+		files := [][]byte{pemOf(signing), pemOf(opening)}
+		if together {
+			files = [][]byte{pemOf(signing, opening)}
+		}
+		var done vault.Installed
+		for _, f := range files {
+			if done, err = v.Install(t.Context(), f, nil); err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		check := func(what string, signing, opening *x509.Certificate) {
+			t.Helper()
+			if len(done.Identities) != 1 {
+				t.Fatalf("%s, %s: %+v", name, what, done)
+			}
+			i := done.Identities[0]
+			if !i.Signing.Equal(signing) || i.SigningToken != signRef || !i.Encryption.Equal(opening) || i.EncryptionToken != "" || i.OnlyCopy {
+				t.Errorf("%s, %s: %+v", name, what, i)
+			}
+		}
+		check("installed", signing, opening)
+		renewed := ca.issue(t, r.Keys[0].Request, bare, all, func(x *x509.Certificate) { x.NotAfter = noon.AddDate(3, 0, 0) })
+		if done, err = v.Install(t.Context(), pemOf(renewed), nil); err != nil {
+			t.Fatal(name, err)
+		}
+		check("renewed", renewed, opening)
+		wrong := ca.issue(t, r.Keys[0].Request, bare, usage(x509.KeyUsageKeyAgreement))
+		if _, err := v.Install(t.Context(), pemOf(wrong), nil); code(err) != "wrong-use" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestCopyInKeychain: a key that is on the card and in the keychain opens mail without the
+// card, and this is said; but to take the card into use it has to be the right one.
+func TestCopyInKeychain(t *testing.T) {
+	c := &card{keys: map[string]crypto.Signer{openRef: otherRSA()}}
+	v := openWith(t, t.TempDir(), newMemory(), c, noon)
+	cert := certificate(t, rsaKey().Public())
+	importFile(t, v, p12(t, rsaKey(), cert))
+	makeRecovery(t, v, false)
+	key := vault.TokenCertificate{Ref: openRef, Certificate: cert}
+	if _, err := v.Use(t.Context(), vault.TokenKeys{Encryption: key}, nil); !errors.Is(err, vault.ErrToken) || c.used == 0 {
+		t.Errorf("another card: %v after %d uses", err, c.used)
+	}
+	c.keys[openRef] = rsaKey()
+	if _, err := v.Use(t.Context(), vault.TokenKeys{Encryption: key}, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.used = 0
+	i := identities(t, v)[0]
+	if !opens(t, v, cert) || c.used != 0 || i.EncryptionToken != openRef {
+		t.Errorf("%d uses, %+v", c.used, i)
+	}
+	if want := "card “Ada's card” (for opening mail), keychain (for signing); a copy in the keychain opens mail without the card"; i.KeyPlace != want {
+		t.Errorf("%q", i.KeyPlace)
+	}
+}
+
 // TestLoseCard: what is lost signs nothing more, and cannot come back; it still decrypts.
 func TestLoseCard(t *testing.T) {
 	c := newCarded(t)

@@ -113,3 +113,20 @@ func OnToken(all []Identity, id string) (ref string, only bool) {
 	}
 	return ref, false
 }
+
+// Renews narrows a certificate that came for a key which is in use to what that is used for,
+// if another key serves the rest, or if it is on a token: what only signed there is in no
+// recovery file, so nothing must be encrypted to it (K1).
+func Renews(o *issued.Own, all []Identity) error {
+	id := keyring.ID(o.Certificate)
+	var signs, opens, apart bool
+	for _, i := range all {
+		signing, opening := i.Signing != nil && keyring.ID(i.Signing) == id, i.Encryption != nil && keyring.ID(i.Encryption) == id
+		signs, opens = signs || signing, opens || opening
+		apart = apart || signing && i.Encryption != nil && !opening || opening && i.Signing != nil && !signing
+	}
+	if !signs && !opens || !apart && o.Token == "" {
+		return nil
+	}
+	return o.Renews(signs, opens)
+}

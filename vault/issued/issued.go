@@ -73,6 +73,19 @@ func (o *Own) Judge() error {
 	return nil
 }
 
+// narrow leaves of the uses those that are wanted.
+func (o *Own) narrow(sign, open bool) { o.Sign, o.Open = o.Sign && sign, o.Open && open }
+
+// Renews keeps a key to what it was used for before its certificate was renewed, or is an
+// error where the new certificate allows none of that.
+func (o *Own) Renews(signed, opened bool) error {
+	o.narrow(signed, opened)
+	if !o.Sign && !o.Open {
+		return ErrOtherUse
+	}
+	return nil
+}
+
 // InForce refuses a certificate outside its dates.
 func InForce(c *x509.Certificate, now time.Time) error {
 	const day = "2 January 2006"

@@ -36,6 +36,10 @@ var (
 		"Ask for an e-mail (S/MIME) certificate."}
 )
 
+// ErrOtherUse says that a renewed certificate does not allow what its key is used for.
+var ErrOtherUse = &Problem{"wrong-use", "This certificate may not be used for what its key has been used for.",
+	"Ask your authority for one with the uses of the old certificate."}
+
 // ErrNotCertificate says that a file holds no certificate.
 var ErrNotCertificate = &Problem{"not-a-certificate", "There is no certificate in this file that can be read here.",
 	"Choose the file that your authority sent, often .cer, .crt, .pem or .p7b."}

@@ -87,13 +87,22 @@ func (r Request) Take(found []Own) (_ Request, fits bool, err error) {
 }
 
 // Certified adds to what was found the certificates that came before. It is complete
-// when each key of the request has one.
+// when each key of the request has one. Each key serves what it was asked for, though its
+// certificate may allow more: a signing key on a card is in no recovery file (K1).
 func (r Request) Certified(found []Own) (all []Own, complete bool, err error) {
+	found = slices.Clone(found)
 	for _, k := range r.Keys {
 		if k.Certificate == nil {
 			return nil, false, nil
 		}
-		if slices.ContainsFunc(found, func(o Own) bool { return bytes.Equal(o.Certificate.Raw, k.Certificate) }) {
+		came := false
+		for n := range found {
+			if o := &found[n]; keyring.ID(o.Certificate) == k.ID() {
+				o.narrow(k.Use != pkcs10.Encrypt, k.Use != pkcs10.Sign)
+				came = came || bytes.Equal(o.Certificate.Raw, k.Certificate)
+			}
+		}
+		if came {
 			continue
 		}
 		o := Own{Token: k.Token, OnlyCopy: k.OnlyCopy}
@@ -103,7 +112,8 @@ func (r Request) Certified(found []Own) (all []Own, complete bool, err error) {
 		if err := o.Judge(); err != nil {
 			return nil, false, err
 		}
-		found = append(slices.Clip(found), o)
+		o.narrow(k.Use != pkcs10.Encrypt, k.Use != pkcs10.Sign)
+		found = append(found, o)
 	}
 	return found, true, nil
 }
