@@ -164,3 +164,23 @@ func TestNoPathOfOneMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestNamesOfFiles: every system can hold every file. On Windows nul, con and their like are
+// devices, with any extension; some characters cannot stand in a name, nor a dot at its end.
+func TestNamesOfFiles(t *testing.T) {
+	barred := regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)|[<>:"|?*\\]|[. ]$`)
+	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.Name() == ".git" || d.Name() == "bin":
+			return fs.SkipDir
+		case name != ".." && barred.MatchString(d.Name()):
+			t.Errorf("%s has a name that Windows cannot bear", name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

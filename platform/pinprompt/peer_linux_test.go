@@ -96,7 +96,7 @@ func TestPeerPinentry(t *testing.T) {
 }
 
 // TestPeerTakenAway: the end of the context takes the prompt away and leaves the terminal as
-// it was.
+// it was, also what it shows.
 func TestPeerTakenAway(t *testing.T) {
 	for name, programs := range pinentries(t) {
 		t.Run(name, func(t *testing.T) {
@@ -123,6 +123,10 @@ func TestPeerTakenAway(t *testing.T) {
 			}
 			if after, err := term.GetState(int(terminal.Fd())); err != nil || *after != *before {
 				t.Errorf("the terminal is left as %v, not %v; %v", after, before, err)
+			}
+			terminal.Close() // so that there is an end to what it shows
+			if name != "pinentry-tty" { // which draws nothing that has to be cleared
+				see(t, person, "\x1b[?1049l")
 			}
 		})
 	}
@@ -177,6 +181,24 @@ func TestTerminals(t *testing.T) {
 		}
 		if at.leave(); at.kind != want {
 			t.Errorf("%q becomes %q", kind, at.kind)
+		}
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := openPlace(Question{Terminal: link}); err == nil {
+		t.Errorf("a link is taken as %+v", at)
+	}
+	for display, want := range map[string]string{"": path, ":0": ""} {
+		t.Setenv("DISPLAY", display)
+		t.Setenv("WAYLAND_DISPLAY", "")
+		at, err := openPlace(Question{Terminal: path, ScreenFirst: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at.leave(); at.terminal != want {
+			t.Errorf("with the screen %q it is asked at %q", display, at.terminal)
 		}
 	}
 }

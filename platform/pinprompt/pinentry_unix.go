@@ -77,8 +77,15 @@ func (p *Prompter) with(ctx context.Context, program string, at *place, w words,
 	if err := errors.Join(err1, err2); err != nil {
 		return fmt.Errorf("%w: %w", errStart, err)
 	}
-	cmd.Cancel = func() error {
-		err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	var late *time.Timer // kills what was told to leave
+	kill := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = func() (err error) {
+		if at.terminal == "" {
+			err = kill()
+		} else { // it clears what it drew
+			late = time.AfterFunc(p.end, func() { _ = kill() })
+			err = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		}
 		out.Close() // what it started may hold the other end
 		return err
 	}
@@ -93,12 +100,15 @@ func (p *Prompter) with(ctx context.Context, program string, at *place, w words,
 		}
 		_, _ = io.WriteString(in, "BYE\n") // it may be gone
 		in.Close()
-		late := time.AfterFunc(p.end, func() { cancel(nil) })
-		defer late.Stop()
+		slow := time.AfterFunc(p.end, func() { cancel(nil) })
+		defer slow.Stop()
 		if err != nil {
 			cancel(nil) // whatever it still shows
 		}
 		_ = cmd.Wait() // how it ended does not matter
+		if late != nil {
+			late.Stop()
+		}
 	}()
 	hung := time.AfterFunc(p.prepare, func() { cancel(errHung) })
 	defer hung.Stop()

@@ -21,8 +21,9 @@
 // one that does not come as far as showing something gives way to the next. Homebrew's on macOS is not used,
 // for its folder is the user's.
 //
-// Where [Question.Terminal] is set it is asked there: a command line in a session without a
-// screen names its own. A terminal is left as it was found, also when pinentry is ended.
+// Where [Question.Terminal] is set it is asked there: a command line names its own. Only a
+// terminal of this process's user is one. It is left as it was found, also when pinentry has
+// to be ended: pinentry is told to leave before it is killed.
 //
 // # The PIN
 //
@@ -72,6 +73,7 @@ type Question struct {
 
 	Terminal     string // where to ask, such as /dev/pts/3; empty: on the screen. Unix only.
 	TerminalType string // $TERM there; empty: vt100
+	ScreenFirst  bool   // Terminal is for where this process has no screen
 }
 
 // MaxPIN is how many bytes a PIN may have.

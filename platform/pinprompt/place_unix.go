@@ -32,7 +32,7 @@ var errTerminal = errors.New("not a terminal of this user")
 
 // openPlace finds where a question is to be asked. Of a terminal it remembers the state.
 func openPlace(q Question) (*place, error) {
-	if q.Terminal == "" {
+	if q.Terminal == "" || q.ScreenFirst && hasScreen() {
 		return &place{}, nil
 	}
 	at := &place{terminal: q.Terminal, kind: "vt100"}
@@ -52,8 +52,12 @@ func openPlace(q Question) (*place, error) {
 	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != os.Geteuid() || info.Mode()&os.ModeCharDevice == 0 {
 		return refuse(errTerminal)
 	}
-	if at.file, err = os.OpenFile(q.Terminal, os.O_RDWR|syscall.O_NOCTTY|syscall.O_NONBLOCK, 0); err != nil {
+	if at.file, err = os.OpenFile(q.Terminal, os.O_RDWR|syscall.O_NOCTTY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0); err != nil {
 		return refuse(err)
+	}
+	if opened, err := at.file.Stat(); err != nil || !os.SameFile(info, opened) {
+		at.file.Close()
+		return refuse(errors.Join(errTerminal, err))
 	}
 	if at.before, err = term.GetState(int(at.file.Fd())); err != nil {
 		at.file.Close()
