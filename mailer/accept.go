@@ -22,6 +22,7 @@ import (
 type outgoing struct {
 	envelopes []outbox.Envelope
 	copy      sealed.Blob
+	key       cms.ContentKey // of the copy
 }
 
 // seal fixes the bytes of every envelope of a plan, and of the sender's own copy. The
@@ -42,13 +43,13 @@ func (m *Mailer) keysOf(ctx context.Context, i vault.Identity) (smime.Keys, erro
 
 func (m *Mailer) sealWith(ctx context.Context, l smime.Letter, plan policy.Plan, from string, keys smime.Keys) (out outgoing, err error) {
 	sealer := smime.NewSealer(l, keys)
-	write := func(e policy.Envelope) (sealed.Blob, error) {
+	write := func(e policy.Envelope, keep func(cms.ContentKey)) (sealed.Blob, error) {
 		return m.write(ctx, func(w io.Writer) error {
 			if !plan.Encrypted {
 				return smime.Sign(w, l, keys, m.Rand)
 			}
 			return sealer.Seal(w, smime.Envelope{
-				To: e.Certificates, Cipher: e.Choice.Cipher(), OAEP: e.Choice.OAEP, Derive: e.Choice.Derive, Direct: e.Choice.Direct, Rand: m.Rand,
+				To: e.Certificates, Cipher: e.Choice.Cipher(), OAEP: e.Choice.OAEP, Derive: e.Choice.Derive, Direct: e.Choice.Direct, Keep: keep, Rand: m.Rand,
 			})
 		})
 	}
@@ -57,14 +58,14 @@ func (m *Mailer) sealWith(ctx context.Context, l smime.Letter, plan policy.Plan,
 		if err != nil {
 			return out, m.abandon(ctx, out, err)
 		}
-		blob, err := write(e)
+		blob, err := write(e, nil)
 		if err != nil {
 			return out, m.abandon(ctx, out, err)
 		}
 		out.envelopes = append(out.envelopes, outbox.Envelope{From: from, To: e.To, Plan: stored, Blob: blob.ID, Size: blob.Size})
 	}
 	if plan.Copy != nil {
-		if out.copy, err = write(*plan.Copy); err != nil {
+		if out.copy, err = write(*plan.Copy, func(k cms.ContentKey) { out.key = k }); err != nil {
 			return out, m.abandon(ctx, out, err)
 		}
 	}
@@ -102,6 +103,9 @@ func (m *Mailer) drop(tx *sql.Tx, out outgoing) error {
 func (m *Mailer) accept(ctx context.Context, d Draft, l smime.Letter, to addressees, out outgoing) (Sent, error) {
 	r := store.Message{ID: d.ID, Folder: SentMail, Blob: out.copy.ID, Digest: out.copy.SHA256, Received: m.Clock(), Read: true}
 	var err error
+	if m.keepsKeys(ctx) {
+		r.Key = out.key // the card is not asked for what was just written
+	}
 	if r.Line, err = m.line(ctx, sentSummary(l, to)); err != nil {
 		return Sent{}, m.abandon(ctx, out, err)
 	}

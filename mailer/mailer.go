@@ -27,8 +27,10 @@
 // locked: nothing of it is followed, and no list or fetching asks for it again. It opens
 // when a person opens it, or with all others by [Mailer.OpenWaiting]; then it is followed
 // and filed as it would have been, a test or an answer in it takes effect, and its content
-// key is kept, so that the card is asked once a message. What is signed by a card is signed
-// in the call that the person made; nothing of the outbox needs a key.
+// key is kept, so that the card is asked once a message; of the sender's own copy it is
+// kept from the beginning. What is signed by a card is signed in the call that the person
+// made; nothing of the outbox needs a key. Copies of one message are told only when they
+// open; the one that opens last stays, with the earlier receipt.
 //
 // # People
 //

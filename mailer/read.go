@@ -93,10 +93,15 @@ func (m *Mailer) file(ctx context.Context, l *look, blob sealed.Blob, digest [32
 
 // contentKey is the key to keep beside a message, unless policy forbids it (K1b).
 func (m *Mailer) contentKey(ctx context.Context, l *look) cms.ContentKey {
-	if _, rules, err := m.Settings(ctx); err != nil || rules.NoContentKeys {
+	if !m.keepsKeys(ctx) {
 		return nil
 	}
 	return l.opened.ContentKey
+}
+
+func (m *Mailer) keepsKeys(ctx context.Context) bool {
+	_, rules, err := m.Settings(ctx)
+	return err == nil && !rules.NoContentKeys
 }
 
 // announce tells the faces of a message, without a word of it.

@@ -1,6 +1,7 @@
 package mailer_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdh"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"countersign/mailer"
+	"countersign/mailer/store"
 	"countersign/tray/demo/authority"
 	"countersign/vault"
 	"countersign/vault/contacts"
@@ -229,6 +231,66 @@ func TestLockedOnce(t *testing.T) {
 	c.unlocked = true
 	if got := w.deliver(ada.address, raw); got != id {
 		t.Errorf("a copy, unlocked: %s", got)
+	}
+}
+
+// TestLockedCopies: a copy with another header outside is told only when it opens, and is
+// one line with the other from then on, in whatever order they open (I3). The form in them
+// counts once.
+func TestLockedCopies(t *testing.T) {
+	for name, open := range map[string]func(ada *person, first, copied string) error{
+		"both at once": func(ada *person, _, _ string) error {
+			o, err := ada.OpenWaiting(atCard(ada.w.Context()))
+			if o.Opened != 2 {
+				return fmt.Errorf("%+v, %w", o, err)
+			}
+			return err
+		},
+		"the first, then the copy": func(ada *person, first, copied string) error {
+			_, err := ada.Read(atCard(ada.w.Context()), first)
+			_, again := ada.Read(atCard(ada.w.Context()), copied)
+			return errors.Join(err, again)
+		},
+	} {
+		w, ada, bea, c := cards(t)
+		if _, err := bea.StartTest(t.Context(), ada.address, ""); err != nil {
+			t.Fatal(err)
+		}
+		w.post()
+		raw := w.wire[len(w.wire)-1].raw
+		id := first(t, ada).ID
+		received := first(t, ada).Received
+		w.now = w.now.Add(time.Minute)
+		other := bytes.Replace(raw, []byte("\r\nSubject: "), []byte("\r\nSubject: Fwd: "), 1)
+		copied := w.deliver(ada.address, other)
+		before, err := ada.List(t.Context(), mailer.Query{})
+		if err != nil || copied == id {
+			t.Fatal(copied, err)
+		}
+		if err := open(ada, id, copied); err != nil {
+			t.Fatal(name, err)
+		}
+		after, err := ada.List(t.Context(), mailer.Query{})
+		if err != nil || len(after) != len(before)-1 || after[0].Form != "test" || !after[0].Received.Equal(received) {
+			t.Errorf("%s: %d lines of %d, %+v, %v", name, len(after), len(before), after[0], err)
+		}
+		ada.reads(bea)
+		if msg, err := ada.Read(t.Context(), after[0].ID); err != nil || msg.Form != "test" || msg.Test == nil {
+			t.Errorf("%s: %+v, %v", name, msg, err)
+		}
+		// A copy that opens as it comes, while another waits.
+		c.lock()
+		bea.send(ada, "The results")
+		waits := first(t, ada).ID
+		c.unlocked = true
+		raw = w.wire[len(w.wire)-1].raw
+		came := w.deliver(ada.address, bytes.Replace(raw, []byte("\r\nSubject: "), []byte("\r\nSubject: Fwd: "), 1))
+		if msg, err := ada.Read(t.Context(), waits); err != nil || msg.Subject != "The results" {
+			t.Errorf("%s: %+v, %v", name, msg, err)
+		}
+		if _, err := ada.Read(t.Context(), came); !errors.Is(err, store.ErrNoMessage) {
+			t.Errorf("%s: the copy is still there: %v", name, err)
+		}
 	}
 }
 
@@ -474,6 +536,25 @@ func TestSendingWithCard(t *testing.T) {
 	}
 	if msg := bea.last(); msg.Subject != "Hello" || msg.Verdict.Level != "good" {
 		t.Errorf("%+v", msg)
+	}
+}
+
+// TestOwnCopyAsksNothing: what the user just wrote opens without the card, unless policy
+// wants its key not to be kept (K1b).
+func TestOwnCopyAsksNothing(t *testing.T) {
+	_, ada, bea, c := cards(t)
+	for uses, forbidden := range []bool{false, true} {
+		ada.rules.NoContentKeys = forbidden
+		c.unlocked = true
+		sent, err := ada.write(mailer.Draft{To: []string{bea.address}, Subject: "Hello", Text: "text"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.lock()
+		msg, err := ada.Read(atCard(t.Context()), sent.ID)
+		if err != nil || msg.Text != "text" || msg.Subject != "Hello" || c.uses != uses {
+			t.Errorf("%+v, %v after %d uses", msg, err, c.uses)
+		}
 	}
 }
 

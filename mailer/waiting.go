@@ -23,13 +23,14 @@ func (m *Mailer) settle(ctx context.Context, r store.Message, l *look) error {
 	if !r.Waits { // somebody else opened it meanwhile
 		return m.recall(ctx, l, r.Digest)
 	}
-	digest := identity(l, [32]byte{})
-	if _, err := m.mail.Same(ctx, r.Folder, digest); errors.Is(err, store.ErrNoMessage) {
-		r.Digest = digest
-	} else if err != nil { // else a copy of it with another header came while it waited: that stays the one
+	r.Digest = identity(l, [32]byte{})
+	what := m.follow
+	if _, err := m.mail.Same(ctx, r.Folder, r.Digest); err == nil { // a copy of it with another header, which was followed
+		what = m.recall
+	} else if !errors.Is(err, store.ErrNoMessage) {
 		return err
 	}
-	if err := m.follow(ctx, l, r.Digest); err != nil {
+	if err := what(ctx, l, r.Digest); err != nil {
 		return err
 	}
 	if pin := l.facts.Contact.Pin; pin != nil && !pin.Call.At.After(r.Received) && !pin.Renewed.After(r.Received) {

@@ -1,6 +1,7 @@
 package cms
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
@@ -40,6 +41,9 @@ type EncryptOptions struct {
 	OAEP bool
 	// Derive encrypts with a key derived from the content key (RFC 9709), which few programs read.
 	Derive bool
+	// Keep, if not nil, gets a copy of the content key, for who may open the message again
+	// without their own key (ReadOptions).
+	Keep func(ContentKey)
 	// Rand is the source of random numbers; nil is crypto/rand.
 	Rand io.Reader
 }
@@ -77,6 +81,9 @@ func NewEnveloped(w io.Writer, to []*x509.Certificate, o EncryptOptions) (io.Wri
 	e := &encrypting{w: w, left: o.Size, around: enveloping(cipher, id, recipients, o.Size)}
 	if e.Writer, err = cipher.Seal(w, key, id.Params, e.around.segment); err != nil {
 		return nil, err
+	}
+	if o.Keep != nil {
+		o.Keep(bytes.Clone(key))
 	}
 	_, err = w.Write(e.around.head())
 	return e, err

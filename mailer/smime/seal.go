@@ -24,7 +24,8 @@ type Envelope struct {
 	// (Applicability Statement for Secure Health Transport, section 2.2), which
 	// RFC 9788 has abandoned.
 	Direct bool
-	Rand   io.Reader // nil is crypto/rand
+	Keep   func(cms.ContentKey) // gets the content key, if it is to be kept (K1b); or nil
+	Rand   io.Reader            // nil is crypto/rand
 }
 
 // Seal writes the letter, signed, in an envelope for the holders of to and nobody
@@ -95,7 +96,7 @@ func (s *Sealer) Seal(w io.Writer, e Envelope) error {
 	head := inside.head()
 	body := transfer.NewBase64Writer(w)
 	envelope, err := cms.NewEnveloped(body, e.To, cms.EncryptOptions{
-		Cipher: e.Cipher, Size: int64(len(head)) + size, OAEP: e.OAEP, Derive: e.Derive, Rand: e.Rand,
+		Cipher: e.Cipher, Size: int64(len(head)) + size, OAEP: e.OAEP, Derive: e.Derive, Keep: e.Keep, Rand: e.Rand,
 	})
 	if err != nil {
 		return fmt.Errorf("encrypting: %w", err)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 )
 
 // waiting marks the messages whose key could not be used yet.
@@ -45,18 +46,47 @@ func (m Mail) Waits(ctx context.Context) (n int, err error) {
 // Opened files a message that waited, as it is now that it is open: with its digest, the
 // key that was confirmed when it came, its content key, its line, and the fixed form in it.
 // The time at which it came stays as it was signed; a receipt that did not hold holds no
-// more for it.
+// more for it. A message with the same digest was a copy of it, which could not be told
+// before: it goes, and what was earlier of the two receipts stays (I3).
 func (m Mail) Opened(ctx context.Context, r Message, form string) error {
-	receipt := []byte{}
-	if r.Proved {
-		receipt = m.Key.Sign(r.receipt())
-	}
 	return m.DB.Update(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE mail SET digest = ?, confirmed = ?, receipt = ?, content_key = ?, peer = ?, summary = ?, search = ?, waits = 0
-			WHERE id = ? AND waits = 1`, r.Digest[:], r.Confirmed[:], receipt, r.Key, r.Peer, m.seal(r.ID, r.Summary), r.Search, r.ID)
+		if err := m.merge(ctx, tx, &r); err != nil {
+			return err
+		}
+		receipt := []byte{}
+		if r.Proved {
+			receipt = m.Key.Sign(r.receipt())
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE mail SET digest = ?, received = ?, confirmed = ?, receipt = ?, content_key = ?, read = max(read, ?), peer = ?, summary = ?, search = ?, waits = 0
+			WHERE id = ? AND waits = 1`, r.Digest[:], r.Received.UnixMilli(), r.Confirmed[:], receipt, r.Key, r.Read, r.Peer, m.seal(r.ID, r.Summary), r.Search, r.ID)
 		if err != nil {
 			return err
 		}
 		return recognised(ctx, tx, form, r.Digest)
 	})
+}
+
+// merge drops the copy of a message that waits, if there is one, and takes over what is
+// known by it.
+func (m Mail) merge(ctx context.Context, tx *sql.Tx, r *Message) error {
+	twin, err := m.scan(tx.QueryRowContext(ctx, `SELECT `+columns+` FROM mail WHERE folder = ? AND digest = ? AND id <> ?3
+		AND EXISTS (SELECT 1 FROM mail WHERE id = ?3 AND waits = 1)`, r.Folder, r.Digest[:], r.ID).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if twin.Proved && (!r.Proved || twin.Received.Before(r.Received)) {
+		r.Received, r.Confirmed, r.Proved = twin.Received, twin.Confirmed, true
+	}
+	r.Read = r.Read || twin.Read
+	if _, err := tx.ExecContext(ctx, `DELETE FROM mail WHERE id = ?`, twin.ID); err != nil {
+		return err
+	}
+	// Its server may still have to be told that it was read.
+	if _, err := tx.ExecContext(ctx, `DELETE FROM mail_place WHERE id = ? AND untold = 0`, twin.ID); err != nil {
+		return err
+	}
+	return m.DB.Drop(tx, twin.Blob)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"countersign/mailer/store"
 )
@@ -66,6 +67,53 @@ func TestOpenedProvesNothingNew(t *testing.T) {
 	}
 	if r, err := m.Get(ctx, "a"); err != nil || r.Proved || r.Waits {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// A copy that came while both waited, or while one did, goes; what is known by it stays.
+func TestOpenedMergesCopies(t *testing.T) {
+	for name, c := range map[string]struct {
+		later  time.Duration // the copy came
+		edited bool          // the row that waits
+		want   time.Time
+		by     [32]byte
+		proved bool
+	}{
+		"later":                     {time.Hour, false, received, [32]byte{7}, true},
+		"earlier":                   {-time.Hour, false, received.Add(-time.Hour), [32]byte{5}, true},
+		"later, the other edited":   {time.Hour, true, received.Add(time.Hour), [32]byte{5}, true},
+		"earlier, the other edited": {-time.Hour, true, received.Add(-time.Hour), [32]byte{5}, true},
+	} {
+		m, ctx := open(t), t.Context()
+		for id, change := range map[string]func(*store.Arrival){
+			"waits": func(a *store.Arrival) { a.Waits, a.Digest = true, [32]byte{1} },
+			"copy": func(a *store.Arrival) {
+				a.Digest, a.Confirmed, a.Received, a.Read = [32]byte{2}, [32]byte{5}, received.Add(c.later), true
+			},
+		} {
+			if err := arrive(t, m, id, change); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.edited {
+			exec(t, m, `UPDATE mail SET received = received - 86400000 WHERE id = 'waits'`)
+		}
+		r, err := m.Get(ctx, "waits")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Digest, r.Confirmed = [32]byte{2}, [32]byte{7}
+		if err := m.Opened(ctx, r, ""); err != nil {
+			t.Fatal(name, err)
+		}
+		list, err := m.List(ctx, store.Query{Folder: r.Folder})
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%s: %d messages, %v", name, len(list), err)
+		}
+		now := list[0]
+		if now.ID != "waits" || now.Digest != r.Digest || !now.Received.Equal(c.want) || now.Confirmed != c.by || now.Proved != c.proved || !now.Read {
+			t.Errorf("%s: %+v", name, now)
+		}
 	}
 }
 
