@@ -1,10 +1,15 @@
 package pkcs11
 
 import (
+	"context"
+	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"countersign/pkcs11/pkcs11test"
@@ -58,6 +63,50 @@ func TestHostileReplies(t *testing.T) {
 			t.Errorf("%s: asked again: %v", name, err)
 		}
 	}
+}
+
+// TestWatchedByHostile: a helper that tells of changes without end is asked once a period.
+func TestWatchedByHostile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, requests := io.Pipe()
+		replies, answers := io.Pipe()
+		h := &helper{in: requests, out: replies, waiting: map[uint32]*call{}, dead: make(chan struct{})}
+		h.cmd = &exec.Cmd{Process: &os.Process{}} // none
+		l := Open(Config{})
+		l.helper = h
+		go h.listen()
+		looks := 0
+		go func() {
+			defer answers.Close()
+			for {
+				r, err := wire.ReadRequest(asked)
+				if err != nil {
+					return
+				}
+				reply := &wire.Reply{ID: r.ID, Op: r.Op}
+				if r.Op == wire.Tokens {
+					looks++
+					reply.Tokens = []wire.Token{{Name: wire.Name{Serial: strconv.Itoa(looks)}}}
+				}
+				if wire.Write(answers, reply) != nil {
+					return
+				}
+			}
+		}()
+		told := 0
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute+time.Second/2)
+		defer stop()
+		err := l.Watch(ctx, time.Second, func(Event) {
+			if told++; told > 1000 {
+				stop()
+			}
+		})
+		if !errors.Is(err, context.DeadlineExceeded) || looks != 61 || told != 2*looks-1 {
+			t.Errorf("%d looks in a minute, %d events, %v", looks, told, err)
+		}
+		requests.Close()
+		<-h.dead
+	})
 }
 
 // TestUnkillable: those who wait for a helper are told of its end before its process is

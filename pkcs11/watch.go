@@ -21,12 +21,14 @@ const (
 )
 
 // Watch tells of each token that is there, then of each that comes or goes, until ctx ends;
-// it returns the error of ctx. The readers are looked at once a period. Trouble with the
-// library is waited out: after it, what changed meanwhile is told.
+// it returns the error of ctx. The readers are looked at once a period, even if the helper
+// tells of changes without end. Trouble with the library is waited out: after it, what
+// changed meanwhile is told.
 func (l *Library) Watch(ctx context.Context, period time.Duration, tell func(Event)) error {
 	var there []Token
 	pause := firstPause
 	for {
+		looked := time.Now()
 		now, changed, err := l.list(ctx, period)
 		if err == nil {
 			pause = firstPause
@@ -46,17 +48,15 @@ func (l *Library) Watch(ctx context.Context, period time.Duration, tell func(Eve
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err == nil {
-			continue
+		wait := period - time.Since(looked)
+		if err != nil {
+			wait, pause = pause, min(2*pause, longPause)
 		}
-		timer := time.NewTimer(pause)
 		select {
-		case <-timer.C:
+		case <-time.After(wait):
 		case <-ctx.Done():
-			timer.Stop()
 			return ctx.Err()
 		}
-		pause = min(2*pause, longPause)
 	}
 }
 
