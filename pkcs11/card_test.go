@@ -29,6 +29,7 @@ type desk struct {
 
 func sitDown(t *testing.T, kind string, keep time.Duration) *desk {
 	t.Helper()
+	t.Parallel() // most of it is waiting for the card service
 	d := &desk{user: &person{}}
 	d.token, d.reader, d.card = pkcs11test.PIV(t, kind)
 	d.Library = open(t, d.token, keep)

@@ -75,6 +75,7 @@ func TestPeerUnlockEach(t *testing.T) {
 		"fake": pkcs11test.Fake, "NSS": pkcs11test.NSS, "opencryptoki": pkcs11test.OpenCryptoki, "TPM": pkcs11test.TPM, "PIV": card,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			k := set(t)
 			l, user := open(t, k, 0), &person{}
 			token := arrival(t, l, k.Label).Name
@@ -348,6 +349,7 @@ func TestPeerMakeElsewhere(t *testing.T) {
 		"TPM":          {pkcs11test.TPM, "p-256", 0, NeedsMaker, mustKey(t), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			k := c.set(t)
 			l, user := open(t, k, time.Hour), &person{}
 			token := arrival(t, l, k.Label).Name

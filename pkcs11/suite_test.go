@@ -174,6 +174,7 @@ func TestPeerSuite(t *testing.T) {
 // suite is every operation with every key of a token.
 func suite(t *testing.T, k *pkcs11test.Token, wrong string) {
 	t.Helper()
+	t.Parallel()
 	l := open(t, k, 0)
 	user := &person{}
 	all, offers := keys(t, l, k), arrival(t, l, k.Label).Offers

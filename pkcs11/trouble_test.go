@@ -69,6 +69,7 @@ func TestRecovery(t *testing.T)     { recovery(t, pkcs11test.Fake) }
 func TestPeerRecovery(t *testing.T) { recovery(t, misbehaving) }
 
 func recovery(t *testing.T, set maker) {
+	t.Parallel()
 	b := prepare(t, set, time.Hour)
 	b.must(t)
 	for _, wrong := range []string{"crash", "abort", "exit", "garbage", "short", "long", "general", "removed", "vendor"} {
@@ -95,9 +96,10 @@ func TestHang(t *testing.T)     { hang(t, pkcs11test.Fake) }
 func TestPeerHang(t *testing.T) { hang(t, misbehaving) }
 
 func hang(t *testing.T, set maker) {
+	t.Parallel() // as most of it is waiting
 	b := prepare(t, set, time.Hour)
 	b.must(t)
-	b.config.Timeout = 2 * time.Second // that this is short on a busy machine, the kept PIN makes good
+	b.config.Timeout = 300 * time.Millisecond // that this is short on a busy machine, the kept PIN makes good
 	b.token.Do(t, "hang")
 	other := make(chan error, 1)
 	go func() { // another's request is not held up for longer than the token's
@@ -180,6 +182,7 @@ func TestKeptPIN(t *testing.T)     { keptPIN(t, pkcs11test.Fake) }
 func TestPeerKeptPIN(t *testing.T) { keptPIN(t, misbehaving) }
 
 func keptPIN(t *testing.T, set maker) {
+	t.Parallel()
 	b := prepare(t, set, time.Hour)
 	b.must(t)
 	crash := func() {
@@ -343,6 +346,7 @@ func TestWatch(t *testing.T)     { watch(t, pkcs11test.Fake) }
 func TestPeerWatch(t *testing.T) { watch(t, misbehaving) }
 
 func watch(t *testing.T, set maker) {
+	t.Parallel()
 	b := prepare(t, set, time.Hour)
 	events := make(chan Event)
 	ctx, stop := context.WithCancel(t.Context())

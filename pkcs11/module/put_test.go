@@ -88,6 +88,7 @@ func (h *helper) signs(o wire.Object) {
 func TestPeerGenerate(t *testing.T) {
 	for name, token := range writable {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			h := start(t, token.set(t))
 			order := orders(t)["RSA"]
 			order.Op, order.Token, order.Uses, order.Key.ID, order.Key.Label = wire.Generate, h.name, wire.ForSigning, []byte("passing"), "new"
@@ -147,6 +148,7 @@ func (h *helper) certificate() []byte {
 func TestPeerImport(t *testing.T) {
 	for name, token := range writable {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			h := start(t, token.set(t))
 			h.login()
 			for kind, r := range orders(t) {

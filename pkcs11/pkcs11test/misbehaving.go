@@ -3,7 +3,6 @@ package pkcs11test
 import (
 	"embed"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -21,25 +20,25 @@ func Small(tb testing.TB) *Token {
 	tb.Helper()
 	library := os.Getenv(SmallLibrary)
 	if library == "" {
-		library = build(tb, "small")
+		library = build(tb, &small, "small")
 	}
 	return &Token{Library: library, Reserved: "reserved for us", Label: "Small token", keys: map[string]Key{}, folder: tb.TempDir()}
 }
 
 // build compiles one of the sources here into a library.
-func build(tb testing.TB, name string) string {
+func build(tb testing.TB, once *ready, name string) string {
 	tb.Helper()
 	need(tb, "", "gcc")
-	text, err := sources.ReadFile("testdata/" + name + ".c")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	dir := tb.TempDir()
-	source, library := filepath.Join(dir, name+".c"), filepath.Join(dir, name+".so")
-	write(tb, source, string(text))
-	if out, err := exec.Command("gcc", "-w", "-O1", "-fPIC", "-shared", "-o", library, source, "-ldl").CombinedOutput(); err != nil {
-		tb.Fatalf("gcc: %v\n%s", err, out)
-	}
+	in := &Token{folder: tb.TempDir()}
+	source, library := filepath.Join(in.folder, name+".c"), filepath.Join(in.folder, name+".so")
+	once.copy(tb, in, func() {
+		text, err := sources.ReadFile("testdata/" + name + ".c")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		write(tb, source, string(text))
+		in.run(tb, "gcc", "-w", "-O1", "-fPIC", "-shared", "-o", library, source, "-ldl")
+	})
 	return library
 }
 
@@ -47,7 +46,7 @@ func build(tb testing.TB, name string) string {
 // It is built by gcc.
 func (t *Token) Misbehaving(tb testing.TB) *Token {
 	tb.Helper()
-	library := build(tb, "misbehaving")
+	library := build(tb, &misbehaving, "misbehaving")
 	bad := *t
 	bad.Library = library
 	bad.Env = append(append([]string{}, t.Env...), "MISBEHAVING_REAL="+t.Library, "MISBEHAVING_HOW="+t.how(), "MISBEHAVING_PIN="+PIN)

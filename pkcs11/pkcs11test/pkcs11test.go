@@ -79,7 +79,8 @@ func command(what string, env ...string) (string, []string) {
 	if err != nil {
 		panic(err) // Linux always knows
 	}
-	return path, append(append(os.Environ(), variable+"="+what, "GOTRACEBACK=none"), env...)
+	race := "GORACE=atexit_sleep_ms=0" // else each process built with -race sleeps a second before it ends
+	return path, append(append(os.Environ(), variable+"="+what, "GOTRACEBACK=none", race), env...)
 }
 
 // PIN is the PIN of each token.
@@ -119,37 +120,47 @@ func Fake(tb testing.TB) *Token {
 		Library: "none", Env: []string{fake.Folder + "=" + dir, fake.PIN + "=" + PIN}, Label: fake.Name().Label,
 		folder: dir, keys: map[string]Key{}, fake: true,
 	}
-	for i, name := range []string{"rsa", "p256", "p384", "p521", "ed25519"} {
-		k.add(tb, name, byte(i+1))
-	}
+	fakes.copy(tb, k, func() {
+		for i, name := range []string{"rsa", "p256", "p384", "p521", "ed25519"} {
+			k.add(tb, name, byte(i+1))
+		}
+	})
 	return k
 }
 
 // SoftHSM sets up a SoftHSM token. Its keys have no public-key objects. The key alone
-// is a second RSA key, with neither certificate nor public-key object.
+// is a second RSA key, with neither certificate nor public-key object. Those of one process
+// are copies of one: their keys and their serial number are the same.
 func SoftHSM(t testing.TB) *Token {
 	t.Helper()
 	const library = "/usr/lib/softhsm/libsofthsm2.so"
 	need(t, library, "softhsm2-util", "pkcs11-tool")
 	dir := t.TempDir()
-	conf := filepath.Join(dir, "softhsm2.conf")
+	conf := filepath.Join(t.TempDir(), "softhsm2.conf")
 	write(t, conf, "directories.tokendir = "+dir+"\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = true\n")
 	k := &Token{Library: library, Env: []string{"SOFTHSM2_CONF=" + conf}, Label: "Praxis Dr. Öz", folder: dir, keys: map[string]Key{}}
-	k.run(t, "softhsm2-util", "--init-token", "--free", "--label", k.Label, "--so-pin", "87654321", "--pin", PIN)
-	for i, name := range []string{"rsa", "p256", "p384", "p521", "ed25519", "alone"} {
-		k.add(t, name, byte(i+1))
-		pkcs8, cert := filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".der")
-		id := hex.EncodeToString(k.keys[name].ID)
-		if strings.HasPrefix(name, "p") { // softhsm2-util allows them no key agreement
-			k.tool(t, "--write-object", filepath.Join(dir, name+".key"), "--type", "privkey", "--id", id, "--label", name, "--usage-derive", "--usage-sign")
-		} else {
-			k.run(t, "softhsm2-util", "--import", pkcs8, "--token", k.Label, "--label", name, "--id", id, "--pin", PIN, "--no-public-key")
+	softHSM.copy(t, k, func() {
+		k.run(t, "softhsm2-util", "--init-token", "--free", "--label", k.Label, "--so-pin", "87654321", "--pin", PIN)
+		for i, name := range []string{"rsa", "p256", "p384", "p521", "ed25519", "alone"} {
+			k.bring(t, name, byte(i+1))
 		}
-		if name != "alone" {
-			k.tool(t, "--write-object", cert, "--type", "cert", "--id", id, "--label", name)
-		}
-	}
+	})
 	return k
+}
+
+// bring puts a key and its certificate on a SoftHSM token.
+func (t *Token) bring(tb testing.TB, name string, number byte) {
+	tb.Helper()
+	t.add(tb, name, number)
+	base, id := filepath.Join(t.folder, name), hex.EncodeToString([]byte{number})
+	if strings.HasPrefix(name, "p") { // softhsm2-util allows them no key agreement
+		t.tool(tb, "--write-object", base+".key", "--type", "privkey", "--id", id, "--label", name, "--usage-derive", "--usage-sign")
+	} else {
+		t.run(tb, "softhsm2-util", "--import", base+".pem", "--token", t.Label, "--label", name, "--id", id, "--pin", PIN, "--no-public-key")
+	}
+	if name != "alone" {
+		t.tool(tb, "--write-object", base+".der", "--type", "cert", "--id", id, "--label", name)
+	}
 }
 
 // NSS sets up the database token of NSS: a library that needs an initialisation string,
@@ -159,22 +170,24 @@ func NSS(t testing.TB) *Token {
 	const library = "/usr/lib/x86_64-linux-gnu/libsoftokn3.so"
 	need(t, library, "certutil", "pk12util", "openssl")
 	dir := t.TempDir()
-	pin := filepath.Join(dir, "pin")
+	pin := filepath.Join(t.TempDir(), "pin")
 	write(t, pin, PIN)
 	k := &Token{
 		Library: library, Label: "NSS Certificate DB", folder: dir, keys: map[string]Key{},
 		Reserved: "configdir='sql:" + dir + "' certPrefix='' keyPrefix='' secmod='secmod.db' flags=readOnly",
 	}
-	k.run(t, "certutil", "-N", "-d", "sql:"+dir, "-f", pin)
-	for i, name := range []string{"rsa", "p256", "p384"} {
-		k.add(t, name, byte(i+1))
-		pem, p12 := filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".p12")
-		k.run(t, "openssl", "pkcs12", "-export", "-inkey", pem, "-in", filepath.Join(dir, name+".crt"), "-name", name, "-out", p12, "-passout", "pass:x")
-		k.run(t, "pk12util", "-i", p12, "-d", "sql:"+dir, "-k", pin, "-W", "x")
-		key := k.keys[name]
-		key.ID = nil
-		k.keys[name] = key
-	}
+	nss.copy(t, k, func() {
+		k.run(t, "certutil", "-N", "-d", "sql:"+dir, "-f", pin)
+		for i, name := range []string{"rsa", "p256", "p384"} {
+			k.add(t, name, byte(i+1))
+			pem, p12 := filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".p12")
+			k.run(t, "openssl", "pkcs12", "-export", "-inkey", pem, "-in", filepath.Join(dir, name+".crt"), "-name", name, "-out", p12, "-passout", "pass:x")
+			k.run(t, "pk12util", "-i", p12, "-d", "sql:"+dir, "-k", pin, "-W", "x")
+			key := k.keys[name]
+			key.ID = nil
+			k.keys[name] = key
+		}
+	})
 	return k
 }
 

@@ -83,9 +83,9 @@ func (p *place) do(tb testing.TB, script string) string {
 	}
 }
 
-// await is a script that ends once the condition holds, and fails after 10 seconds.
+// await is a script that ends once the condition holds, and fails after a minute.
 func await(condition string) string {
-	return "for i in $(seq 500); do " + condition + " && break; sleep 0.02; done; " + condition
+	return "for i in $(seq 3000); do " + condition + " && break; sleep 0.02; done; " + condition
 }
 
 // command is a program to be run in the place.
