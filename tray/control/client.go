@@ -162,6 +162,9 @@ func (c *client) do(ctx context.Context, method, path string, header http.Header
 	for name, values := range header {
 		req.Header[name] = values
 	}
+	if err := writeTerminal(ctx, req.Header); err != nil {
+		return nil, fmt.Errorf("writing a request: %w", err)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, lost(ctx, err)

@@ -20,6 +20,7 @@
 //   - Events.Watch is GET /v1/events/watch: server-sent events whose ids are
 //     cursors. Last-Event-ID resumes after a cursor. The client reconnects by
 //     itself, so a watcher misses nothing and is told nothing twice.
+//   - The header Terminal, written as Query, says at which terminal the caller sits.
 //   - A refusal is status 403 and {"refused":{...}}, any other failure 4xx or
 //     500 and {"failure":{...}}. They arrive as the [Refused] or [Error] that
 //     was returned. An error of another type arrives as an [Error] with code
@@ -72,7 +73,8 @@ const host = "countersign"
 
 // Header names of our own.
 const (
-	headerQuery   = "Query"
-	headerAnswer  = "Answer"
-	headerFailure = "Failure"
+	headerQuery    = "Query"
+	headerAnswer   = "Answer"
+	headerFailure  = "Failure"
+	headerTerminal = "Terminal"
 )

@@ -206,7 +206,11 @@ func (a *answerWriter) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 // handle registers what answers one route; an error that it returns is the answer.
 func handle[Q, A any](mux *http.ServeMux, r route[Q, A], do func(http.ResponseWriter, *http.Request) error) {
 	mux.HandleFunc("POST "+r.path(), func(w http.ResponseWriter, req *http.Request) {
-		if err := do(w, req); err != nil {
+		ctx, err := readTerminal(req)
+		if err == nil {
+			err = do(w, req.WithContext(ctx))
+		}
+		if err != nil {
 			writeProblem(w, err)
 		}
 	})

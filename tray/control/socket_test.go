@@ -67,6 +67,8 @@ func TestSocketRefuses(t *testing.T) {
 		{"GET", "GET /v1/mail/list HTTP/1.1\nHost: countersign\n\n", 404, "not offer"},
 		{"an upload without its query", "POST /v1/mail/attach HTTP/1.1\nHost: countersign\nContent-Length: 1\n\nx", 400, "ill-formed"},
 		{"an upload with a broken query", "POST /v1/mail/attach HTTP/1.1\nHost: countersign\nQuery: !!!\nContent-Length: 1\n\nx", 400, "ill-formed"},
+		{"a terminal that is none", list("Terminal: !!!\n", "{}"), 400, "ill-formed"},
+		{"a terminal that can more", list("Terminal: eyJwYXRoIjoiL2Rldi9wdHMvMyIsInBpbiI6IjEyMzQifQ\n", "{}"), 400, "pin"}, // {"path":"/dev/pts/3","pin":"1234"}
 		{"a cursor that is none", "GET /v1/events/watch HTTP/1.1\nHost: countersign\nLast-Event-ID: x\n\n", 400, "not a number"},
 	}
 	for _, test := range tests {
@@ -82,6 +84,37 @@ func TestSocketRefuses(t *testing.T) {
 	}
 	if status, body := raw(t, dial, list("", "{}")); status != 200 || body != "[]" {
 		t.Errorf("a good request: %d %s", status, body)
+	}
+}
+
+// TestTerminal: the service learns at which terminal a caller of the socket sits, and of no
+// other.
+func TestTerminal(t *testing.T) {
+	f := &fake{}
+	var got []control.Terminal
+	f.call = func(ctx context.Context, _ string, _ any, _ io.Reader) (any, error) {
+		got = append(got, control.TerminalOf(ctx))
+		return control.None{}, nil
+	}
+	f.file = func() io.ReadCloser { return io.NopCloser(strings.NewReader("")) }
+	s, want := dialled(t, f.service()), control.Terminal{Path: "/dev/pts/3", Kind: "xterm", Screen: true}
+	ctx := control.WithTerminal(t.Context(), want)
+	for _, call := range []func(context.Context) error{
+		func(ctx context.Context) error { _, err := s.Settings.Stop(ctx, control.None{}); return err },
+		func(ctx context.Context) error {
+			file, err := s.Mail.Raw(ctx, control.MessageQuery{})
+			if err == nil {
+				err = file.Close()
+			}
+			return err
+		},
+	} {
+		for at, want := range map[context.Context]control.Terminal{ctx: want, t.Context(): {}} {
+			got = nil
+			if err := call(at); err != nil || len(got) != 1 || got[0] != want {
+				t.Errorf("%+v arrived, not %+v; %v", got, want, err)
+			}
+		}
 	}
 }
 

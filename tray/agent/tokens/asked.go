@@ -7,6 +7,7 @@ import (
 	"countersign/pkcs11"
 	"countersign/platform/certstore"
 	"countersign/platform/pinprompt"
+	"countersign/tray/control"
 )
 
 // shortest is how long a token may stay unlocked where nobody says that what a person did
@@ -15,7 +16,7 @@ const shortest = time.Minute
 
 // Asked marks ctx as that of something which a person just did: they may be asked for a
 // PIN. purpose says what, in their words: "Sign your letter to Dr Shah". ctx ends when it
-// is done.
+// is done. Who sits at a terminal (control.TerminalOf) is asked there.
 func (t *Tokens) Asked(ctx context.Context, purpose string) context.Context {
 	t.mu.Lock()
 	t.acts++
@@ -29,7 +30,7 @@ func (t *Tokens) Asked(ctx context.Context, purpose string) context.Context {
 			t.lock(true)
 		}
 	})
-	return certstore.WithUser(pkcs11.WithUser(ctx, person{t}, purpose), purpose)
+	return certstore.WithUser(pkcs11.WithUser(ctx, person{t, control.TerminalOf(ctx)}, purpose), purpose)
 }
 
 // use notes that a token is being used, and begins to count anew until it is locked.
@@ -62,20 +63,23 @@ func (t *Tokens) rest() {
 }
 
 // person is who can be asked for a PIN.
-type person struct{ t *Tokens }
+type person struct {
+	t  *Tokens
+	at control.Terminal
+}
 
-// PIN asks on the desktop.
+// PIN asks at their terminal, or on the desktop.
 func (p person) PIN(ctx context.Context, about pkcs11.Prompt) ([]byte, error) {
 	p.t.prompting.Add(1)
 	defer p.t.prompting.Add(-1)
-	return p.t.o.Prompt.Ask(ctx, question(about))
+	return p.t.o.Prompt.Ask(ctx, p.question(about))
 }
 
 // Pad says that the PIN is wanted on the reader.
 func (p person) Pad(ctx context.Context, about pkcs11.Prompt) func() {
 	p.t.prompting.Add(1)
 	p.t.tell(ctx, "token-waits", about.Token.Name, "Enter the PIN of the card "+quoted(about.Token.Name)+" on its reader.")
-	shown := p.t.o.Prompt.Tell(ctx, question(about))
+	shown := p.t.o.Prompt.Tell(ctx, p.question(about))
 	return func() {
 		p.t.prompting.Add(-1)
 		if err := shown(); err != nil && ctx.Err() == nil {
@@ -85,9 +89,10 @@ func (p person) Pad(ctx context.Context, about pkcs11.Prompt) func() {
 }
 
 // question is a prompt in the words of pinprompt, whose lists are in the same order.
-func question(about pkcs11.Prompt) pinprompt.Question {
+func (p person) question(about pkcs11.Prompt) pinprompt.Question {
 	return pinprompt.Question{
 		Token: about.Token.Label, Key: about.Key, Purpose: about.Purpose,
 		Again: pinprompt.Again(about.Again), Tries: pinprompt.Tries(about.Token.Tries),
+		Terminal: p.at.Path, TerminalType: p.at.Kind, ScreenFirst: p.at.Screen,
 	}
 }

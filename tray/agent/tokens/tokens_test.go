@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"countersign/pkcs11/module"
 	"countersign/pkcs11/pkcs11test"
 	"countersign/platform/pinprompt"
+	"countersign/tray/control"
 	"countersign/vault/settings"
 	"countersign/vault/tokenkey"
 )
@@ -348,11 +350,23 @@ func TestPeerSoftwareThatCannotBeLoaded(t *testing.T) {
 	}
 }
 
+// TestTerminal: who asks from a terminal is asked there, and somebody else's act is not.
+func TestTerminal(t *testing.T) {
+	d := sit(t, &pkcs11test.Token{Library: "/absent.so"})
+	at := control.WithTerminal(t.Context(), control.Terminal{Path: "/dev/pts/3", Kind: "xterm", Screen: true})
+	person{t: d.Tokens, at: control.TerminalOf(at)}.PIN(t.Context(), pkcs11.Prompt{})
+	person{t: d.Tokens, at: control.TerminalOf(t.Context())}.PIN(at, pkcs11.Prompt{})
+	want := []pinprompt.Question{{Terminal: "/dev/pts/3", TerminalType: "xterm", ScreenFirst: true}, {}}
+	if !slices.Equal(d.human.asked, want) {
+		t.Errorf("asked %+v", d.human.asked)
+	}
+}
+
 // TestPad: a PIN pad is told of on the desktop and as an event.
 func TestPad(t *testing.T) {
 	d := sit(t, &pkcs11test.Token{Library: "/absent.so"})
 	about := pkcs11.Prompt{Token: pkcs11.Token{Name: pkcs11.Name{Label: "A\x1b[2J card"}, Pad: true}, Purpose: "Sign"}
-	person{d.Tokens}.Pad(t.Context(), about)()
+	person{t: d.Tokens}.Pad(t.Context(), about)()
 	if got := <-d.events; d.human.pad != 1 || !strings.HasPrefix(got, "token-waits: Enter the PIN of the card") || strings.ContainsRune(got, 0x1b) {
 		t.Errorf("told %q", got)
 	}
