@@ -35,7 +35,9 @@ var (
 	ErrPIN        = tokenkey.ErrPIN
 	ErrPINBlocked = tokenkey.ErrPINBlocked
 	ErrToken      = tokenkey.ErrToken
-	ErrTokenUse   = tokenkey.ErrUse
+	// ErrTokenUnable is a key that is in order, and cannot do what is asked.
+	ErrTokenUnable = tokenkey.ErrUnable
+	ErrTokenUse    = tokenkey.ErrUse
 )
 
 // TokenTrouble is an error that wraps kind, one of the above, and its cause. says is the

@@ -11,7 +11,8 @@
 //
 // Every error of a lent key wraps one of the problems below, which is how a message that
 // has to wait for its card is told from one that is damaged. [Trouble] makes such an error
-// of what a token said. What has none counts as [ErrToken].
+// of what a token said. What has none counts as [ErrToken]. A message that wants a key more
+// often than any honest one does is at fault itself: that is cms.ErrLimit.
 //
 // # One occasion
 //
@@ -68,9 +69,12 @@ var (
 		Next: "Whoever issued the card can help."}
 	ErrToken = &Problem{Code: "token-trouble", Says: "Your card, or the software of its maker, could not do this.",
 		Next: "Take the card out, put it back and try again."}
+	// ErrUnable is no fault of the card's: the message, or the key, asks for what it has not.
+	ErrUnable = &Problem{Code: "token-unable", Says: "Your card cannot do this with its key.",
+		Next: "If it is about a message, ask the sender to send it in another way."}
 )
 
-var problems = []*Problem{ErrLocked, ErrAbsent, ErrCancelled, ErrPIN, ErrPINBlocked, ErrToken}
+var problems = []*Problem{ErrLocked, ErrAbsent, ErrCancelled, ErrPIN, ErrPINBlocked, ErrToken, ErrUnable}
 
 // Trouble is an error that wraps kind, one of the problems above, and its cause. says is
 // the token's own sentence for a person, with what to do in it; empty: that of kind.
@@ -141,7 +145,7 @@ func (l Lent) use(ask func(Key) error) error {
 		return o.over
 	}
 	if o.uses[l.ref] >= maxUses {
-		return Trouble(ErrToken, "It asks for the same card again and again, which no honest message does.", nil)
+		return fmt.Errorf("%w: it asks for the same card again and again", cms.ErrLimit) // the message's fault
 	}
 	if o.uses == nil {
 		o.uses = map[string]int{}

@@ -225,6 +225,8 @@ func trouble(err error) error {
 		kind = tokenkey.ErrPIN
 	case pkcs11.PINLocked, pkcs11.PINExpired:
 		kind = tokenkey.ErrPINBlocked
+	case pkcs11.NoMechanism:
+		kind = tokenkey.ErrUnable
 	}
 	return tokenkey.Trouble(kind, sentence(err), err)
 }
