@@ -5,6 +5,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -63,6 +64,33 @@ func TestEndEntityAnchor(t *testing.T) {
 	q.Certificate = maker{t, ada, key}.issue(template())
 	if v := Check(q); v.Status != Untrusted {
 		t.Errorf("made by it: %s", v.Status)
+	}
+}
+
+// TestConfirmedAnchor: who is an anchor and confirmed by telephone as well is trusted no less
+// for the one than for the other, until the issuer says that the certificate is withdrawn.
+func TestConfirmedAnchor(t *testing.T) {
+	top := root(t, "Root")
+	ada := top.issue(template(func(c *x509.Certificate) { c.CRLDistributionPoints = []string{"http://ca.example/crl"} }))
+	q := Question{Certificate: ada, Address: "ada@harbour.example", Usage: Encrypt, Anchors: anchors(ada), At: today, Confirmed: true}
+	if v := Check(q); !v.Good() || len(v.Notes) != 1 {
+		t.Errorf("its issuer is not at hand: %s, %s, %q", v.Status, v.Reason, v.Notes)
+	}
+	q.Evidence.Certificates = []*x509.Certificate{top.cert}
+	if v := Check(q); !v.Good() || len(v.Needs) != 1 || v.Needs[0].Kind != NeedCRL {
+		t.Errorf("no list is at hand: %s, %s, %v", v.Status, v.Reason, v.Needs)
+	}
+	q.Evidence.CRLs = []*CRL{top.list()}
+	if v := Check(q); !v.Good() || len(v.Notes) > 0 {
+		t.Errorf("not withdrawn: %s, %s, %q", v.Status, v.Reason, v.Notes)
+	}
+	q.Evidence.CRLs = []*CRL{top.list(x509.RevocationListEntry{SerialNumber: ada.SerialNumber, RevocationTime: today.Add(-time.Hour)})}
+	if v := Check(q); v.Status != Revoked {
+		t.Errorf("withdrawn: %s", v.Status)
+	}
+	q.Evidence.CRLs, q.Anchors[0].For = nil, ForReceiving
+	if v := Check(q); v.Status != Unknown {
+		t.Errorf("an anchor for something else: %s", v.Status)
 	}
 }
 

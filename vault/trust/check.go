@@ -160,15 +160,19 @@ func (q Question) best(paths [][]*x509.Certificate, v Verdict) Verdict {
 // certificate itself, not an authority above it, is revoked.
 func (q Question) judge(path []*x509.Certificate) (v Verdict, own bool) {
 	v = Verdict{Status: Trusted, Path: path}
-	look := path[:len(path)-1]
+	look, ask := path[:len(path)-1], path
+	alone := len(path) == 1 && slices.ContainsFunc(q.anchors(), path[0].Equal)
 	if q.Confirmed {
 		look = path[:1]
+	}
+	if alone { // a confirmed certificate that is an anchor itself is asked of its issuer all the same
+		ask = q.confirmedPath()
 	}
 	if q.Confirmed && !q.anchored(path) {
 		v.Notes = append(v.Notes, "You confirmed this certificate yourself, so it needs no authority.")
 	}
 	for i, c := range look {
-		f := q.lookUp(path, i)
+		f := q.lookUp(ask, i)
 		v.Needs = append(v.Needs, f.needs...)
 		v.Checked = append(v.Checked, f)
 		switch f.Status {
@@ -185,6 +189,10 @@ func (q Question) judge(path []*x509.Certificate) (v Verdict, own bool) {
 			}
 			return v, i == 0
 		case Unknown:
+			if alone {
+				v.Notes = append(v.Notes, "Whether the certificate was withdrawn could not be found out; you trust it by itself.")
+				break
+			}
 			v.Status = Unknown
 			v.Reason = fmt.Sprintf("Whether this certificate was withdrawn could not be found out: %s.", f.Why)
 		case Trusted:
