@@ -46,6 +46,7 @@ import (
 	"countersign/vault/contacts/keyset"
 	"countersign/vault/discover"
 	"countersign/vault/journal"
+	"countersign/vault/settings"
 	"countersign/vault/trust"
 )
 
@@ -294,9 +295,16 @@ func (a *Agent) every(period time.Duration, what string, do func(context.Context
 func (a *Agent) check(ctx context.Context, q trust.Question, fetch bool) trust.Verdict {
 	prefs, policy, err := a.rules(ctx)
 	if err != nil {
-		prefs.AllowPrivate, policy.RevocationHosts = false, nil
+		prefs.AllowPrivate, policy = false, settings.Policy{}
 	}
-	return a.checker.Check(ctx, q, discover.Rules{Chosen: fetch, AllowPrivate: prefs.AllowPrivate, Hosts: policy.RevocationHosts})
+	return a.checker.Check(ctx, q, fetching(prefs, policy, fetch))
+}
+
+// fetching is what may be fetched, and from whom first. A responder that is asked because
+// the administrator wants the newest word has to say something new, so with a nonce.
+func fetching(prefs settings.Preferences, policy settings.Policy, chosen bool) discover.Rules {
+	return discover.Rules{Chosen: chosen, AllowPrivate: prefs.AllowPrivate, Hosts: policy.RevocationHosts,
+		OCSPFirst: policy.RespondersFirst, Nonce: policy.RespondersFirst}
 }
 
 // list fetches a list of authorities, by the same rules.
@@ -323,7 +331,7 @@ func (a *Agent) prefetch(ctx context.Context) error {
 	if err != nil {
 		return nil // shown in the status; the lists can wait
 	}
-	return a.checker.Prefetch(ctx, discover.Rules{AllowPrivate: prefs.AllowPrivate, Hosts: policy.RevocationHosts})
+	return a.checker.Prefetch(ctx, fetching(prefs, policy, false))
 }
 
 // note writes a line into the journal.

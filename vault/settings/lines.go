@@ -33,6 +33,7 @@ func (p *Policy) choices() []choice {
 		{"private-addresses", "no", &p.NoPrivate},
 		{"require-anchor", "yes", &p.RequireAnchor},
 		{"silent-authorities", "yes", &p.SilentAuthorities},
+		{"responders-first", "yes", &p.RespondersFirst},
 		{"find-certificates", "no", &p.NoFinding},
 		{"dns-validating", "yes", &p.DNSValidating},
 	}

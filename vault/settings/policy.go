@@ -28,6 +28,7 @@ type Policy struct {
 	MessageMegabytes  int      // the largest message to send; 0: 25
 	RevocationHosts   []string // lower case; may be asked about a stranger's certificate (I1)
 	SilentAuthorities bool     // certificates that name no place to ask about withdrawal will do
+	RespondersFirst   bool     // responders are asked about a certificate before lists are fetched
 	NoFinding         bool     // people's certificates are not looked for
 	Directories       []string // ldaps://host or ldap://host, where they are looked for as well
 	DNSServers        []string // instead of the system's: IP addresses, with or without a port

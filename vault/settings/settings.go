@@ -23,6 +23,7 @@
 //	private-addresses = no              # no authorities and directories at private addresses are asked
 //	require-anchor = yes                # words alone do not make a certificate trusted (V6)
 //	silent-authorities = yes            # certificates whose authority names no place to ask whether they were withdrawn will do, unconfirmed too
+//	responders-first = yes              # OCSP responders, who learn whose certificate is asked about, are asked before lists are fetched
 //	grace-hours = 24                    # the most the user may allow, 0 to 168
 //	key-announcements = words           # what a new key needs beside its two signatures: signed, words or call (V7)
 //	sha1-before = 2027-01-31            # SHA-1 signatures on what was here before that day count (I2)

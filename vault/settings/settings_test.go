@@ -60,6 +60,15 @@ func TestSilentAuthorities(t *testing.T) {
 	}
 }
 
+func TestRespondersFirst(t *testing.T) {
+	for text, want := range map[string]bool{"": false, "responders-first = yes\n": true, "responders-first = no\n": false} {
+		p, err := settings.ParsePolicy([]byte("version = 1\n" + text))
+		if err != nil || p.RespondersFirst != want || strings.Contains(string(p.Format()), "responders") != want {
+			t.Errorf("%q: %+v, %v", text, p, err)
+		}
+	}
+}
+
 const full = `# Harbour Clinic, 2026
 version = 1
 summaries = no
