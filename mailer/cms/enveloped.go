@@ -80,8 +80,8 @@ const maxTries = 8
 //
 // Where the message has been read as far as its cipher, what is known of it is returned
 // beside the error (ErrNoKey, ErrKey, ErrUnsupported, ErrIntegrity), and is good for
-// anything but Open. A key that fails does not stop the next: ErrKey is the answer only
-// where no other fits.
+// anything but Open. Keys are tried in the order given. One that fails does not stop the
+// next: ErrKey is the answer only where no other fits.
 func ReadEnveloped(src Source, o ReadOptions) (*Enveloped, error) {
 	e := &Enveloped{src: src}
 	if o.Rand == nil {
@@ -240,7 +240,14 @@ func (e *Enveloped) read(keys []Key) (ways []recipient.Way, err error) {
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(ways, func(a, b recipient.Way) int { return order(keys, a) - order(keys, b) })
 	return ways, f.Close()
+}
+
+// order is where the key of a way stands among all: the sender's order is not the reader's,
+// who knows which key costs something.
+func order(keys []Key, w recipient.Way) int {
+	return slices.IndexFunc(keys, func(k Key) bool { return k.Certificate == w.Certificate })
 }
 
 // begin opens src and reads as far as the encrypted content. Recipients are

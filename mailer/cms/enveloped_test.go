@@ -319,6 +319,21 @@ func TestEveryKeyIsTried(t *testing.T) {
 	}
 }
 
+// Whoever opens says which key is to be tried first: a card must not be asked for what
+// another key opens, wherever in the list a sender puts it.
+func TestKeysInTheirOrder(t *testing.T) {
+	a, b := people()["rsa"], people()["rsa2"]
+	der := source(enveloped(t, text(1000), cms.EncryptOptions{Size: -1}, a, b))
+	for name, p := range map[string][2]person{"one": {a, b}, "the other": {b, a}} {
+		onCard, inSoftware := p[0], p[1]
+		card := &token{Decrypter: onCard.opener().Decrypter}
+		keys := []cms.Key{inSoftware.opener(), {Certificate: onCard.cert, Decrypter: card}}
+		if e, err := cms.ReadEnveloped(der, cms.ReadOptions{Keys: keys}); err != nil || !e.Matched.Equal(inSoftware.cert) || card.used != 0 {
+			t.Errorf("%s: %v, the card was used %d times", name, err, card.used)
+		}
+	}
+}
+
 func TestEnvelopedLimits(t *testing.T) {
 	build := func(recipients [][]byte, cipher []byte) source {
 		return ber.Nest(ber.Sequence, oid(oidEnveloped), ber.Nest(ber.Context, ber.Nest(ber.Sequence,
