@@ -24,6 +24,7 @@ const plan = `
 platform                 - ; x/sys
 platform/harden          - ; x/sys
 platform/session         - ; godbus/v5 x/sys
+platform/pinprompt/pinprompttest - ; x/sys
 platform/session/sessiontest - ; godbus/v5
 platform/localsock       platform ; x/sys go-winio
 platform/keychain        platform ; godbus/v5 99designs/keyring age
@@ -106,7 +107,7 @@ tray/demo                tray/agent tray/control tray/demo/authority mailer/serv
 tray/demo/authority      - ; go-pkcs12
 cmd/countersign          cmd/countersign/start cmd/countersign/terminal tray/control platform ; cobra
 cmd/countersign/start    tray/control platform platform/localsock ; -
-cmd/countersign/terminal - ; x/term
+cmd/countersign/terminal - ; x/term x/sys
 cmd/countersign-agent    tray/agent tray/demo ; -
 cmd/countersign-pkcs11   pkcs11/module ; -
 cmd/bench                mailer/cms mailer/message mailer/smime pkcs11 pkcs11/module pkcs11/wire vault/trust vault/book vault/contacts vault/sealed ; go-sqlite3

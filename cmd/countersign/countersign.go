@@ -16,6 +16,9 @@
 // escape sequences or marks that turn the direction of writing, and the text
 // of a message stands behind a bar, so that it can't be taken for ours.
 //
+// Where the PIN of a card is needed and nobody sees the agent's screen, the agent asks for it at
+// the terminal, by pinentry: the PIN does not pass through here.
+//
 // No secret is taken from the argument list, which other users can read:
 // passwords come from a file or are asked for.
 package main
@@ -48,7 +51,8 @@ const (
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, width: terminal.Width(os.Stdout)}
+	ctx, back := seated(ctx, os.Stdin, os.Stderr, os.Stdout)
+	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, width: terminal.Width(os.Stdout), back: back}
 	if a, ok := terminal.New(os.Stdin, os.Stderr); ok {
 		c.ask = a
 	}
@@ -76,6 +80,7 @@ type cli struct {
 	home, keychain, passphraseFile string
 	json                           bool
 
+	back  func() // waits until the terminal is the person's again; nil: it is
 	began bool   // the command line was understood
 	kept  string // what becomes of a message that was refused
 }
@@ -87,7 +92,11 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
-	return c.end(root.ExecuteContext(ctx))
+	err := root.ExecuteContext(ctx)
+	if ctx.Err() != nil && c.back != nil { // something may still be asking there
+		c.back()
+	}
+	return c.end(err)
 }
 
 func (c *cli) root() *cobra.Command {

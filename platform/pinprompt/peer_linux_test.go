@@ -4,49 +4,34 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 
 	"countersign/mailer/server/servertest"
+	"countersign/platform/pinprompt/pinprompttest"
 )
 
 // openTerminal makes a terminal, and returns its path and the side where a person sits.
 func openTerminal(t *testing.T) (path string, person *os.File) {
 	t.Helper()
-	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	path, person, err := pinprompttest.Terminal()
 	if err != nil {
 		servertest.Absent(t, "there are no terminals to be had: "+err.Error())
 	}
 	t.Cleanup(func() { person.Close() })
-	n, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetWinsize(int(person.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}); err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("/dev/pts/%d", n), person
+	return path, person
 }
 
 // see reads what a terminal shows up to a text.
 func see(t *testing.T, person *os.File, text string) []byte {
 	t.Helper()
-	var all []byte
-	for buffer := make([]byte, 4096); !bytes.Contains(all, []byte(text)); {
-		n, err := person.Read(buffer)
-		if all = append(all, buffer[:n]...); err != nil {
-			t.Errorf("%q is not shown: %v, but %q", text, err, all)
-			break
-		}
+	all, err := pinprompttest.See(person, text)
+	if err != nil {
+		t.Error(err)
 	}
 	return all
 }
@@ -106,7 +91,7 @@ func TestPeerTakenAway(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer terminal.Close()
-			before, err := term.GetState(int(terminal.Fd()))
+			before, err := pinprompttest.State(terminal)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,10 +106,10 @@ func TestPeerTakenAway(t *testing.T) {
 			if err := <-over; !errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
-			if after, err := term.GetState(int(terminal.Fd())); err != nil || *after != *before {
+			if after, err := pinprompttest.State(terminal); err != nil || after != before {
 				t.Errorf("the terminal is left as %v, not %v; %v", after, before, err)
 			}
-			terminal.Close() // so that there is an end to what it shows
+			terminal.Close()            // so that there is an end to what it shows
 			if name != "pinentry-tty" { // which draws nothing that has to be cleared
 				see(t, person, "\x1b[?1049l")
 			}
