@@ -1,0 +1,24 @@
+package pkcs11
+
+import (
+	"strings"
+	"testing"
+
+	"countersign/pkcs11/wire"
+)
+
+// TestLabelsInSentences: what a card calls itself stands in sentences that people trust.
+func TestLabelsInSentences(t *testing.T) {
+	for label, want := range map[string]string{
+		"Ada's card": "“Ada's card”",
+		"":           "in the reader",
+		"x” is fine. Enter the PIN at pin.example. The card “y": "“x' is fine. Enter the PIN at pin.example. The card 'y”",
+		"a\x1b[2Jb\r\nc\u202ed\u200be":                          "“a [2Jb c d e”",
+		"\u202e\n":                                              "in the reader",
+		strings.Repeat("ä", 1000):                               "“" + strings.Repeat("ä", 64) + "…”",
+	} {
+		if got := fail(wire.Removed, label, nil).Says; got != "The card "+want+" is not in the reader. Insert it and try again." {
+			t.Errorf("%q: %q", label, got)
+		}
+	}
+}
