@@ -33,23 +33,41 @@ type look struct {
 // look opens a stored message and judges it by what is known now, as of the time
 // given (zero: its provable receipt, else now).
 func (m *Mailer) look(ctx context.Context, src message.Source, r store.Message, at time.Time) (*look, error) {
+	l, err := m.unlock(ctx, src, r)
+	if err != nil {
+		return nil, err
+	}
+	return m.appraise(ctx, l, src, r, at)
+}
+
+// unlock opens a stored message. It is all of looking at it that asks a key.
+func (m *Mailer) unlock(ctx context.Context, src message.Source, r store.Message) (*look, error) {
 	keys, err := m.Vault.DecryptionKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	o := smime.Options{ContentKey: r.Key, Identify: r.ID == "" || r.Waits, Rand: m.Rand}
-	l, err := open(src, keys, o)
+	l, err := open(src, keys, m.opening(r))
 	if err != nil {
 		return nil, err
 	}
-	if l, err = m.again(ctx, l, src, keys, o); err != nil {
-		return nil, err
-	}
-	opened := l.opened
-	l.keys, l.locked = keys, waiting.Why(opened)
+	l.keys, l.locked = keys, waiting.Why(l.opened)
 	if l.locked != nil && ctx.Err() != nil { // nobody refused anything
 		return nil, ctx.Err()
 	}
+	return l, nil
+}
+
+func (m *Mailer) opening(r store.Message) smime.Options {
+	return smime.Options{ContentKey: r.Key, Identify: r.ID == "" || r.Waits, Rand: m.Rand}
+}
+
+// appraise judges a message that was opened.
+func (m *Mailer) appraise(ctx context.Context, l *look, src message.Source, r store.Message, at time.Time) (*look, error) {
+	l, err := m.again(ctx, l, src, m.opening(r))
+	if err != nil {
+		return nil, err
+	}
+	opened := l.opened
 	if l.facts, err = m.facts(ctx, opened, r, at); err != nil {
 		return nil, err
 	}
@@ -63,7 +81,7 @@ func (m *Mailer) look(ctx context.Context, src message.Source, r store.Message, 
 
 // again opens a message anew whose signer did not enclose a certificate, with those
 // that are at hand for the address in From.
-func (m *Mailer) again(ctx context.Context, l *look, src message.Source, keys []cms.Key, o smime.Options) (*look, error) {
+func (m *Mailer) again(ctx context.Context, l *look, src message.Source, o smime.Options) (*look, error) {
 	if l.from == "" || !policy.Unnamed(l.opened) {
 		return l, nil
 	}
@@ -83,7 +101,12 @@ func (m *Mailer) again(ctx context.Context, l *look, src message.Source, keys []
 		return l, nil
 	}
 	o.ContentKey = l.opened.ContentKey
-	return open(src, keys, o)
+	named, err := open(src, l.keys, o)
+	if err != nil {
+		return nil, err
+	}
+	named.keys, named.locked = l.keys, waiting.Why(named.opened)
+	return named, nil
 }
 
 // open reads a message. Should a message bring the reading down, which no test has

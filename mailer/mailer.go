@@ -128,6 +128,7 @@ func (m *Mailer) Open() error {
 // address book as a whole. Every message is judged anew when it is next listed, and
 // what is held in the outbox is asked about.
 func (m *Mailer) Reconsider(ctx context.Context) error {
+	m.Rethink()
 	if err := m.mail.ForgetFolder(ctx, Inbox); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"countersign/mailer/store"
 	"countersign/mailer/waiting"
@@ -59,22 +60,34 @@ func (m *Mailer) OpenWaiting(ctx context.Context) (Opening, error) {
 	if err != nil {
 		return Opening{}, fmt.Errorf("opening what waits: %w", err)
 	}
-	o, err := waiting.Open(ctx, list, func(id string) (*vault.Problem, error) { return m.openOne(ctx, id) })
+	ctx = m.Run(ctx)
+	o, err := waiting.Open(ctx, list, func(id string) (func() error, *vault.Problem, error) { return m.openOne(ctx, id) })
 	if o.Opened > 0 {
 		m.Tell(ctx, "unlocked", "", o.Says())
 	}
 	return o, err
 }
 
-// openOne opens one message that waits. why is nil if it is open.
-func (m *Mailer) openOne(ctx context.Context, id string) (why *vault.Problem, err error) {
+// openOne has its key open one message that waits, and returns what is left to do, which asks
+// no key; nil is nothing. why says that it goes on waiting.
+func (m *Mailer) openOne(ctx context.Context, id string) (rest func() error, why *vault.Problem, err error) {
 	r, err := m.mail.Get(ctx, id)
 	if err != nil || !r.Waits {
-		return nil, err
+		return nil, nil, err
 	}
-	l, err := m.reopen(ctx, r)
+	src := m.DB.Source(r.Blob)
+	l, err := m.unlock(ctx, src, r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return l.locked, nil
+	if l.locked != nil {
+		return nil, l.locked, nil
+	}
+	return func() error {
+		l, err := m.appraise(ctx, l, src, r, time.Time{})
+		if err != nil {
+			return err
+		}
+		return m.settle(ctx, r, l)
+	}, nil, nil
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"countersign/mailer/cms"
 	"countersign/vault/identity"
@@ -98,10 +99,12 @@ func (v *Vault) keyPlace(ctx context.Context, i Identity) (string, error) {
 
 // verified reads a row that the record key signed.
 func (v *Vault) verified(data, signature []byte) (Identity, error) {
-	if !ed25519.Verify(v.records.Public(), append([]byte(identityTag), data...), signature) {
-		return Identity{}, ErrEdited
-	}
-	i, err := identity.Parse(data)
+	i, err := v.parsed.read(data, signature, func() (Identity, error) {
+		if !ed25519.Verify(v.records.Public(), append([]byte(identityTag), data...), signature) {
+			return Identity{}, ErrEdited
+		}
+		return identity.Parse(data)
+	})
 	if err != nil {
 		return i, err
 	}
@@ -110,6 +113,34 @@ func (v *Vault) verified(data, signature []byte) (Identity, error) {
 		i.Retired = true
 	}
 	i.Coming = !i.Retired && now.Before(i.From)
+	return i, nil
+}
+
+// parsed remembers rows as they were read, by all their octets: they are asked for with
+// every message. The record key does not change while the vault is open.
+type parsed struct {
+	mu   sync.Mutex
+	rows map[string]Identity
+}
+
+// maxParsed bounds what is remembered: nobody has so many keys.
+const maxParsed = 200
+
+func (p *parsed) read(data, signature []byte, parse func() (Identity, error)) (Identity, error) {
+	key := string(signature) + string(data) // a signature is of one length
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i, known := p.rows[key]; known && len(signature) == ed25519.SignatureSize {
+		return i, nil
+	}
+	i, err := parse()
+	if err != nil {
+		return i, err
+	}
+	if p.rows == nil || len(p.rows) >= maxParsed {
+		p.rows = map[string]Identity{}
+	}
+	p.rows[key] = i
 	return i, nil
 }
 

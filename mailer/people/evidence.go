@@ -136,6 +136,10 @@ func (p *People) Judge(ctx context.Context, q trust.Question, chosen bool) trust
 	if q.Certificate == nil {
 		return trust.Verdict{Status: trust.Untrusted, Bound: trust.BoundNone}
 	}
+	return p.ask(ctx, q, chosen, func() trust.Verdict { return p.judge(ctx, q, chosen) })
+}
+
+func (p *People) judge(ctx context.Context, q trust.Question, chosen bool) trust.Verdict {
 	// Errors leave out evidence, and without it a verdict is no better.
 	anchors, _ := p.Book.Anchors(ctx)
 	for _, a := range anchors {

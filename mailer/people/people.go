@@ -20,6 +20,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"countersign/mailer/store"
@@ -61,7 +62,8 @@ type People struct {
 	Rand  io.Reader      // nil: crypto/rand
 	Zone  *time.Location // in which days are told; nil: UTC
 
-	words struct { // the user's own safety words, slow to make
+	epoch atomic.Uint64 // counts the changes that concern every verdict
+	words struct {      // the user's own safety words, slow to make
 		sync.Mutex
 		six map[string][]string // by address and key set: the one in use, and the one to come
 	}

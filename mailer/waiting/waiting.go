@@ -112,25 +112,40 @@ type Opening struct {
 // alone: one that hangs would cost its time-out for each.
 const maxTrouble = 3
 
-// Open opens each message of a list by open, which says why one goes on waiting. The error
+// Open opens each message of a list by open, which has its key open it and returns what is
+// left to do, or says why it goes on waiting. What is left of one is done beside the opening
+// of the next, so that the card does not stand idle; each is done after the other. The error
 // is that of the first which could not be read at all, or the end of ctx.
-func Open(ctx context.Context, list []string, open func(id string) (*vault.Problem, error)) (o Opening, err error) {
+func Open(ctx context.Context, list []string, open func(id string) (rest func() error, why *vault.Problem, err error)) (o Opening, err error) {
 	trouble := 0
+	opened := func(failed error) {
+		if failed == nil {
+			o.Opened++
+			return
+		}
+		o.Waiting++
+		err = errors.Join(err, fmt.Errorf("opening what waits: %w", failed))
+	}
+	var before <-chan error // what comes of the one before
 	for n, id := range list {
-		why, failed := open(id)
+		rest, why, failed := open(id)
+		if before != nil {
+			opened(<-before)
+			before = nil
+		}
 		if ctx.Err() != nil {
 			o.Waiting = len(list) - o.Opened
 			return o, ctx.Err()
 		}
-		if failed == nil && why == nil {
-			o.Opened, trouble = o.Opened+1, 0
+		switch {
+		case failed != nil:
+			opened(failed)
+			continue
+		case why == nil:
+			before, trouble = beside(rest), 0
 			continue
 		}
 		o.Waiting++
-		if failed != nil {
-			err = errors.Join(err, fmt.Errorf("opening what waits: %w", failed))
-			continue
-		}
 		if !slices.ContainsFunc(o.Why, func(p *vault.Problem) bool { return *p == *why }) {
 			o.Why = append(o.Why, why)
 		}
@@ -142,7 +157,21 @@ func Open(ctx context.Context, list []string, open func(id string) (*vault.Probl
 			break
 		}
 	}
+	if before != nil {
+		opened(<-before)
+	}
 	return o, err
+}
+
+// beside does what is left to do beside the caller, and returns what came of it.
+func beside(rest func() error) <-chan error {
+	done := make(chan error, 1)
+	if rest == nil {
+		done <- nil
+		return done
+	}
+	go func() { done <- rest() }()
+	return done
 }
 
 // final says that to go on would ask for a PIN again.

@@ -30,15 +30,19 @@ func TestOpen(t *testing.T) {
 		"tttoo":  {3, 0, 5, "token-trouble"},
 		"ttotto": {6, 2, 4, "token-trouble"},
 		"ouo":    {3, 2, 1, ""},
+		"off":    {3, 1, 2, ""}, // f opens, and then fails to be filed
 	} {
 		tried := 0
-		o, err := waiting.Open(t.Context(), strings.Split(list, "")[:len(list)], func(id string) (*vault.Problem, error) {
+		o, err := waiting.Open(t.Context(), strings.Split(list, "")[:len(list)], func(id string) (func() error, *vault.Problem, error) {
 			tried++
 			var p *vault.Problem
-			if errors.As(answers[id], &p) {
-				return p, nil
+			switch {
+			case errors.As(answers[id], &p):
+				return nil, p, nil
+			case id == "f":
+				return func() error { return unreadable }, nil, nil
 			}
-			return nil, answers[id]
+			return nil, nil, answers[id]
 		})
 		why := ""
 		for _, p := range o.Why {
@@ -47,7 +51,7 @@ func TestOpen(t *testing.T) {
 		if tried != want.tried || o.Opened != want.opened || o.Waiting != want.waiting || strings.TrimSpace(why) != want.why {
 			t.Errorf("%q: %d tried, %+v %s", list, tried, o, why)
 		}
-		if errors.Is(err, unreadable) != strings.Contains(list, "u") {
+		if errors.Is(err, unreadable) != strings.ContainsAny(list, "uf") {
 			t.Errorf("%q: %v", list, err)
 		}
 	}
@@ -55,15 +59,34 @@ func TestOpen(t *testing.T) {
 
 func TestOpenStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	o, err := waiting.Open(ctx, []string{"1", "2", "3"}, func(id string) (*vault.Problem, error) {
+	o, err := waiting.Open(ctx, []string{"1", "2", "3"}, func(id string) (func() error, *vault.Problem, error) {
 		if id == "2" {
 			cancel()
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
-		return nil, nil
+		return nil, nil, nil
 	})
 	if !errors.Is(err, context.Canceled) || o.Opened != 1 || o.Waiting != 2 {
 		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// What is left of one message is done while the next is opened, and ends before the next one's.
+func TestOpenBeside(t *testing.T) {
+	next := map[string]chan bool{"1": make(chan bool), "2": make(chan bool), "3": make(chan bool)}
+	var order []string
+	o, err := waiting.Open(t.Context(), []string{"1", "2", "3"}, func(id string) (func() error, *vault.Problem, error) {
+		close(next[id])
+		return func() error {
+			if after := next[map[string]string{"1": "2", "2": "3"}[id]]; after != nil {
+				<-after // which would never come if the next one waited for this
+			}
+			order = append(order, id)
+			return nil
+		}, nil, nil
+	})
+	if err != nil || o.Opened != 3 || strings.Join(order, "") != "123" {
+		t.Errorf("%+v, %v, %q", o, err, order)
 	}
 }
 
