@@ -25,7 +25,9 @@ func (a *Agent) desk() *tokens.Answers {
 		Maker: maker, Describe: a.keys.Describe,
 		Tokens: a.tokens, Own: a.vault.Identities, Take: a.keys.Take, Waiting: a.mailer.Waiting, Words: words,
 		OpenWaiting: func(ctx context.Context) (opened, left int, err error) {
-			a.keys.Announce(ctx) // which may have waited for the card as well
+			// Announcements may have waited for the card as well. A card that asks at each
+			// use must not have its owner think that the PIN is for mail.
+			a.keys.Announce(a.tokens.Asked(ctx, "Tell people of your new key"))
 			o, err := a.mailer.OpenWaiting(ctx)
 			return o.Opened, o.Waiting, err
 		},
