@@ -100,13 +100,14 @@ func (d *Desktop) Start() error {
 	return d.furnish()
 }
 
-// Stop ends the daemon and all that hangs on it.
+// Stop ends the daemon and all that hangs on it: the daemon first, or it would tell that the
+// screen saver is gone.
 func (d *Desktop) Stop() {
+	_ = d.daemon.Process.Kill()
+	_ = d.daemon.Wait()
 	if d.conn != nil {
 		d.conn.Close()
 	}
-	_ = d.daemon.Process.Kill()
-	_ = d.daemon.Wait()
 	os.Remove(d.socket())
 }
 
