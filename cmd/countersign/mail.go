@@ -6,7 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -215,14 +217,22 @@ func saveAttachment(ctx context.Context, s *control.Service, q control.Attachmen
 }
 
 // fileName makes sure once more that a name from outside is a name in the
-// folder, with nothing in it that fools who reads it.
+// folder, with nothing in it that fools who reads it, and the same on every system.
 func fileName(name string) string {
-	name = strings.Trim(filepath.Base(filepath.Clean(terminal.Line(name))), ". ")
-	if name == "" || strings.ContainsAny(name, `/\:`) {
+	name = strings.Trim(path.Base(terminal.Line(name)), ". ")
+	if name == "" || strings.ContainsAny(name, `/\:`) || device.MatchString(name) {
 		return "attachment"
 	}
-	return name
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(`<>"|?*`, r) { // no file of Windows has them
+			return '_'
+		}
+		return r
+	}, name)
 }
+
+// device is a name that Windows takes for a device, in any folder and with any extension.
+var device = regexp.MustCompile(`(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)`)
 
 // saveTo writes a new file for this user alone. One that could not be written
 // whole is taken away again.
