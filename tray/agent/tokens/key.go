@@ -79,6 +79,7 @@ func (c onCard) do(ctx context.Context, public crypto.PublicKey, use func(tokenk
 		s.mu.Lock()
 		delete(s.there, c.uri.Token) // it may be in another's reader
 		s.mu.Unlock()
+		_, _ = c.t.look(ctx, s)
 	}
 	return trouble(err)
 }

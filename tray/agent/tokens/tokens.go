@@ -108,6 +108,9 @@ type software struct {
 	problem string                       // why it cannot be used
 	there   map[pkcs11.Name]pkcs11.Token // as far as it is known
 	used    bool                         // something was asked of a key since it was locked
+
+	telling sync.Mutex
+	told    map[pkcs11.Name]bool // what the faces know to be there; nil: nobody watches
 }
 
 // New prepares the use of tokens. Nothing is loaded before it is needed.
@@ -241,7 +244,13 @@ func (t *Tokens) attend(s *software) {
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(t.running)
 	t.watching.Go(func() {
-		_, _ = t.look(ctx, s) // what is there at the start is no news; a problem is noted
+		there, _ := t.look(ctx, s) // what is there at the start is no news; a problem is noted
+		s.telling.Lock()
+		s.told = map[pkcs11.Name]bool{}
+		for _, one := range there {
+			s.told[one.Name] = true
+		}
+		s.telling.Unlock()
 		_ = s.Watch(ctx, period, func(e pkcs11.Event) { t.event(ctx, s, e) })
 	})
 }
@@ -254,9 +263,11 @@ func (s *software) end() {
 	go s.Close()
 }
 
-// look lists what is in the readers of a library, and notes what it learns.
+// look lists what is in the readers of a library, notes what it learns, and tells what is
+// new: the watching may be late, or miss a card that was out for a moment.
 func (t *Tokens) look(ctx context.Context, s *software) ([]pkcs11.Token, error) {
 	all, err := s.Tokens(ctx)
+	defer t.news(ctx, s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -280,13 +291,12 @@ func blank(one pkcs11.Token) bool {
 	return one.Label == "" && one.Serial == "" || !one.Ready && one.Label == ""
 }
 
-// event tells of a token that came or went.
+// event notes that a token came or went, and tells it.
 func (t *Tokens) event(ctx context.Context, s *software, e pkcs11.Event) {
 	if blank(e.Token) {
 		return
 	}
 	s.mu.Lock()
-	_, known := s.there[e.Token.Name]
 	s.problem = ""
 	if s.there == nil {
 		s.there = map[pkcs11.Name]pkcs11.Token{}
@@ -297,11 +307,31 @@ func (t *Tokens) event(ctx context.Context, s *software, e pkcs11.Event) {
 		delete(s.there, e.Token.Name)
 	}
 	s.mu.Unlock()
-	switch {
-	case e.Present && !known:
-		t.tell(ctx, "token-in", e.Token.Name, "The card "+quoted(e.Token.Name)+" is in the reader.")
-	case !e.Present && known:
-		t.tell(ctx, "token-out", e.Token.Name, "The card "+quoted(e.Token.Name)+" was taken out.")
+	t.news(ctx, s)
+}
+
+// news tells what came and went since the faces were told last, whoever noticed it.
+func (t *Tokens) news(ctx context.Context, s *software) {
+	ctx = context.WithoutCancel(ctx) // it may be that of a request which is over
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	if s.told == nil {
+		return
+	}
+	s.mu.Lock()
+	there := maps.Clone(s.there)
+	s.mu.Unlock()
+	for name := range s.told {
+		if _, still := there[name]; !still {
+			delete(s.told, name)
+			t.tell(ctx, "token-out", name, "The card "+quoted(name)+" was taken out.")
+		}
+	}
+	for name := range there {
+		if !s.told[name] {
+			s.told[name] = true
+			t.tell(ctx, "token-in", name, "The card "+quoted(name)+" is in the reader.")
+		}
 	}
 }
 

@@ -281,6 +281,8 @@ func TestPeerComingAndGoing(t *testing.T) {
 		t.Fatal(err)
 	}
 	token.Do(t, "nobody")
+	_ = sign(d.Asked(t.Context(), "Sign"), d, uri, key) // who notices first does not matter
+	d.cards(t.Context())
 	if got := <-d.events; !strings.HasPrefix(got, "token-out: The card “Praxis Dr. Öz”") {
 		t.Errorf("told %q", got)
 	}
@@ -288,6 +290,7 @@ func TestPeerComingAndGoing(t *testing.T) {
 		t.Errorf("out: %+v", why)
 	}
 	token.Do(t, "")
+	d.cards(t.Context()) // sooner than the next look of the watching
 	if got := <-d.events; !strings.HasPrefix(got, "token-in: The card “Praxis Dr. Öz”") {
 		t.Errorf("told %q", got)
 	}
