@@ -41,6 +41,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -257,7 +258,7 @@ func (b *Book) Change(ctx context.Context, address string,
 	defer b.change.Unlock()
 	c, err := b.Get(ctx, address)
 	if errors.Is(err, ErrUnknown) {
-		c, err = contacts.New(address, "")
+		c, err = b.anew(ctx, address)
 	}
 	if err != nil {
 		return contacts.Contact{}, err
@@ -319,7 +320,25 @@ func borne(tx *sql.Tx, next chain, c contacts.Contact) error {
 	return nil
 }
 
-// Remove deletes a contact. If it was ever verified, a record says so.
+// anew is a contact of an address that is not there. Whoever was removed while stopped is
+// stopped still, or else they would count by their organisation as soon as they write (V6).
+func (b *Book) anew(ctx context.Context, address string) (contacts.Contact, error) {
+	c, err := contacts.New(address, "")
+	links := b.standing().links[address]
+	if err != nil || len(links) == 0 || links[len(links)-1].stopped == "" {
+		return c, err
+	}
+	err = b.db.View(ctx, func(tx *sql.Tx) error {
+		records, err := b.standing().of(tx, address)
+		if err == nil {
+			c.Suspension = stillStopped(records[len(records)-1])
+		}
+		return err
+	})
+	return c, err
+}
+
+// Remove deletes a contact. If it was ever verified, or is stopped, a record says so.
 func (b *Book) Remove(ctx context.Context, address string) error {
 	b.change.Lock()
 	defer b.change.Unlock()
@@ -327,9 +346,17 @@ func (b *Book) Remove(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
+	reason := reasonRemoved
+	switch {
+	case b.unproved() != nil:
+	case c.Doubt != nil:
+		reason += stoppedBy + string(contacts.ByMismatch)
+	case c.Suspension != nil && c.Suspension.Of == "":
+		reason += stoppedBy + string(c.Suspension.Reason)
+	}
 	var draft *contacts.RecordDraft
-	if b.standing().last(address) > 0 {
-		draft = &contacts.RecordDraft{Kind: contacts.RecordSuspended, Address: address, Time: b.clock(), Reason: reasonRemoved}
+	if b.standing().last(address) > 0 || reason != reasonRemoved {
+		draft = &contacts.RecordDraft{Kind: contacts.RecordSuspended, Address: address, Time: b.clock(), Reason: reason}
 		if c.Pin != nil {
 			draft.Keys, draft.Call = c.Pin.Keys.Hashes(), c.Pin.Call
 		}
@@ -350,5 +377,24 @@ func (b *Book) Remove(ctx context.Context, address string) error {
 	return nil
 }
 
-// reasonRemoved is the reason of the record that a removal leaves.
-const reasonRemoved = "removed"
+// reasonRemoved is the reason of the record that a removal leaves; of somebody whom the user
+// had stopped stoppedBy and the reason for that follow.
+const (
+	reasonRemoved = "removed"
+	stoppedBy     = " while stopped: "
+)
+
+// removed says that a record is of a removal, and why the contact was stopped then, if it was.
+func removed(r contacts.Record) (is bool, stopped contacts.Reason) {
+	how, is := strings.CutPrefix(r.Reason, reasonRemoved)
+	why, _ := strings.CutPrefix(how, stoppedBy)
+	return is && r.Kind == contacts.RecordSuspended, contacts.Reason(why)
+}
+
+// stillStopped is what goes on for somebody who was removed while stopped.
+func stillStopped(r contacts.Record) *contacts.Suspension {
+	if is, why := removed(r); is && why != "" {
+		return &contacts.Suspension{At: r.Time, Reason: why}
+	}
+	return nil
+}

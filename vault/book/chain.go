@@ -27,6 +27,8 @@ type link struct {
 	hash [32]byte
 	kind contacts.RecordKind
 	gone bool // the contact was removed with it
+	// stopped is why the contact was stopped when it was removed; empty: it was not.
+	stopped contacts.Reason
 }
 
 // with returns the chain with one record more. The old one stays as it is.
@@ -41,7 +43,8 @@ func (c chain) with(r contacts.Record) chain {
 }
 
 func linkOf(r contacts.Record) link {
-	return link{r.Seq, r.Head(), r.Kind, r.Kind == contacts.RecordSuspended && r.Reason == reasonRemoved}
+	gone, stopped := removed(r)
+	return link{r.Seq, r.Head(), r.Kind, gone, stopped}
 }
 
 // last is the number of the last record of an address, or 0.

@@ -110,6 +110,59 @@ func TestOrganisationIsKeptApart(t *testing.T) {
 	}
 }
 
+// TestRemovedWhileStopped: to be taken out of the address book un-stops nobody who then
+// writes with the key of their organisation.
+func TestRemovedWhileStopped(t *testing.T) {
+	p := newProfile(t)
+	keys := p.organisation()
+	writes := func(address string) contacts.Contact {
+		return p.change(address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+			c, err := c.AddCandidate(contacts.Moment{Now: noon}, keys, contacts.FromMessage)
+			return c, nil, err
+		})
+	}
+	remove := func(address string) {
+		t.Helper()
+		if err := p.book.Remove(t.Context(), address); err != nil {
+			t.Fatal(err)
+		}
+	}
+	doubted := func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+		c.Doubt, c.State = &contacts.Doubt{At: noon, Keys: keys.ID()}, contacts.Mismatch
+		return c, nil, nil
+	}
+	p.suspend(bea)
+	writes(carol)
+	p.change(carol, doubted)
+	remove(bea)
+	remove(carol)
+	remove(ada)
+	for range 2 {
+		for address, want := range map[string]contacts.State{ada: contacts.Verified, bea: contacts.Suspended, carol: contacts.Suspended} {
+			if c := writes(address); c.State != want {
+				t.Errorf("%s, back again: %s", address, c.State)
+			}
+		}
+		if why := p.get(bea).Suspension.Reason + " " + p.get(carol).Suspension.Reason; why != "user mismatch" {
+			t.Errorf("stopped: %s", why)
+		}
+		remove(bea) // and once more
+		p.reopen()
+		if err := p.book.Problem(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writes(bea)
+	p.change(bea, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) { // called
+		c.Suspension, c.State = nil, contacts.Verified
+		return c, nil, nil
+	})
+	remove(bea)
+	if c := writes(bea); c.State != contacts.Verified {
+		t.Errorf("not stopped when removed: %s", c.State)
+	}
+}
+
 // TestOrganisationNeedsItsRecord: V8 for what many people count by.
 func TestOrganisationNeedsItsRecord(t *testing.T) {
 	p := newProfile(t)

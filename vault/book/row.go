@@ -197,6 +197,7 @@ func rebuilt(address string, records []contacts.Record) contacts.Contact {
 	c := contacts.Contact{Address: address}
 	for _, r := range records {
 		keys, ok := keysOf(r)
+		gone, _ := removed(r)
 		switch {
 		case (r.Kind == contacts.RecordVerified || r.Kind == contacts.RecordRenewed) && ok:
 			c.Pin, c.Doubt = &contacts.Pin{Keys: keys, Call: r.Call}, nil
@@ -206,8 +207,8 @@ func rebuilt(address string, records []contacts.Record) contacts.Contact {
 			c.Suspension = &contacts.Suspension{At: r.Time, Reason: contacts.ByRecords}
 		case r.Kind == contacts.RecordMismatch && ok:
 			c.Doubt = &contacts.Doubt{At: r.Time, Keys: keys.ID()}
-		case r.Kind == contacts.RecordSuspended && r.Reason == reasonRemoved:
-			c = contacts.Contact{Address: address}
+		case gone:
+			c = contacts.Contact{Address: address, Suspension: stillStopped(r)}
 		case r.Kind == contacts.RecordSuspended && c.Pin == nil: // of one who counts by their organisation
 			c.Suspension = &contacts.Suspension{At: r.Time, Reason: contacts.ByRecords}
 		}
