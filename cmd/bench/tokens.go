@@ -36,7 +36,8 @@ import (
 // The cases of tokens: SoftHSM behind the helper, as the agent has it, beside the same
 // library within this process, called in turns. In token/helper-overhead that is one
 // signature, checked on both sides; in token/inbox-100 it is a hundred letters opened two at a time, to
-// the last byte and with their signatures checked, beside the hundred operations with the key alone.
+// the last byte and with their signatures checked, beside the hundred operations with the key alone;
+// and again by the whole mailer (opening.go).
 const (
 	tokenLibrary = "/usr/lib/softhsm/libsofthsm2.so"
 	tokenPIN     = "123456"
@@ -45,6 +46,8 @@ const (
 	signatures   = 1500
 	inbox        = 100
 )
+
+func letterText() string { return strings.Repeat("A letter of a kilobyte, more or less.\n", 27) }
 
 // tokenCases are the cases, each with the most that it may show.
 var tokenCases = []string{"helper-overhead", "inbox-100"}
@@ -165,7 +168,7 @@ func (t *twice) put(private crypto.Signer) (*pkcs11.Key, wire.Request, error) {
 }
 
 // tokenWork is one case, in a process of its own.
-func tokenWork(name string) error {
+func tokenWork(name, dir string) error {
 	t, err := openTwice()
 	if err != nil {
 		return err
@@ -173,7 +176,7 @@ func tokenWork(name string) error {
 	defer t.behind.Close()
 	defer t.within.End()
 	if name == "token/inbox-100" {
-		return t.inbox()
+		return t.inbox(dir)
 	}
 	return t.overhead()
 }
@@ -228,7 +231,7 @@ func (t *twice) overhead() error {
 }
 
 // inbox prints how long a hundred letters take to open, beside their hundred operations.
-func (t *twice) inbox() error {
+func (t *twice) inbox(dir string) error {
 	mine, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return err
@@ -258,7 +261,7 @@ func (t *twice) inbox() error {
 		e := smime.Envelope{Cipher: cms.AES256CBC, To: []*x509.Certificate{me}}
 		err := e.Seal(&b, smime.Letter{
 			From: address, To: []message.Address{address}, Subject: "bench", Date: time.Now().UTC(), MessageID: fmt.Sprintf("<%d@example.org>", i),
-			Text: strings.Repeat("A letter of a kilobyte, more or less.\n", 27),
+			Text: letterText(),
 		}, smime.Keys{Signer: cms.Signer{Key: theirs, Certificate: sender}, Encryption: sender})
 		if err != nil {
 			return err
@@ -266,18 +269,24 @@ func (t *twice) inbox() error {
 		letters[i] = message.Bytes(b.Bytes())
 	}
 	keys := []cms.Key{{Certificate: me, Decrypter: key.Decrypter(t.ctx)}}
-	ours, peer, err := inTurns(9, func() error { return openAll(letters, keys) }, func() error {
+	operations := func() error {
 		for range letters {
 			if _, err := t.ask(bare); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}
+	ours, peer, err := inTurns(9, func() error { return openAll(letters, keys) }, operations)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("ratio=%.2f ours=%.6f peer=%.6f rss letters_s=%.0f\n", ours.Seconds()/peer.Seconds(), ours.Seconds(), peer.Seconds(), inbox/ours.Seconds())
+	whole, beside, err := t.opening(filepath.Join(dir, "profile"), mine, theirs, key, operations)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("ratio=%.2f ours=%.6f peer=%.6f rss letters_s=%.0f whole_ratio=%.2f whole_s=%.6f\n", ours.Seconds()/peer.Seconds(), ours.Seconds(), peer.Seconds(),
+		inbox/ours.Seconds(), whole.Seconds()/beside.Seconds(), whole.Seconds())
 	return nil
 }
 
