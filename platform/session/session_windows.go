@@ -13,6 +13,7 @@ var (
 	wtsapi32 = windows.NewLazySystemDLL("wtsapi32.dll")
 
 	registerClass    = user32.NewProc("RegisterClassExW")
+	unregisterClass  = user32.NewProc("UnregisterClassW")
 	createWindow     = user32.NewProc("CreateWindowExW")
 	defaultProcedure = user32.NewProc("DefWindowProcW")
 	getMessage       = user32.NewProc("GetMessageW")
@@ -95,6 +96,7 @@ func (s *state) listen(ctx context.Context) {
 	if atom, _, _ := registerClass.Call(uintptr(unsafe.Pointer(&class))); atom == 0 {
 		return
 	}
+	defer unregisterClass.Call(uintptr(unsafe.Pointer(name)), 0) // the next one is of another state
 	window, _, _ := createWindow.Call(0, uintptr(unsafe.Pointer(name)), 0, 0, 0, 0, 0, 0, messageOnly, 0, 0, 0)
 	if window == 0 {
 		return

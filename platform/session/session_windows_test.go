@@ -6,25 +6,26 @@ import (
 	"time"
 )
 
-// TestWatch: how things stand is told, what the window is told is heard, and it ends.
+// TestWatch: how things stand is told, and it ends; and the same again.
 func TestWatch(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	told := make(chan bool, 8)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		Watch(ctx, func(locked bool) { told <- locked })
-	}()
-	select {
-	case locked := <-told:
-		if locked {
-			t.Error("the session of a test is locked")
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		told, done := make(chan bool, 8), make(chan struct{})
+		go func() {
+			defer close(done)
+			Watch(ctx, func(locked bool) { told <- locked })
+		}()
+		select {
+		case locked := <-told:
+			if locked {
+				t.Error("the session of a test is locked")
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatal("nothing was told")
 		}
-	case <-time.After(30 * time.Second):
-		t.Fatal("nothing was told")
+		cancel()
+		<-done
 	}
-	cancel()
-	<-done
 }
 
 // TestProcedure: what Windows says of the session and of the power.
