@@ -193,13 +193,12 @@ func (m *Mailer) harvest(ctx context.Context, l *look) error {
 	if l.signer == nil || l.verdict.From != "match" || announces {
 		return nil
 	}
-	_, err := m.Book.Get(ctx, l.from)
+	known, err := m.Book.Get(ctx, l.from)
 	keys := contacts.KeySet{Sign: l.signer.Certificate, Encrypt: l.prefers(true)}
 	if errors.Is(err, book.ErrUnknown) && l.verdict.Chain != string(trust.Trusted) && !m.Organisation(ctx, l.from).Pin.Signs(keys) {
 		return nil
 	}
-	sign := m.Judge(ctx, trust.Question{Certificate: keys.Sign, Address: l.from, Usage: trust.Sign}, false)
-	encrypt := m.Judge(ctx, trust.Question{Certificate: keys.Encrypt, Address: l.from, Usage: trust.Encrypt}, false)
+	sign, encrypt := m.Renewal(ctx, l.from, known.Pin, keys)
 	said, announced := policy.Announced(l.opened, l.facts)
 	_, err = m.Change(ctx, l.from, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
 		next, err := c.AddCandidate(m.Moment(), keys, contacts.FromMessage)

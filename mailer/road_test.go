@@ -489,7 +489,7 @@ func TestRenewed(t *testing.T) {
 	ada.verifies(bea)
 	ada.rules.SilentAuthorities = true
 	renewed := *bea.who
-	renewed.Certificate = w.reissue(ada, bea.who)
+	renewed.Certificate = w.silent(ada)(bea.who, 2)
 	w.deliver(adaAddress, w.forge(&renewed, ada, smime.Letter{Subject: "s", Text: "t"}))
 	c := ada.state(bea, contacts.Verified)
 	if c.Pin.Renewed.IsZero() || !c.Pin.Keys.Sign.Equal(renewed.Certificate) {
@@ -500,16 +500,47 @@ func TestRenewed(t *testing.T) {
 	}
 }
 
-// reissue is another authority, which one person trusts, and which gives somebody a
-// certificate for the keys that they have.
-func (w *world) reissue(trusting *person, who *authority.Person) *x509.Certificate {
+// TestRenewedInSilence: an authority that tells nothing about withdrawal may renew for the
+// same keys what was confirmed as that. Another such authority may not.
+func TestRenewedInSilence(t *testing.T) {
+	w := newWorld(t)
+	ada, bea := w.join("Ada", adaAddress), w.join("Bea", beaAddress)
+	silent, other := w.silent(ada), w.silent(ada)
+	ada.verifies(bea)
+	receives := func(c *x509.Certificate) *x509.Certificate {
+		renewed := *bea.who
+		renewed.Certificate = c
+		w.deliver(adaAddress, w.forge(&renewed, ada, smime.Letter{Subject: "s", Text: "t"}))
+		return ada.state(bea, contacts.Verified).Pin.Keys.Sign
+	}
+	confirmed := silent(bea.who, 2)
+	if pin := receives(confirmed); !pin.Equal(bea.who.Certificate) {
+		t.Errorf("what was confirmed tells, and gave way to %v", pin.Issuer)
+	}
+	ada.rules.SilentAuthorities = true
+	if pin := receives(confirmed); !pin.Equal(confirmed) {
+		t.Fatalf("still %v", pin.Issuer)
+	}
+	ada.rules.SilentAuthorities = false
+	if pin := receives(other(bea.who, 3)); !pin.Equal(confirmed) {
+		t.Error("renewed by another authority that tells nothing")
+	}
+	next := silent(bea.who, 3)
+	if pin := receives(next); !pin.Equal(next) {
+		t.Errorf("not renewed: until %v", pin.NotAfter)
+	}
+}
+
+// silent is another authority, which one person trusts, and which gives somebody a
+// certificate of some years for the keys that they have. It tells nothing about withdrawal.
+func (w *world) silent(trusting *person) func(who *authority.Person, years int) *x509.Certificate {
 	w.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		w.Fatal(err)
 	}
-	make := func(t, parent *x509.Certificate, public any) *x509.Certificate {
-		t.NotBefore, t.NotAfter, t.BasicConstraintsValid = w.now.Add(-time.Hour), w.now.AddDate(2, 0, 0), true
+	make := func(t, parent *x509.Certificate, public any, years int) *x509.Certificate {
+		t.SerialNumber, t.NotBefore, t.NotAfter, t.BasicConstraintsValid = big.NewInt(int64(years)), w.now.Add(-time.Hour), w.now.AddDate(years, 0, 0), true
 		der, err := x509.CreateCertificate(rand.Reader, t, parent, public, key)
 		if err != nil {
 			w.Fatal(err)
@@ -520,13 +551,15 @@ func (w *world) reissue(trusting *person, who *authority.Person) *x509.Certifica
 		}
 		return c
 	}
-	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Another Authority"}, IsCA: true, KeyUsage: x509.KeyUsageCertSign}
-	root = make(root, root, key.Public())
+	root := &x509.Certificate{Subject: pkix.Name{CommonName: "Another Authority"}, IsCA: true, KeyUsage: x509.KeyUsageCertSign}
+	root = make(root, root, key.Public(), 10)
 	if err := trusting.Book.AddAnchor(w.Context(), book.Anchor{Certificate: root}); err != nil {
 		w.Fatal(err)
 	}
-	return make(&x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: who.Name}, EmailAddresses: []string{who.Address},
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
-	}, root, who.Key.Public())
+	return func(who *authority.Person, years int) *x509.Certificate {
+		return make(&x509.Certificate{
+			Subject: pkix.Name{CommonName: who.Name}, EmailAddresses: []string{who.Address},
+			KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
+		}, root, who.Key.Public(), years)
+	}
 }

@@ -164,7 +164,7 @@ func (c Contact) announces(r Announced, own Own, seen func(id string) bool) erro
 		return ErrOldSpent
 	case !r.NewSign.Good() || !r.NewEncrypt.Good():
 		return ErrNewUntrusted
-	case !sameAuthority(r.OldSign, r.NewSign) || !sameAuthority(r.OldEncrypt, r.NewEncrypt) || c.Pin.Of != "" && c.OrganisationOf(r.New) != c.Pin.Of:
+	case !SameAuthority(r.OldSign, r.NewSign) || !SameAuthority(r.OldEncrypt, r.NewEncrypt) || c.Pin.Of != "" && c.OrganisationOf(r.New) != c.Pin.Of:
 		return ErrOtherAuthority
 	}
 	for _, k := range c.Candidates {
@@ -175,9 +175,9 @@ func (c Contact) announces(r Announced, own Own, seen func(id string) bool) erro
 	return nil
 }
 
-// sameAuthority says that two certificates are issued in the same name, below the same
+// SameAuthority says that two certificates are issued in the same name, below the same
 // anchor, and bind the address in the same way.
-func sameAuthority(a, b trust.Verdict) bool {
+func SameAuthority(a, b trust.Verdict) bool {
 	return len(a.Path) > 1 && len(b.Path) > 1 && a.Bound == b.Bound &&
 		bytes.Equal(a.Path[0].RawIssuer, b.Path[0].RawIssuer) && a.Path[len(a.Path)-1].Equal(b.Path[len(b.Path)-1])
 }
