@@ -156,7 +156,7 @@ func (a *Answers) Unlock(ctx context.Context, q control.TokenQuery) (control.Unl
 		return control.Unlocked{}, err
 	}
 	ctx = a.Tokens.Asked(ctx, "Open the mail that waits for this card")
-	done := a.Tokens.use(s)
+	done := a.Tokens.use(ctx, s)
 	err = s.Unlock(ctx, token.Name)
 	done()
 	if err != nil {

@@ -30,11 +30,14 @@ func (t *Tokens) Asked(ctx context.Context, purpose string) context.Context {
 			t.lock(true)
 		}
 	})
+	ctx = context.WithValue(ctx, byPerson{}, true)
 	return certstore.WithUser(pkcs11.WithUser(ctx, person{t, control.TerminalOf(ctx)}, purpose), purpose)
 }
 
-// use notes that a token is being used, and begins to count anew until it is locked.
-func (t *Tokens) use(s *software) (done func()) {
+// use notes that a token is being used. Where ctx is that of something which a person did
+// the time until it is locked begins anew with the end of that: in the background it does
+// not, or mail that keeps coming would keep a card unlocked.
+func (t *Tokens) use(ctx context.Context, s *software) (done func()) {
 	s.mu.Lock()
 	s.used = true
 	s.mu.Unlock()
@@ -43,19 +46,36 @@ func (t *Tokens) use(s *software) (done func()) {
 	t.mu.Unlock()
 	return func() {
 		t.mu.Lock()
-		defer t.mu.Unlock()
 		t.busy--
-		if t.idle != nil {
-			t.idle.Stop()
+		late := t.late && t.busy == 0
+		if ctx.Value(byPerson{}) != nil || t.idle == nil {
+			late, t.late = false, false
+			t.unsettle()
+			t.idle = time.AfterFunc(max(t.keep, shortest), t.rest)
 		}
-		t.idle = time.AfterFunc(max(t.keep, shortest), t.rest)
+		t.mu.Unlock()
+		if late {
+			t.lock(true)
+		}
 	}
 }
 
-// rest locks every token, unless one is at work: then its end counts.
+// byPerson is the key of a context that [Tokens.Asked] made.
+type byPerson struct{}
+
+// unsettle stops the time until all is locked. t.mu is held.
+func (t *Tokens) unsettle() {
+	if t.idle != nil {
+		t.idle.Stop()
+		t.idle = nil
+	}
+}
+
+// rest locks every token, unless one is at work: then its end does.
 func (t *Tokens) rest() {
 	t.mu.Lock()
 	busy := t.busy > 0
+	t.late = busy
 	t.mu.Unlock()
 	if !busy {
 		t.lock(true)

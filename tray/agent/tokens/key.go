@@ -72,7 +72,7 @@ func (c onCard) do(ctx context.Context, public crypto.PublicKey, use func(tokenk
 	if err != nil {
 		return fmt.Errorf("finding a key on a card: %w", err)
 	}
-	defer c.t.use(s)()
+	defer c.t.use(ctx, s)()
 	defer c.t.impatient(ctx, c.uri.Token)()
 	err = use(on)
 	if e := (*pkcs11.Error)(nil); errors.As(err, &e) && e.Failure == pkcs11.Removed {

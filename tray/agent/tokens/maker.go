@@ -58,7 +58,7 @@ func (m Maker) at(ctx context.Context, token pkcs11.Name) (s *software, done fun
 	if s, err = m.Tokens.holder(ctx, token); err != nil {
 		return nil, nil, trouble(err)
 	}
-	used, patient := m.Tokens.use(s), m.Tokens.impatient(ctx, token)
+	used, patient := m.Tokens.use(ctx, s), m.Tokens.impatient(ctx, token)
 	return s, func() { patient(); used() }, nil
 }
 

@@ -94,7 +94,8 @@ type Tokens struct {
 	watching sync.WaitGroup
 	acts     int         // things that people are doing
 	busy     int         // operations under way
-	idle     *time.Timer // until all is locked
+	idle     *time.Timer // until all is locked; nil: it is
+	late     bool        // its time is over, and an operation under way
 }
 
 // software is the library of a card's maker.
@@ -374,9 +375,8 @@ func (t *Tokens) LockAll() { t.lock(false) }
 func (t *Tokens) lock(used bool) {
 	t.mu.Lock()
 	known := slices.Clone(t.software)
-	if t.idle != nil {
-		t.idle.Stop()
-	}
+	t.unsettle()
+	t.late = false
 	t.mu.Unlock()
 	var locking sync.WaitGroup
 	for _, s := range known {
@@ -395,9 +395,7 @@ func (t *Tokens) lock(used bool) {
 func (t *Tokens) Close() error {
 	t.mu.Lock()
 	t.closed = true
-	if t.idle != nil {
-		t.idle.Stop()
-	}
+	t.unsettle()
 	known := t.software
 	t.software = nil
 	t.mu.Unlock()
