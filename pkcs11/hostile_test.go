@@ -71,7 +71,11 @@ func TestWatchedByHostile(t *testing.T) {
 		asked, requests := io.Pipe()
 		replies, answers := io.Pipe()
 		h := &helper{in: requests, out: replies, waiting: map[uint32]*call{}, dead: make(chan struct{})}
-		h.cmd = &exec.Cmd{Process: &os.Process{}} // none
+		none, err := os.FindProcess(os.Getpid())
+		if err != nil || none.Release() != nil {
+			t.Fatal("no process that cannot be ended: ", err)
+		}
+		h.cmd = &exec.Cmd{Process: none}
 		l := Open(Config{})
 		l.helper = h
 		go h.listen()
@@ -96,7 +100,7 @@ func TestWatchedByHostile(t *testing.T) {
 		told := 0
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute+time.Second/2)
 		defer stop()
-		err := l.Watch(ctx, time.Second, func(Event) {
+		err = l.Watch(ctx, time.Second, func(Event) {
 			if told++; told > 1000 {
 				stop()
 			}
