@@ -7,6 +7,7 @@ import (
 	"countersign/mailer/body"
 	"countersign/mailer/cms"
 	"countersign/mailer/message"
+	"countersign/mailer/people"
 	"countersign/mailer/policy"
 	"countersign/mailer/smime"
 	"countersign/mailer/store"
@@ -14,7 +15,6 @@ import (
 	"countersign/vault"
 	"countersign/vault/contacts"
 	"countersign/vault/contacts/keyset"
-	"countersign/vault/trust"
 )
 
 // look is one message, opened and judged.
@@ -125,58 +125,8 @@ func open(src message.Source, keys []cms.Key, o smime.Options) (l *look, err err
 }
 
 // facts gathers what policy needs to know to judge a message.
-func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at time.Time) (f policy.Facts, err error) {
-	f.Zone = m.Zone
-	if _, rules, err := m.Settings(ctx); err == nil {
-		f.SHA1Before = rules.SHA1Before
-	}
-	var here time.Time // since when it is here, if that is beyond doubt
-	if r.Proved || r.Folder == SentMail {
-		here = r.Received
-	}
-	if f.Mine, f.OwnKeys, err = m.All(ctx, here); err != nil {
-		return f, err
-	}
-	if r.Proved {
-		f.Received, f.Then = r.Received, r.Confirmed
-	}
-	if at.IsZero() {
-		at = f.Received
-	}
-	if f.Here = at; at.IsZero() {
-		f.Here = m.Clock()
-	}
-	from := policy.From(o)
-	person, err := m.Recipient(ctx, from)
-	if err != nil {
-		return f, err
-	}
-	f.Contact = person.Contact
-	signatures, _, _ := policy.Signatures(o)
-	for _, signature := range signatures {
-		s := signature.Info
-		// What no valid signature stands for is not looked up anywhere (I1).
-		if !f.Counts(s) || from == "" {
-			f.Signers = append(f.Signers, trust.Verdict{})
-			continue
-		}
-		holder := f.Contact.Pin.Holder(s.Certificate, f.Here)
-		confirmed := holder != nil && holder.Equal(s.Certificate)
-		evidence, _ := trust.ReadEnclosed(signature.Revocation) // what cannot be read is none
-		v := m.Judge(ctx, trust.Question{
-			Certificate: s.Certificate, Address: from, Usage: trust.Sign, Enclosed: signature.Enclosed, Evidence: evidence, At: at, Confirmed: confirmed,
-		}, confirmed)
-		// Whoever holds the confirmed key can make other certificates for it; that the
-		// confirmed one was withdrawn holds for all of them (I2).
-		if !confirmed && holder != nil {
-			of := m.Judge(ctx, trust.Question{Certificate: holder, Address: from, Usage: trust.Sign, At: at, Confirmed: true}, true)
-			if of.Status == trust.Revoked {
-				v = of
-			}
-		}
-		f.Signers = append(f.Signers, v)
-	}
-	return f, nil
+func (m *Mailer) facts(ctx context.Context, o *smime.Opened, r store.Message, at time.Time) (policy.Facts, error) {
+	return m.Facts(ctx, o, people.Receipt{At: r.Received, Proved: r.Proved, Ours: r.Folder == SentMail, Confirmed: r.Confirmed}, at)
 }
 
 // confirmedKey is the key by which the message counts as from a verified contact.
