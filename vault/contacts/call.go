@@ -248,7 +248,8 @@ func (c *Contact) wrongWords(m Moment, o *Outcome) {
 }
 
 // doubt ends the test in Mismatch. A key set that had been verified before is
-// suspended as well: with somebody between, nothing may go to either.
+// suspended as well: with somebody between, nothing may go to either. So is one by which
+// they count later, as their organisation's, until a call with them.
 func (c *Contact) doubt(m Moment, o *Outcome) {
 	now := m.now()
 	keys := c.Test.Keys
@@ -263,19 +264,31 @@ func (c *Contact) doubt(m Moment, o *Outcome) {
 	if c.Pin != nil && c.OrganisationOf(keys) == c.Pin.Of {
 		of = c.Pin.Of // whoever is between is between the user and all of them
 	}
-	if c.Pin != nil && (c.Suspension == nil || c.Suspension.Reason == ByExpiry || of != "" && c.Suspension.Of == "") { // a new certificate ends the first
-		s := &Suspension{At: now, Reason: ByMismatch, Of: of}
-		if of != "" && c.Suspension != nil && c.Suspension.Of == "" {
-			s.own = c.Suspension // the user's own stop of the one person outlasts it
-		}
-		c.Suspension = s
-	}
+	c.stop(&Suspension{At: now, Reason: ByMismatch, Of: of})
 	c.void(VoidDoubt)
 	c.settle()
 	o.Matched, o.Mismatch = false, true
 	o.Says = "Stop. Someone may be between you and " + c.Who() + ": nothing can be sent to this address. " +
 		"Tell them so on the telephone, and the people who look after your computers."
 	o.Record = c.draft(of, RecordMismatch, now, keys, call, "")
+}
+
+// stop suspends for a doubt. What the user stopped for the one person, or this doubt,
+// outlasts that of their organisation. A new certificate does not end the suspension.
+func (c *Contact) stop(s *Suspension) {
+	was := c.Suspension
+	own := was
+	if was == nil || was.Of != "" || was.Reason == ByExpiry {
+		own = &Suspension{At: s.At, Reason: s.Reason}
+	}
+	if s.Of == "" {
+		c.Suspension = own
+		return
+	}
+	if s.own = own; was != nil && was.Of != "" && was.Reason != ByExpiry {
+		s.At, s.Reason = was.At, was.Reason
+	}
+	c.Suspension = s
 }
 
 // conclude pins the key set once both checks have matched.

@@ -147,7 +147,7 @@ type Suspension struct {
 	At     time.Time `json:"at"`
 	Reason Reason    `json:"reason"`
 	Of     string    `json:"of,omitempty"` // the domain, where it is the organisation's (V6)
-	// own is what the user stopped for the one person before, under that of the
+	// own is that of the one person, by the user or by a doubt, under that of the
 	// organisation; only until [Contact.Part].
 	own *Suspension
 }

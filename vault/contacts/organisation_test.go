@@ -255,6 +255,37 @@ func TestOrganisation(t *testing.T) {
 			h.misheard(imran)
 			h.call(bea, h.k)
 		}, Suspended, Verified, Verified},
+		{"wrong words with one, then the other is called", func(h *house) { h.wrong(imran, h.k); h.call(bea, h.k) }, Mismatch, Verified, Verified},
+		{"wrong words with one, the other called, misheard", func(h *house) { h.wrong(imran, h.k); h.call(bea, h.k); h.misheard(imran) }, Suspended, Verified, Verified},
+		{"wrong words about a person's key, the other called, misheard", func(h *house) {
+			h.wrong(imran, h.keys("p", []string{imran}))
+			h.call(bea, h.k)
+			h.misheard(imran)
+		}, Suspended, Verified, Verified},
+		{"wrong words about a person's key, the other called, a test to the organisation's", func(h *house) {
+			h.wrong(imran, h.keys("p", []string{imran}))
+			h.call(bea, h.k)
+			h.test(imran, h.k)
+		}, Suspended, Verified, Verified},
+		{"wrong words about the domain's key, the other called, a test to the organisation's", func(h *house) {
+			h.call(bea, h.k)
+			h.wrong(imran, h.evil)
+			h.call(bea, h.k)
+			h.test(imran, h.k)
+		}, Suspended, Verified, Verified},
+		{"withdrawn, wrong words about a person's key, the other called, a test", func(h *house) {
+			h.call(bea, h.k)
+			h.refresh(bea, trust.Revoked)
+			h.wrong(imran, h.keys("p", []string{imran}))
+			h.call(bea, h.k)
+			h.test(imran, h.k)
+		}, Suspended, Verified, Verified},
+		{"wrong words, the other called, misheard, called anew", func(h *house) {
+			h.wrong(imran, h.k)
+			h.call(bea, h.k)
+			h.misheard(imran)
+			h.call(imran, h.k)
+		}, Verified, Verified, Verified},
 		{"wrong words, then the other is called", func(h *house) { h.call(bea, h.k); h.wrong(imran, h.evil); h.call(bea, h.k) }, Mismatch, Verified, Verified},
 		{"wrong words about a person's key", func(h *house) { h.call(bea, h.k); h.wrong(imran, h.keys("p", []string{imran})) }, Mismatch, Verified, Verified},
 		{"another key is confirmed", func(h *house) { h.call(imran, h.k); h.call(bea, h.k2) }, seen, Verified, Verified},
