@@ -24,11 +24,12 @@ import (
 // card is a card with one RSA key. It tells who asks from who does not, as pkcs11 does.
 type card struct {
 	key      *rsa.PrivateKey
-	out      bool  // of the reader
-	unlocked bool  // nobody need be asked
-	always   bool  // it asks at each use
-	refuses  error // what comes of asking; nil: the right PIN
-	breaks   error // of every use
+	out      bool   // of the reader
+	unlocked bool   // nobody need be asked
+	always   bool   // it asks at each use
+	refuses  error  // what comes of asking; nil: the right PIN
+	breaks   error  // of every use
+	during   func() // happens while it signs, once
 	prompts  int
 	uses     int
 }
@@ -73,6 +74,10 @@ func (k cardKey) Public() crypto.PublicKey { return k.c.key.Public() }
 func (k cardKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if err := k.c.use(k.ctx); err != nil {
 		return nil, err
+	}
+	if during := k.c.during; during != nil {
+		k.c.during = nil
+		during()
 	}
 	return k.c.key.Sign(random, digest, opts)
 }
@@ -595,6 +600,29 @@ func TestStepsWithCard(t *testing.T) {
 		t.Error(err)
 	}
 	ada.state(bea, contacts.TestSent)
+}
+
+// TestStepMeanwhile: what changes a contact while a form is signed, such as mail of theirs
+// that comes in, neither stops the step nor is undone by it.
+func TestStepMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	ada, c := w.joinWithCard("Dr Ada Osei", "ada@harbour.example")
+	bea := w.join("Dr Bea Brandt", "bea@north.example")
+	ada.knows(bea)
+	ctx := t.Context()
+	c.during = func() {
+		if _, err := ada.AddContact(ctx, mailer.NewContact{Address: bea.address, Name: "Bea of the ward"}); err != nil {
+			t.Error(err)
+		}
+	}
+	k, err := ada.StartTest(atCard(ctx), bea.address, "")
+	if err != nil || k.Name != "Bea of the ward" || c.during != nil {
+		t.Errorf("%q, %v", k.Name, err)
+	}
+	ada.state(bea, contacts.TestSent)
+	if w.post(); len(w.wire) != 1 {
+		t.Errorf("%d forms went", len(w.wire))
+	}
 }
 
 // TestAnnouncementWaits: an announcement needs the card, so it waits for it, and the days

@@ -2,6 +2,7 @@ package mailer
 
 import (
 	"context"
+	"errors"
 	"reflect"
 
 	"countersign/mailer/people"
@@ -81,8 +82,18 @@ type step struct {
 // step takes a step and sends its form. Where policy refuses the form, or the key that is
 // to sign it cannot be used, nothing changes: so the form is sealed first. The contact is
 // stored before the form is accepted: a form that then fails to go out is asked for again,
-// but none goes out that is not known here.
-func (m *Mailer) step(ctx context.Context, address string, sender people.Sender, s step) (Contact, error) {
+// but none goes out that is not known here. Mail of theirs that comes in while it is sealed
+// changes the contact, so the step is then taken anew, from what the contact is now.
+func (m *Mailer) step(ctx context.Context, address string, sender people.Sender, s step) (c Contact, err error) {
+	for range 3 {
+		if c, err = m.stepOnce(ctx, address, sender, s); !errors.Is(err, ErrMeanwhile) {
+			break
+		}
+	}
+	return c, err
+}
+
+func (m *Mailer) stepOnce(ctx context.Context, address string, sender people.Sender, s step) (Contact, error) {
 	c, err := m.Known(ctx, address)
 	if err != nil {
 		return Contact{}, err
