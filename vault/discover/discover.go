@@ -338,9 +338,10 @@ var (
 	errNonce   = errors.New("discover: the answer is to another question")
 )
 
-// Prefetch brings up to date what was used in the last month: lists and answers
-// that are twelve hours old or run out within two, so that sending never waits.
-// It is for the background: it fetches only what was fetched before.
+// Prefetch brings up to date what was used or fetched in the last month: lists and
+// answers that are twelve hours old or run out within two, so that sending never waits,
+// not even to somebody who was not written to for long. It is for the background: it
+// fetches only what was fetched before, and what fails for a month is given up.
 func (c *Checker) Prefetch(ctx context.Context, r Rules) error {
 	if r.Nothing {
 		return nil

@@ -418,6 +418,22 @@ func TestPrefetch(t *testing.T) {
 	w.want(trust.Verdict{Status: trust.Trusted}, trust.Trusted, map[string]int{"/ca.crl": 2})
 }
 
+// TestPrefetchForLong: somebody who was not written to for long need not be waited for.
+func TestPrefetchForLong(t *testing.T) {
+	w := newWorld(t)
+	w.want(w.ask(Rules{Chosen: true}), trust.Trusted, map[string]int{"/ca.crl": 1})
+	for range 6 {
+		w.clock = w.clock.Add(forgetAfter / 3)
+		w.shelf.put("/ca.crl", w.list(w.ca, w.caKey))
+		w.shelf.put("/root.crl", w.list(w.root, w.rootKey))
+		w.again()
+		if err := w.c.Prefetch(t.Context(), Rules{AllowPrivate: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.want(w.ask(Rules{Nothing: true}), trust.Trusted, map[string]int{"/ca.crl": 7})
+}
+
 // TestTogether: many who ask at once fetch once.
 func TestTogether(t *testing.T) {
 	w := newWorld(t)

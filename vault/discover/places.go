@@ -264,7 +264,7 @@ func (f *search) smimea(ctx context.Context, who person) harvest {
 		}
 		f.named = append(f.named, r)
 	}
-	if len(f.named) > len(h.certs) {
+	if len(f.named) > 0 {
 		h.expires = f.Checker.clock() // it is asked again, to be compared with
 	}
 	return h

@@ -75,3 +75,19 @@ func TestSMIMEADigest(t *testing.T) {
 		}
 	}
 }
+
+// TestSMIMEAWhole: a proved record with a certificate that does not do speaks against others,
+// also while what was found a short time ago is remembered.
+func TestSMIMEAWhole(t *testing.T) {
+	c := situation{name: "whole", papers: []paper{{name: "forged", where: "smimea", bad: "self-made"}, {name: "val", where: "ldap0"}}}
+	s := newStage(t, []situation{c})
+	s.embedded(t)
+	f := s.finder()
+	f.Directories = []string{"ldap://127.0.0.1:" + s.ports[0]}
+	for range 2 {
+		s.asking = c.address()
+		if findings := f.Find(t.Context(), s.asking); len(findings) != 6 || Found(findings) != nil {
+			t.Errorf("%+v", findings[len(findings)-1])
+		}
+	}
+}
