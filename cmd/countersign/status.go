@@ -33,10 +33,12 @@ func (c *cli) printStatus(s control.Status) {
 		c.para("  ", a.Next)
 		c.para("  ", a.Command)
 	}
-	if r := s.Certificate; r != nil {
-		c.say("! %s", r.Reason)
-		c.para("  ", r.Next)
-		c.para("  ", r.Command)
+	for _, r := range []*control.Refusal{s.Certificate, s.Announcement} {
+		if r != nil {
+			c.say("! %s", r.Reason)
+			c.para("  ", r.Next)
+			c.para("  ", r.Command)
+		}
 	}
 	for _, says := range s.Cards {
 		c.say("! %s", says)

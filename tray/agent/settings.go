@@ -109,6 +109,7 @@ func (s preferences) Status(ctx context.Context, _ control.None) (control.Status
 	if st.Certificate, err = s.keys.Renewing(ctx); err != nil {
 		st.Problem = words(err).Error()
 	}
+	st.Announcement = s.keys.Untold()
 	if _, _, err := s.rules(ctx); err != nil {
 		st.Problem = "The administrator's policy file cannot be used, so nothing is sent."
 	}

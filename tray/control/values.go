@@ -321,6 +321,9 @@ type Identity struct {
 	State    string    `json:"state"`         // good | expired | revoked | unknown | untrusted
 	Problem  string    `json:"problem,omitempty"`
 	KeyPlace string    `json:"key_place"` // "keychain", "sealed under the keychain"
+	// Movable says that the key which opens mail is on this computer alone: Tokens.Move can
+	// put it on a token.
+	Movable bool `json:"movable,omitempty"`
 
 	Lost         time.Time        `json:"lost,omitzero"` // when its keys were given up: they only open mail
 	Certificates []OwnCertificate `json:"certificates,omitempty"`
@@ -410,13 +413,16 @@ type Status struct {
 	// Certificate says that the user's own certificate runs out soon, or has, and what
 	// to do about it: code "renew" or "run-out".
 	Certificate *Refusal `json:"certificate,omitempty"`
-	Unread      int      `json:"unread"`
-	Waiting     int      `json:"waiting"`         // contacts with something to do
-	Outbox      int      `json:"outbox"`          // not yet taken by a server
-	Locked      int      `json:"locked"`          // messages that wait for a card
-	Cards       []string `json:"cards,omitempty"` // what is wrong with card makers' software
-	Demo        bool     `json:"demo,omitempty"`
-	Keys        string   `json:"keys"` // where the keys are, in words
+	// Announcement says that people are not told of the user's new key until a card is
+	// unlocked: code "announcement-waits".
+	Announcement *Refusal `json:"announcement,omitempty"`
+	Unread       int      `json:"unread"`
+	Waiting      int      `json:"waiting"`         // contacts with something to do
+	Outbox       int      `json:"outbox"`          // not yet taken by a server
+	Locked       int      `json:"locked"`          // messages that wait for a card
+	Cards        []string `json:"cards,omitempty"` // what is wrong with card makers' software
+	Demo         bool     `json:"demo,omitempty"`
+	Keys         string   `json:"keys"` // where the keys are, in words
 }
 
 // Step is one step of the first set-up.

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"countersign/mailer"
@@ -45,6 +46,8 @@ type Keys struct {
 	TakeBack func(ctx context.Context, request string) (r vault.Request, says []string, err error)
 	Store    func(ctx context.Context, all []vault.Identity) (says []string) // puts certificates beside them
 	Words    func(error) error                                               // turns a room's error into what a person reads
+
+	untold atomic.Bool // an announcement waits for a token
 }
 
 // List tells of each key set of the user's own, and whether it can be used.
@@ -67,6 +70,7 @@ func (s *Keys) Describe(ctx context.Context, i vault.Identity, all []vault.Ident
 	if i.Coming {
 		v.From = i.From
 	}
+	v.Movable = !i.Retired && i.Lost.IsZero() && i.Encryption != nil && i.EncryptionToken == ""
 	for _, one := range shown(i, all) {
 		v.Usage = strings.TrimPrefix(v.Usage+" and "+one.name, " and ")
 		v.Issuer = one.cert.Issuer.CommonName
@@ -384,14 +388,39 @@ func (s *Keys) Tend(ctx context.Context) error {
 func (s *Keys) Announce(ctx context.Context) {
 	n, err := s.Mailer.Announce(ctx)
 	var refused *mailer.Refused
-	if err != nil && ctx.Err() == nil && !errors.As(err, &refused) && vault.WhyToken(err) == nil { // it waits for the card
+	waits := vault.WhyToken(err) != nil
+	if err != nil && ctx.Err() == nil && !errors.As(err, &refused) && !waits {
 		s.Log.Warn("announcing new keys", "error", err)
+	}
+	if was := s.untold.Swap(waits); was != waits && n == 0 {
+		says := "" // for those that show it as long as it waits
+		if waits {
+			says = untold.Reason
+		}
+		if err := s.Tell(ctx, "status", "", says); err != nil {
+			s.Log.Warn("telling the faces", "error", err)
+		}
 	}
 	if n > 0 {
 		if err := s.Tell(ctx, "status", "", "Your new key is announced to "+counted(n)+" you wrote to."); err != nil {
 			s.Log.Warn("telling the faces", "error", err)
 		}
 	}
+}
+
+// untold is what the faces say while an announcement waits for a token.
+var untold = control.Refusal{
+	Person: "you", Code: "announcement-waits", Reason: "People you write to have not been told of your new key: that waits for your card.",
+	Next: "Insert the card and unlock it, and they are told.", Command: "countersign token unlock", Link: "/cards", Button: "To the card",
+}
+
+// Untold says that an announcement waits for a token; else it is nil.
+func (s *Keys) Untold() *control.Refusal {
+	if !s.untold.Load() {
+		return nil
+	}
+	v := untold
+	return &v
 }
 
 func counted(n int) string {
