@@ -30,6 +30,15 @@ const cardPIN = "12%34 56"
 // our own stands in for them: the test binary, reached by a link that only tests set.
 func TestPeerCards(t *testing.T) {
 	long(t)
+	needCards(t)
+	p := stories(openEmbeddedOffice)
+	p.Dir = "testdata/cards"
+	testscript.Run(t, p)
+}
+
+// needCards skips where cards cannot be made.
+func needCards(t *testing.T) {
+	t.Helper()
 	if _, err := os.Stat(softHSM); err != nil {
 		servertest.Absent(t, softHSM+" is not there: make setup installs it")
 	}
@@ -38,9 +47,6 @@ func TestPeerCards(t *testing.T) {
 			servertest.Absent(t, program+" is not installed: make setup installs it")
 		}
 	}
-	p := stories(openEmbeddedOffice)
-	p.Dir = "testdata/cards"
-	testscript.Run(t, p)
 }
 
 // storyCards is the card software of a person who has a card: none of this machine's.

@@ -116,6 +116,7 @@ func stories(open func(*authority.Authority) (office, error)) testscript.Params 
 			"ends": ends, "await": await, "pick": pick, "post": post, "wire": wire, "revoke": revoke,
 			"ready": ready, "relist": relist, "verified": verified, "newcode": newCode, "absent": absent, "gone": gone, "words": recoveryWords, "full": full, "seen": seen, "issue": issue, "announce": announce,
 			"card": card, "carded": carded, "pin": pin, "asked": askedPIN, "cardout": cardOut,
+			"sit": sit, "press": pressButton, "sees": sees, "fill": fill, "looks": looks,
 		},
 	}
 }
@@ -127,6 +128,7 @@ type world struct {
 	ca     *authority.Authority
 	people map[string]*authority.Person
 	mail   office
+	t      testing.TB
 }
 
 func raise(env *testscript.Env, open func(*authority.Authority) (office, error)) error {
@@ -136,8 +138,8 @@ func raise(env *testscript.Env, open func(*authority.Authority) (office, error))
 	if err != nil {
 		return err
 	}
-	w := &world{ca: ca, people: map[string]*authority.Person{}}
-	env.Values[worldKey{}] = w
+	w := &world{ca: ca, people: map[string]*authority.Person{}, t: env.T().(testing.TB)}
+	env.Values[worldKey{}], env.Values[browsingKey{}] = w, &browsing{}
 	if w.mail, err = open(ca); err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ type deck struct {
 	control.TokenList
 	Ask *control.TokenUse // what needs a yes first: mail would be lost with the card
 	Why string
+
+	Move []control.Identity // whose key for opening mail can go to a card
 }
 
 func (v *visit) cards() error { return v.deck(deck{}) }
@@ -20,6 +22,15 @@ func (v *visit) deck(d deck) error {
 	var err error
 	if d.TokenList, err = v.p.svc.Tokens.List(v.ctx(), control.None{}); err != nil {
 		return err
+	}
+	own, err := v.p.svc.Identities.List(v.ctx(), control.None{})
+	if err != nil {
+		return err
+	}
+	for _, i := range own {
+		if i.Movable {
+			d.Move = append(d.Move, i)
+		}
 	}
 	return v.show("cards", "cards", d)
 }
@@ -48,7 +59,21 @@ func (v *visit) useCard() error {
 	if err != nil {
 		return v.tell("cards", noteOf(err))
 	}
-	n := note{Level: "good", Says: "The card is in use."}
+	return v.said(got)
+}
+
+// moveKey puts the key that opens mail on a card.
+func (v *visit) moveKey() error {
+	got, err := v.p.svc.Tokens.Move(v.ctx(), control.TokenMove{Identity: v.form("id"), Token: v.form("card")})
+	if err != nil {
+		return v.tell("cards", noteOf(err))
+	}
+	return v.said(got)
+}
+
+// said tells what came of a change to the user's keys.
+func (v *visit) said(got control.Installed) error {
+	n := note{Level: "good", Says: "Done."}
 	for i, says := range got.Says {
 		if i == 0 {
 			n.Says = says

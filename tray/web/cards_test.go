@@ -17,7 +17,7 @@ func (c clinicTokens) Use(_ context.Context, q control.TokenUse) (control.Instal
 }
 
 func (c clinicTokens) Move(_ context.Context, q control.TokenMove) (control.Installed, error) {
-	return control.Installed{}, c.note("Tokens.Move", q)
+	return control.Installed{Says: []string{"The key for opening mail is on the card now.", "It is no longer here."}}, c.note("Tokens.Move", q)
 }
 
 func (c clinicTokens) Unlock(_ context.Context, q control.TokenQuery) (control.Unlocked, error) {
@@ -73,6 +73,46 @@ func TestCards(t *testing.T) {
 	g.wants(g.follow(g.post("cards/unlock", "back", "inbox")), "The PIN of the card is wrong.")
 }
 
+// TestKeysForCards: a new key on a card, and a key that goes there.
+func TestKeysForCards(t *testing.T) {
+	g := open(t, true)
+	g.clinic.cards = control.TokenList{Tokens: []control.Token{adasCard}}
+	_, body := g.get("cards")
+	g.wants(body, "Make a new key on it", `action="setup/identity/request"`, `name="card" value="t1"`)
+	if strings.Contains(body, "cards/move") {
+		t.Error("a key is offered that cannot be moved")
+	}
+	g.post("setup/identity/request", "card", "t1", "address", "ada.osei@harbour.example", "key", "p-256")
+	if got := g.clinic.last("Identities.Request"); got != (control.RequestOrder{Address: "ada.osei@harbour.example", Key: "p-256", Token: "t1"}) {
+		t.Errorf("asked for %+v", got)
+	}
+	inUse := adasCard
+	inUse.Keys = adasCard.Keys[:1]
+	g.clinic.cards.Tokens = []control.Token{inUse}
+	_, body = g.get("cards")
+	g.wants(body, "<strong>in use for signing</strong>")
+	if strings.Contains(body, "Use what is ticked") {
+		t.Error("what is in use is offered, and nothing else is there")
+	}
+	g.clinic.movable = true
+	_, body = g.get("cards")
+	g.wants(body, "Put the key that opens your mail on it", `action="cards/move"`)
+	g.wants(g.follow(g.post("cards/move", "id", "i1", "card", "t1")), "on the card now.", "no longer here")
+	if got := g.clinic.last("Tokens.Move"); got != (control.TokenMove{Identity: "i1", Token: "t1"}) {
+		t.Errorf("%+v", got)
+	}
+	g.clinic.fail["Tokens.Move"] = &control.Error{Code: "not-backed-up", Says: "Not in your recovery file yet.", Next: "Make one first."}
+	g.wants(g.follow(g.post("cards/move", "id", "i1", "card", "t1")), "Not in your recovery file yet.", "Make one first.")
+}
+
+// TestUntold: every page says that an announcement waits for the card, and leads there.
+func TestUntold(t *testing.T) {
+	g := open(t, true)
+	g.clinic.status.Announcement = &control.Refusal{Code: "announcement-waits", Reason: "They have not been told.", Next: "Unlock it.", Link: "/cards", Button: "To the card"}
+	_, body := g.get("inbox")
+	g.wants(body, "They have not been told.", "Unlock it.", `href="cards">To the card`)
+}
+
 // TestOnlyCopy: a key that is on the card alone is used only after a yes to what that means.
 func TestOnlyCopy(t *testing.T) {
 	g := open(t, true)
@@ -96,7 +136,7 @@ func TestLockedMail(t *testing.T) {
 	_, body := g.get("inbox")
 	g.wants(body, "1 message is locked and needs", "mark-lock", `action="cards/unlock"`)
 	_, body = g.get("message/" + m.ID)
-	g.wants(body, "Locked: needs your card.", "Your card is not in the reader.", "Open it with your card")
+	g.wants(body, "Who signed it is seen when it is open.", "Your card is not in the reader.", "Open it with your card")
 	if got := g.clinic.last("Mail.Show"); got != (control.MessageQuery{ID: m.ID, Quiet: true}) {
 		t.Errorf("a page loaded asks %+v", got)
 	}

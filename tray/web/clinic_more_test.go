@@ -105,7 +105,7 @@ func (c clinicIdentities) List(context.Context, control.None) ([]control.Identit
 	if c.fresh {
 		return nil, c.note("Identities.List", nil)
 	}
-	return []control.Identity{{ID: "i1", Address: c.status.Address, Name: c.status.Name, Issuer: "Clinics' Authority 3", Usage: "signing and encryption", Expires: monday.AddDate(1, 0, 0), State: "good", KeyPlace: "keychain"}}, c.note("Identities.List", nil)
+	return []control.Identity{{ID: "i1", Address: c.status.Address, Name: c.status.Name, Issuer: "Clinics' Authority 3", Usage: "signing and encryption", Expires: monday.AddDate(1, 0, 0), State: "good", KeyPlace: "keychain", Movable: c.movable}}, c.note("Identities.List", nil)
 }
 
 func (c clinicIdentities) ImportPKCS12(_ context.Context, q control.PKCS12Order, r io.Reader) ([]control.Identity, error) {

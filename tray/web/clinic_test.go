@@ -37,6 +37,7 @@ type clinic struct {
 	torn     bool   // and then fail
 	fresh    bool   // no identity yet
 	asked    bool   // a certificate was asked for
+	movable  bool   // the key that opens mail is on this computer
 }
 
 var monday = time.Date(2026, 11, 23, 9, 50, 0, 0, time.UTC)

@@ -12,7 +12,7 @@ import (
 // request makes a new key and its request, which waits on the set-up page.
 func (v *visit) request() error {
 	_, err := v.p.svc.Identities.Request(v.ctx(), control.RequestOrder{
-		Address: strings.TrimSpace(v.form("address")), Name: strings.TrimSpace(v.form("name")), Key: v.form("key"), Separate: v.form("separate") != "",
+		Address: strings.TrimSpace(v.form("address")), Name: strings.TrimSpace(v.form("name")), Key: v.form("key"), Separate: v.form("separate") != "", Token: v.form("card"),
 	})
 	return v.done("setup", err, "The key is made. Save the request and hand it to your authority, and make a new recovery file.")
 }

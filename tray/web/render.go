@@ -135,6 +135,7 @@ func (p *Page) table() *http.ServeMux {
 
 		"GET /cards":              (*visit).cards,
 		"POST /cards/use":         (*visit).useCard,
+		"POST /cards/move":        (*visit).moveKey,
 		"POST /cards/unlock":      (*visit).unlockCard,
 		"POST /cards/lock":        (*visit).lockCards,
 		"POST /message/{id}/open": (*visit).unseal,
