@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"countersign/tray/control"
 )
@@ -56,32 +57,13 @@ func (v *visit) useCard() error {
 	if errors.As(err, &failure) && failure.Code == control.CodeOnlyCopy {
 		return v.deck(deck{Ask: &u, Why: failure.Says})
 	}
-	if err != nil {
-		return v.tell("cards", noteOf(err))
-	}
-	return v.said(got)
+	return v.done("cards", err, strings.Join(got.Says, " "))
 }
 
 // moveKey puts the key that opens mail on a card.
 func (v *visit) moveKey() error {
 	got, err := v.p.svc.Tokens.Move(v.ctx(), control.TokenMove{Identity: v.form("id"), Token: v.form("card")})
-	if err != nil {
-		return v.tell("cards", noteOf(err))
-	}
-	return v.said(got)
-}
-
-// said tells what came of a change to the user's keys.
-func (v *visit) said(got control.Installed) error {
-	n := note{Level: "good", Says: "Done."}
-	for i, says := range got.Says {
-		if i == 0 {
-			n.Says = says
-		} else {
-			n.Next += says + " "
-		}
-	}
-	return v.tell("cards", n)
+	return v.done("cards", err, strings.Join(got.Says, " "))
 }
 
 // unlockCard has the agent ask for the PIN, outside the browser, and opens what waits.

@@ -33,9 +33,9 @@ type recoveryFile struct {
 
 func (v *visit) setup() error { return v.settingUp(settingUp{}) }
 
-func (v *visit) settingUp(s settingUp) error {
+// arranged reads what the user has set up.
+func (v *visit) arranged(s *settingUp) (err error) {
 	ctx, svc := v.ctx(), v.p.svc
-	var err error
 	if s.Identities, err = svc.Identities.List(ctx, control.None{}); err != nil {
 		return err
 	}
@@ -45,10 +45,16 @@ func (v *visit) settingUp(s settingUp) error {
 	if s.Accounts, err = svc.Accounts.List(ctx, control.None{}); err != nil {
 		return err
 	}
-	if s.Recovery, err = svc.Identities.Recovery(ctx, control.None{}); err != nil {
+	s.Recovery, err = svc.Identities.Recovery(ctx, control.None{})
+	return err
+}
+
+func (v *visit) settingUp(s settingUp) error {
+	err := v.arranged(&s)
+	if err != nil {
 		return err
 	}
-	if s.Requests, err = svc.Identities.Requests(ctx, control.None{}); err != nil {
+	if s.Requests, err = v.p.svc.Identities.Requests(v.ctx(), control.None{}); err != nil {
 		return err
 	}
 	v.s.mu.Lock()
@@ -56,7 +62,7 @@ func (v *visit) settingUp(s settingUp) error {
 	s.HasFile = v.s.recovery != nil
 	v.s.mu.Unlock()
 	if file != nil {
-		if s.Preview, err = svc.Anchors.Preview(ctx, control.None{}, bytes.NewReader(file)); err != nil {
+		if s.Preview, err = v.p.svc.Anchors.Preview(v.ctx(), control.None{}, bytes.NewReader(file)); err != nil {
 			return err
 		}
 	}
@@ -184,22 +190,12 @@ type arrangement struct {
 }
 
 func (v *visit) settings() error {
-	ctx, svc := v.ctx(), v.p.svc
 	var a arrangement
-	var err error
-	if a.Preferences, err = svc.Settings.Get(ctx, control.None{}); err != nil {
+	err := v.arranged(&a.settingUp)
+	if err != nil {
 		return err
 	}
-	if a.Identities, err = svc.Identities.List(ctx, control.None{}); err != nil {
-		return err
-	}
-	if a.Anchors, err = svc.Anchors.List(ctx, control.None{}); err != nil {
-		return err
-	}
-	if a.Accounts, err = svc.Accounts.List(ctx, control.None{}); err != nil {
-		return err
-	}
-	if a.Recovery, err = svc.Identities.Recovery(ctx, control.None{}); err != nil {
+	if a.Preferences, err = v.p.svc.Settings.Get(v.ctx(), control.None{}); err != nil {
 		return err
 	}
 	return v.show("settings", "settings", a)
