@@ -69,8 +69,8 @@ bench: ## ratios to peers measured in the same run; CASE=NAME runs one
 	@CGO_ENABLED=0 go run ./cmd/bench $(CASE)
 
 shots: ## the pictures in tray/web/shots, taken anew
-	@d=$$(mktemp -d) && COUNTERSIGN_SHOTS=$$d go test -count=1 -run TestPeerPageMainPath ./tray/demo && \
-	for p in inbox message verify write phone; do cp $$d/$$p.png tray/web/shots/; done; rm -rf $$d
+	@d=$$(mktemp -d) && COUNTERSIGN_SHOTS=$$d go test -count=1 -run 'TestPeerPageMainPath|TestPeerCardPages' ./tray/demo ./cmd/countersign && \
+	for p in inbox message verify write phone smartcards; do cp $$d/$$p.png tray/web/shots/; done; rm -rf $$d
 
 soak: ## long chaos, kill and fuzz runs
 	COUNTERSIGN_SOAK=1 COUNTERSIGN_PEERS=required go test -count=1 -timeout 120m -run 'Soak|Kill' ./...

@@ -92,6 +92,16 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// saves WORDS FILE presses what saves a file.
+func saves(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: saves WORDS FILE")
+	}
+	data, err := os.ReadFile(theWindow(ts).Save(args[0]))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data, 0o600))
+}
+
 // looks NAME looks at the page in every width, as somebody with a keyboard, a screen reader
 // or weak eyes, and takes its picture.
 func looks(ts *testscript.TestScript, neg bool, args []string) {

@@ -116,7 +116,7 @@ func stories(open func(*authority.Authority) (office, error)) testscript.Params 
 			"ends": ends, "await": await, "pick": pick, "post": post, "wire": wire, "revoke": revoke,
 			"ready": ready, "relist": relist, "verified": verified, "newcode": newCode, "absent": absent, "gone": gone, "words": recoveryWords, "full": full, "seen": seen, "issue": issue, "announce": announce,
 			"card": card, "carded": carded, "pin": pin, "asked": askedPIN, "cardout": cardOut,
-			"sit": sit, "press": pressButton, "sees": sees, "fill": fill, "looks": looks,
+			"sit": sit, "press": pressButton, "sees": sees, "fill": fill, "looks": looks, "saves": saves,
 		},
 	}
 }
