@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -70,7 +71,16 @@ func listens(ts *testscript.TestScript, neg bool, _ []string) {
 		d.Forget()
 		return
 	}
-	d.Held()
+	heard := make(chan struct{})
+	go func() {
+		d.Held()
+		close(heard)
+	}()
+	select {
+	case <-heard:
+	case <-time.After(time.Minute):
+		ts.Fatalf("nobody has begun to follow the session")
+	}
 }
 
 // computer sleeps | wakes.
@@ -117,7 +127,7 @@ func signIn(ts *testscript.TestScript, neg bool, args []string) {
 	b := ts.Value(browserKey{}).(*browser)
 	jar, err := cookiejar.New(nil)
 	ts.Check(err)
-	b.client = http.Client{Jar: jar, Transport: &http.Transport{
+	b.client = http.Client{Jar: jar, Timeout: time.Minute, Transport: &http.Transport{
 		// Names under .localhost are this machine (RFC 6761, section 6.3).
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			_, port, err := net.SplitHostPort(address)
