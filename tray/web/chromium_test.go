@@ -8,6 +8,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"countersign/tray/control"
 	"countersign/tray/web/webtest"
 )
 
@@ -90,13 +91,15 @@ func (d *desk) accessible(name string) {
 // person with a keyboard, a screen reader or weak eyes needs.
 func TestPeerEveryPageInChromium(t *testing.T) {
 	d := sit(t, false, true)
+	d.clinic.cards = control.TokenList{Tokens: []control.Token{adasCard, {ID: "t2", Label: "Spare", Problem: "It is locked."}}, Waiting: 2, PINMinutes: 15, Problems: []string{"old.so: It does not answer."}}
+	d.clinic.movable = true
 	named := map[string]string{
 		"inbox": "inbox", "message": "message/m1", "test": "message/m3", "unsecured": "message/m4", "other-key": "message/m5",
 		"write": "write/draftaaaaaaaaaaaaaaaaaaaaa", "blank": "write", "drafts": "drafts", "outbox": "outbox", "contacts": "contacts",
 		"contact": "contacts/" + d.person("bea.brandt@northclinic.example"), "confirmed": "contacts/" + d.person("bea.brandt@northclinic.example") + "/verify",
 		"verify": "contacts/" + d.person("imran.shah@northclinic.example") + "/verify", "send-test": "contacts/" + d.person("lena.falk@harbour.example") + "/verify",
 		"mismatch": "contacts/" + d.person("o.marsh@oldtown.example") + "/verify", "stranger": "contacts/" + d.person("nobody@elsewhere.example"),
-		"words": "words", "record": "record", "settings": "settings", "setup": "setup",
+		"words": "words", "record": "record", "settings": "settings", "setup": "setup", "cards": "cards", "lists": "lists",
 	}
 	for name, path := range named {
 		d.open(path)
