@@ -254,7 +254,7 @@ func (s *Keys) succession(ctx context.Context, now []vault.Identity) (says []str
 		return nil, s.Words(err)
 	}
 	if recovery.State != vault.RecoveryReady {
-		says = append(says, "Make a new recovery file: the one you have lacks the new key. Until then nothing is sent.")
+		says = append(says, "Make a new recovery file, so that the new key is in it. Until then nothing is sent.")
 	}
 	for _, i := range now {
 		before, err := s.Vault.Before(ctx, i)
