@@ -55,6 +55,7 @@ func storyCards() *tokens.World {
 	if conf := os.Getenv("SOFTHSM2_CONF"); conf != "" {
 		w.Find = func() []installed.Library { return []installed.Library{{Path: softHSM}} }
 		w.Prompt = pinprompt.New(pinprompt.Config{Programs: []string{filepath.Join(filepath.Dir(conf), "pinentry")}})
+		pivCards(filepath.Dir(conf), w)
 	}
 	return w
 }
@@ -65,7 +66,7 @@ func cardOf(work, name string) string { return filepath.Join(work, name+".card")
 // withCard makes the programs of somebody who has a card use it.
 func withCard(work, name string) {
 	conf := filepath.Join(cardOf(work, name), "softhsm2.conf")
-	if _, err := os.Stat(conf); err == nil {
+	if _, err := os.Stat(cardOf(work, name)); err == nil {
 		os.Setenv("SOFTHSM2_CONF", conf)
 	}
 }
@@ -123,10 +124,7 @@ func card(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	name, label := args[0], strings.ToUpper(args[0][:1])+args[0][1:]+"'s card"
 	do("softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "87654321", "--pin", cardPIN)
-	ts.Check(os.WriteFile(filepath.Join(dir, "pin"), []byte(cardPIN), 0o600))
-	self, err := os.Executable()
-	ts.Check(err)
-	ts.Check(os.Symlink(self, filepath.Join(dir, "pinentry")))
+	sitAtDesk(ts, dir)
 	if neg {
 		return
 	}
@@ -141,12 +139,24 @@ func card(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Remove(ts.MkAbs(name + ".p12")))
 }
 
-// carded NAME does the first set-up of somebody whose keys are on a card.
+// sitAtDesk has somebody answer with the PIN of the card in that folder.
+func sitAtDesk(ts *testscript.TestScript, dir string) {
+	ts.Check(os.MkdirAll(dir, 0o700))
+	ts.Check(os.WriteFile(filepath.Join(dir, "pin"), []byte(cardPIN), 0o600))
+	self, err := os.Executable()
+	ts.Check(err)
+	ts.Check(os.Symlink(self, filepath.Join(dir, "pinentry")))
+}
+
+// carded NAME [OPTION...] does the first set-up of somebody whose keys are on a card: the
+// certificate listed first, or what the options of identity use say.
 func carded(ts *testscript.TestScript, neg bool, args []string) {
-	w := theWorld(ts)
-	for _, name := range args {
-		ts.Check(furnishWith(runs(ts), w.mail, name, w.people[name].Address, []string{"identity", "use", "1", "--only-copy"}))
+	name, which := args[0], args[1:]
+	if len(which) == 0 {
+		which = []string{"1"}
 	}
+	w := theWorld(ts)
+	ts.Check(furnishWith(runs(ts), w.mail, name, w.people[name].Address, append([]string{"identity", "use", "--only-copy"}, which...)))
 }
 
 // pin NAME ANSWER has a person answer from now on so when they are asked: with their

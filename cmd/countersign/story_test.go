@@ -19,6 +19,7 @@ import (
 
 	"countersign/mailer/server/servertest"
 	"countersign/pkcs11/module"
+	"countersign/pkcs11/pkcs11test"
 	"countersign/platform"
 	"countersign/platform/keychain"
 	"countersign/tray/agent"
@@ -42,6 +43,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	pkcs11test.Helper(module.Main)
 	if filepath.Base(os.Args[0]) == "pinentry" {
 		pinentry() // which has to know by what path it was called
 		return
