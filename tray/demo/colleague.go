@@ -22,7 +22,7 @@ func (c *colleague) live(ctx context.Context) error {
 	err := c.svc.Events.Watch(ctx, 0, func(e control.Event) error {
 		switch e.Kind {
 		case "contact", "mail":
-			return errors.Join(c.answerTests(ctx), c.answerMail(ctx))
+			return errors.Join(again(ctx, c.answerTests), again(ctx, c.answerMail))
 		}
 		return nil
 	})
@@ -30,6 +30,18 @@ func (c *colleague) live(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// again does what is asked for, and looks once more where a contact changed at that very
+// moment: mail that comes changes contacts as well.
+func again(ctx context.Context, do func(context.Context) error) error {
+	for {
+		err := do(ctx)
+		var e *control.Error
+		if ctx.Err() != nil || !errors.As(err, &e) || e.Code != "meanwhile" {
+			return err
+		}
+	}
 }
 
 func (c *colleague) answerTests(ctx context.Context) error {
