@@ -144,7 +144,7 @@ func (s addressBook) WordList(context.Context, control.None) ([]string, error) {
 
 // Programs returns the clicks to say aloud for other mail programs.
 func (s addressBook) Programs(context.Context, control.None) ([]control.Program, error) {
-	return each(contacts.Programs(), func(p contacts.Program) control.Program { return control.Program(p) }), nil
+	return each(keyset.Programs(), func(p keyset.Program) control.Program { return control.Program(p) }), nil
 }
 
 // StartOver begins the signed records of the address book anew.

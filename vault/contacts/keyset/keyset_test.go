@@ -257,3 +257,13 @@ func TestCanonical(t *testing.T) {
 		}
 	}
 }
+
+func TestPrograms(t *testing.T) {
+	names := map[string]bool{}
+	for _, p := range Programs() {
+		names[p.Name] = len(p.Steps) > 3 && p.Shows != ""
+	}
+	if !names["Outlook for Windows"] || !names["Apple Mail"] || !names["Thunderbird"] {
+		t.Errorf("%v", names)
+	}
+}
