@@ -31,15 +31,15 @@ func (c *cli) lockCommand() *cobra.Command {
 			return nil
 		}
 		for err == nil {
-			var now control.Status
-			if now, err = control.At(dirs.Run).Settings.Status(ctx, control.None{}); err == nil && now.Shut {
+			now, asked := control.At(dirs.Run).Settings.Status(ctx, control.None{})
+			var e *control.Error
+			switch {
+			case asked == nil && now.Shut:
 				c.say("Countersign is locked.")
 				return nil
-			}
-			if errors.Is(err, control.ErrNotRunning) { // it begins anew
-				err = nil
-			}
-			if err == nil {
+			case errors.As(asked, &e):
+				err = asked
+			default: // it is ending, and a call is cut off, or it begins anew
 				err = c.pause(ctx)
 			}
 		}
