@@ -84,13 +84,12 @@ type step struct {
 // stored before the form is accepted: a form that then fails to go out is asked for again,
 // but none goes out that is not known here. Mail of theirs that comes in while it is sealed
 // changes the contact, so the step is then taken anew, from what the contact is now.
-func (m *Mailer) step(ctx context.Context, address string, sender people.Sender, s step) (c Contact, err error) {
-	for range 3 {
-		if c, err = m.stepOnce(ctx, address, sender, s); !errors.Is(err, ErrMeanwhile) {
-			break
+func (m *Mailer) step(ctx context.Context, address string, sender people.Sender, s step) (Contact, error) {
+	for more := 2; ; more-- {
+		if c, err := m.stepOnce(ctx, address, sender, s); more == 0 || !errors.Is(err, ErrMeanwhile) {
+			return c, err
 		}
 	}
-	return c, err
 }
 
 func (m *Mailer) stepOnce(ctx context.Context, address string, sender people.Sender, s step) (Contact, error) {
