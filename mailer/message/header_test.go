@@ -218,6 +218,7 @@ func TestEncodeText(t *testing.T) {
 	for _, subject := range []string{
 		"Result of 3 March", "", "Grüße aus Köln", "=?not a word?=", strings.Repeat("word ", 60) + "end",
 		strings.Repeat("日本語のとても長い件名", 20), strings.Repeat("ä", 300), strings.Repeat("x", 2000), "tab\tin it",
+		"xxx" + strings.Repeat(" ", 2000) + "y", "xxx" + strings.Repeat(" ", 490) + strings.Repeat("z", 499),
 	} {
 		h := message.Header{}
 		h.Add("Subject", message.EncodeText(subject))

@@ -89,7 +89,8 @@ func cutWord(s string) (charset string, raw []byte, n int) {
 // encoded words where it is not plain ASCII. Control characters become blanks.
 func EncodeText(text string) string {
 	text = oneLine(text)
-	plain := !strings.Contains(text, "=?") && strings.IndexFunc(text, func(r rune) bool { return r > '~' }) < 0
+	// A line can be broken before blanks, but not among them.
+	plain := !strings.Contains(text, "=?") && !strings.Contains(text, strings.Repeat(" ", maxLine/2)) && strings.IndexFunc(text, func(r rune) bool { return r > '~' }) < 0
 	for _, word := range strings.Fields(text) {
 		plain = plain && len(word) <= maxLine/2
 	}
