@@ -61,6 +61,19 @@ func (l *Library) Unlock(ctx context.Context, token Name) error {
 	return err
 }
 
+// Unlocked tells whether a token works as it is: it wants no PIN, somebody entered it, or it is
+// kept. Nobody is asked, nothing is logged in, and a prompt that is open is not waited for.
+func (l *Library) Unlocked(ctx context.Context, token Name) (bool, error) {
+	if l.line(token).keeps() {
+		return true, nil
+	}
+	_, err := l.look(ctx, wire.Request{Op: wire.Login, Token: token})
+	if is(err, wire.NotLoggedIn) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Generate makes a key on a token, which it cannot leave: there is no other copy. Nothing
 // is left on the token if that fails, as far as the token can still be reached. It is asked
 // for a PIN only if it says that it makes such keys.

@@ -79,15 +79,24 @@ func TestPeerUnlockEach(t *testing.T) {
 			k := set(t)
 			l, user := open(t, k, 0), &person{}
 			token := arrival(t, l, k.Label).Name
+			isUnlocked := func(want bool) {
+				t.Helper()
+				if got, err := l.Unlocked(with(t, user), token); got != want || err != nil {
+					t.Errorf("unlocked: %v, %v", got, err)
+				}
+			}
+			isUnlocked(false)
 			for range 2 {
 				if err := l.Unlock(with(t, user), token); err != nil {
 					t.Fatal(err)
 				}
+				isUnlocked(true)
 			}
 			if user.asked() != 1 {
 				t.Errorf("%d PINs asked for", user.asked())
 			}
 			l.Lock()
+			isUnlocked(false)
 			if err := l.Unlock(t.Context(), token); !is(err, Unasked) {
 				t.Errorf("locked, in the background: %v", err)
 			}

@@ -87,11 +87,20 @@ func (t *line) keep(pin []byte, during time.Duration) {
 	})
 }
 
+// keeps tells whether there is a kept PIN that may be shown.
+func (t *line) keeps() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.may()
+}
+
+func (t *line) may() bool { return t.pin != nil && t.pin.unanswered < maxUnanswered }
+
 // show returns a copy of the kept PIN, if there is one that may be shown.
 func (t *line) show() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.pin == nil || t.pin.unanswered >= maxUnanswered {
+	if !t.may() {
 		return nil
 	}
 	t.pin.unanswered++
