@@ -41,6 +41,8 @@ type Token struct {
 	Software string     `json:"software"` // of the card's maker: the name of its file
 	Pad      bool       `json:"pad,omitempty"`
 	State    string     `json:"state"`             // ready | last-try | pin-locked | no-pin
+	Lock     string     `json:"lock"`              // locked | unlocked | none: nothing to unlock; empty: not known
+	Until    time.Time  `json:"until,omitzero"`    // if unlocked, and not used meanwhile; zero: until it is next locked
 	Problem  string     `json:"problem,omitempty"` // what State means, or why it cannot be read
 	Keys     []TokenKey `json:"keys"`
 	More     bool       `json:"more,omitempty"` // it holds more than is listed

@@ -35,7 +35,7 @@ func (a *Answers) List(ctx context.Context, _ control.None) (control.TokenList, 
 		return control.TokenList{}, a.Words(err)
 	}
 	used := func(c *x509.Certificate) string { return inUse(own, c) }
-	list := control.TokenList{Tokens: a.Tokens.system(ctx, describe(a.Tokens.cards(ctx), used), used)}
+	list := control.TokenList{Tokens: a.Tokens.system(ctx, describe(a.Tokens.cards(ctx), used, a.Tokens.until()), used)}
 	list.Problems, list.PINMinutes = a.Tokens.Problems(), a.Tokens.minutes()
 	list.Waiting, err = a.Waiting(ctx)
 	return list, a.Words(err)
@@ -162,6 +162,7 @@ func (a *Answers) Unlock(ctx context.Context, q control.TokenQuery) (control.Unl
 	if err != nil {
 		return control.Unlocked{}, a.Words(trouble(err))
 	}
+	a.Tokens.tell(ctx, "token-unlocked", identifier(token.Name), "The card "+quoted(token.Name)+" is unlocked.")
 	u := control.Unlocked{Label: label(token.Name)}
 	u.Opened, u.Left, err = a.OpenWaiting(ctx)
 	return u, a.Words(err)

@@ -51,7 +51,8 @@ func (t *Tokens) use(ctx context.Context, s *software) (done func()) {
 		if ctx.Value(byPerson{}) != nil || t.idle == nil {
 			late, t.late = false, false
 			t.unsettle()
-			t.idle = time.AfterFunc(max(t.keep, shortest), t.rest)
+			t.rests = time.Now().Add(max(t.keep, shortest))
+			t.idle = time.AfterFunc(time.Until(t.rests), t.rest)
 		}
 		t.mu.Unlock()
 		if late {
@@ -69,6 +70,16 @@ func (t *Tokens) unsettle() {
 		t.idle.Stop()
 		t.idle = nil
 	}
+}
+
+// until is when all is locked, if nobody uses it meanwhile; zero: that is not set.
+func (t *Tokens) until() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.idle == nil || t.keep == 0 {
+		return time.Time{}
+	}
+	return t.rests
 }
 
 // rest locks every token, unless one is at work: then its end does.
@@ -98,7 +109,7 @@ func (p person) PIN(ctx context.Context, about pkcs11.Prompt) ([]byte, error) {
 // Pad says that the PIN is wanted on the reader.
 func (p person) Pad(ctx context.Context, about pkcs11.Prompt) func() {
 	p.t.prompting.Add(1)
-	p.t.tell(ctx, "token-waits", about.Token.Name, "Enter the PIN of the card "+quoted(about.Token.Name)+" on its reader.")
+	p.t.tell(ctx, "token-waits", identifier(about.Token.Name), "Enter the PIN of the card "+quoted(about.Token.Name)+" on its reader.")
 	shown := p.t.o.Prompt.Tell(ctx, p.question(about))
 	return func() {
 		p.t.prompting.Add(-1)

@@ -14,7 +14,14 @@ import (
 func TestBackgroundKeepsNothingUnlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &software{Library: pkcs11.Open(pkcs11.Config{})}
+		told := 0
 		tk := &Tokens{software: []*software{s}, keep: 10 * time.Minute}
+		tk.o.Tell = func(_ context.Context, kind, _, _ string) error {
+			if kind == "token-locked" {
+				told++
+			}
+			return nil
+		}
 		locked := func() bool {
 			synctest.Wait()
 			s.mu.Lock()
@@ -37,8 +44,8 @@ func TestBackgroundKeepsNothingUnlocked(t *testing.T) {
 			t.Error("locked 9 minutes after the last thing that a person did")
 		}
 		time.Sleep(2 * time.Minute)
-		if !locked() {
-			t.Error("mail that came kept the card unlocked")
+		if !locked() || told != 1 || !tk.until().IsZero() {
+			t.Errorf("mail that came kept the card unlocked; %d times told", told)
 		}
 		// What is under way when the time is over ends first.
 		third, done := context.WithCancel(t.Context())

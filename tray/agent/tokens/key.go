@@ -129,7 +129,7 @@ func (t *Tokens) impatient(ctx context.Context, name pkcs11.Name) (done func()) 
 			case <-tick.C:
 			}
 			if t.prompting.Load() == 0 {
-				t.tell(ctx, "token-waits", name, "The card "+quoted(name)+" is at work. If it blinks, touch it.")
+				t.tell(ctx, "token-waits", identifier(name), "The card "+quoted(name)+" is at work. If it blinks, touch it.")
 				return
 			}
 		}

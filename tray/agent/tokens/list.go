@@ -35,6 +35,7 @@ type card struct {
 	software *software
 	keys     []*pkcs11.Key
 	more     bool
+	open     bool  // no PIN is wanted now
 	err      error // why it could not be read
 }
 
@@ -55,7 +56,9 @@ func (t *Tokens) cards(ctx context.Context) (list []card) {
 			}
 			for _, one := range there {
 				c := card{Token: one, software: s}
-				c.keys, c.more, c.err = s.Keys(ctx, one.Name)
+				if c.keys, c.more, c.err = s.Keys(ctx, one.Name); c.err == nil {
+					c.open, c.err = s.Unlocked(ctx, one.Name)
+				}
 				read[i] = append(read[i], c)
 			}
 		})
@@ -73,8 +76,9 @@ func (t *Tokens) cards(ctx context.Context) (list []card) {
 	return list
 }
 
-// describe is the list as people see it. used says what a certificate is in use for.
-func describe(list []card, used func(*x509.Certificate) string) []control.Token {
+// describe is the list as people see it. used says what a certificate is in use for, until
+// is when what is unlocked is locked.
+func describe(list []card, used func(*x509.Certificate) string, until time.Time) []control.Token {
 	all, number := []control.Token{}, 0
 	for _, c := range list {
 		v := control.Token{
@@ -83,6 +87,9 @@ func describe(list []card, used func(*x509.Certificate) string) []control.Token 
 			Software: c.software.name, Pad: c.Pad, More: c.more, Keys: []control.TokenKey{},
 		}
 		v.State, v.Problem = state(c)
+		if v.Lock = lock(c); v.Lock == "unlocked" {
+			v.Until = until
+		}
 		for _, k := range c.keys {
 			number++
 			v.Keys = append(v.Keys, describeKey(k, number, used))
@@ -105,6 +112,19 @@ func state(c card) (name, problem string) {
 		return "ready", sentence(c.err)
 	}
 	return "ready", ""
+}
+
+// lock tells whether a token is locked.
+func lock(c card) string {
+	switch {
+	case !c.NeedsLogin:
+		return "none"
+	case c.err != nil:
+		return ""
+	case c.open:
+		return "unlocked"
+	}
+	return "locked"
 }
 
 func describeKey(k *pkcs11.Key, number int, used func(*x509.Certificate) string) control.TokenKey {

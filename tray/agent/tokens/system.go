@@ -28,7 +28,7 @@ func withStore(list []control.Token, all []certstore.Certificate, used func(*x50
 			shown[k.Fingerprint] = true
 		}
 	}
-	v := control.Token{ID: "windows", Label: "Windows", Software: "Windows", State: "ready", Keys: []control.TokenKey{}}
+	v := control.Token{ID: "windows", Label: "Windows", Software: "Windows", State: "ready", Lock: "none", Keys: []control.TokenKey{}}
 	for _, c := range all {
 		k := control.TokenKey{Number: number + 1, URI: c.Ref(), Label: clean(c.Name), Key: kind(c.PublicKey), Addresses: []string{}}
 		describeCertificate(&k, c.Certificate, used)

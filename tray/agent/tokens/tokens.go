@@ -21,8 +21,9 @@
 //
 // # What is told
 //
-// Events token-in and token-out as a token comes and goes; token-waits where somebody has to
-// enter a PIN on the reader, or touch a token that takes long. What a token calls itself
+// Events token-in and token-out as a token comes and goes; token-unlocked when somebody
+// unlocked one, token-locked when all are locked again; token-waits where somebody has to enter
+// a PIN on the reader, or touch a token that takes long. What a token calls itself
 // may be anybody's words, so it is cleaned before it is shown.
 package tokens
 
@@ -95,6 +96,7 @@ type Tokens struct {
 	acts     int         // things that people are doing
 	busy     int         // operations under way
 	idle     *time.Timer // until all is locked; nil: it is
+	rests    time.Time   // when idle ends
 	late     bool        // its time is over, and an operation under way
 }
 
@@ -325,19 +327,19 @@ func (t *Tokens) news(ctx context.Context, s *software) {
 	for name := range s.told {
 		if _, still := there[name]; !still {
 			delete(s.told, name)
-			t.tell(ctx, "token-out", name, "The card "+quoted(name)+" was taken out.")
+			t.tell(ctx, "token-out", identifier(name), "The card "+quoted(name)+" was taken out.")
 		}
 	}
 	for name := range there {
 		if !s.told[name] {
 			s.told[name] = true
-			t.tell(ctx, "token-in", name, "The card "+quoted(name)+" is in the reader.")
+			t.tell(ctx, "token-in", identifier(name), "The card "+quoted(name)+" is in the reader.")
 		}
 	}
 }
 
-func (t *Tokens) tell(ctx context.Context, kind string, name pkcs11.Name, says string) {
-	if err := t.o.Tell(ctx, kind, identifier(name), says); err != nil && ctx.Err() == nil {
+func (t *Tokens) tell(ctx context.Context, kind, id, says string) {
+	if err := t.o.Tell(ctx, kind, id, says); err != nil && ctx.Err() == nil {
 		t.o.Log.Warn("telling the faces", "error", err)
 	}
 }
@@ -379,16 +381,21 @@ func (t *Tokens) lock(used bool) {
 	t.late = false
 	t.mu.Unlock()
 	var locking sync.WaitGroup
+	news := false
 	for _, s := range known {
 		s.mu.Lock()
-		idle := used && !s.used
+		was := s.used
 		s.used = false
 		s.mu.Unlock()
-		if !idle {
+		news = news || was
+		if was || !used {
 			locking.Go(s.Lock)
 		}
 	}
 	locking.Wait()
+	if news {
+		t.tell(context.Background(), "token-locked", "", "Every card is locked again.")
+	}
 }
 
 // Close locks every token and ends the helpers.

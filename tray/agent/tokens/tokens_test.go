@@ -95,7 +95,7 @@ func sit(t *testing.T, token *pkcs11test.Token) *desk {
 // uri names a key on the token, as it is listed.
 func (d *desk) uri(t *testing.T, label string) string {
 	t.Helper()
-	for _, one := range describe(d.cards(t.Context()), unused) {
+	for _, one := range describe(d.cards(t.Context()), unused, d.until()) {
 		for _, k := range one.Keys {
 			if k.Label == label {
 				return k.URI
@@ -127,9 +127,12 @@ func TestPeerList(t *testing.T) {
 			return "signing"
 		}
 		return ""
-	})
+	}, d.until())
 	if len(list) != 1 || list[0].Label != token.Label || list[0].State != "ready" || list[0].Problem != "" || list[0].Software != filepath.Base(token.Library) {
 		t.Fatalf("%+v", list)
+	}
+	if list[0].Lock != "locked" || !list[0].Until.IsZero() {
+		t.Errorf("%+v", list[0])
 	}
 	if len(list[0].Keys) != 5 || d.human.prompts() != 0 || len(d.Problems()) != 0 {
 		t.Errorf("%+v %d %q", list[0].Keys, d.human.prompts(), d.Problems())
@@ -175,7 +178,21 @@ func TestPeerAsked(t *testing.T) {
 	if k.Exchanger(t.Context()) != nil {
 		t.Error("an RSA key agrees on secrets")
 	}
+	isLocked := func(want string, at time.Time) {
+		t.Helper()
+		if one := describe(d.cards(t.Context()), unused, d.until())[0]; one.Lock != want || one.Until != at {
+			t.Errorf("%s until %v, want %s until %v", one.Lock, one.Until, want, at)
+		}
+	}
+	if d.rests.IsZero() {
+		t.Error("unlocked for ever")
+	}
+	isLocked("unlocked", d.rests)
 	d.LockAll()
+	isLocked("locked", time.Time{})
+	if got := <-d.events; got != "token-locked: Every card is locked again." {
+		t.Errorf("told %q", got)
+	}
 	if err := sign(t.Context(), d, uri, key); tokenkey.Why(err) == nil || tokenkey.Why(err).Code != tokenkey.ErrLocked.Code {
 		t.Errorf("locked: %v", err)
 	}
