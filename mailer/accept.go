@@ -38,7 +38,7 @@ func (m *Mailer) seal(ctx context.Context, l smime.Letter, plan policy.Plan, s p
 // keysOf is what an identity signs with.
 func (m *Mailer) keysOf(ctx context.Context, i vault.Identity) (smime.Keys, error) {
 	key, err := m.Vault.Signer(ctx, i.ID)
-	return smime.Keys{Signer: cms.Signer{Key: key, Certificate: i.Signing}, Encryption: i.Encryption, Chain: i.Chain}, err
+	return smime.Keys{Signer: cms.Signer{Key: key, Certificate: i.Signing}, Encryption: i.Encryption, Chain: m.Chain(ctx, i)}, err
 }
 
 func (m *Mailer) sealWith(ctx context.Context, l smime.Letter, plan policy.Plan, from string, keys smime.Keys) (out outgoing, err error) {

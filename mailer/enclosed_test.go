@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"countersign/mailer/cms/ber"
 	"countersign/mailer/message"
 	"countersign/mailer/policy"
+	"countersign/vault"
 	"countersign/vault/contacts"
 	"countersign/vault/trust"
 )
@@ -100,6 +102,29 @@ func TestWithoutCertificate(t *testing.T) {
 	w.deliver(adaAddress, sealed)
 	if m := ada.last(); m.Verdict.Level != policy.Good || m.Verdict.Contact != string(contacts.Verified) || !strings.Contains(m.Text, "the words") {
 		t.Errorf("in an envelope: %q %+v", m.Text, m.Verdict)
+	}
+}
+
+// TestFetchedIssuerEnclosed: a card holds no certificate of its authority. The one that was
+// fetched goes along with what it signs, for those who fetch nothing.
+func TestFetchedIssuerEnclosed(t *testing.T) {
+	w := newWorld(t)
+	who := w.admit("Ada", adaAddress)
+	ada := w.settle(who, &card{key: who.Key}, func(p *person) error {
+		key := vault.TokenCertificate{Ref: cardRef, Certificate: who.Certificate}
+		_, err := p.Vault.Use(atCard(w.Context()), vault.TokenKeys{Signing: key, Encryption: key, OnlyCopy: true}, nil)
+		return err
+	})
+	bea := w.join("Bea", beaAddress)
+	remember(t, ada, w)
+	if _, err := ada.Invite(atCard(t.Context()), beaAddress); err != nil {
+		t.Fatal(err)
+	}
+	w.post()
+	list, _, _ := policy.Signatures(w.submitted(bea))
+	enclosed := list[0].Enclosed
+	if len(enclosed) != 2 || !slices.ContainsFunc(enclosed, w.ca.Issuing.Equal) || !slices.ContainsFunc(enclosed, who.Certificate.Equal) {
+		t.Errorf("%d certificates are enclosed", len(enclosed))
 	}
 }
 

@@ -1,6 +1,7 @@
 package people
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/x509"
@@ -113,6 +114,21 @@ func (p *People) Own(ctx context.Context, i vault.Identity, u trust.Usage) trust
 		cert = i.Encryption
 	}
 	return p.Judge(ctx, trust.Question{Certificate: cert, Address: i.Address, Usage: u, Enclosed: i.Chain, Silent: true, Standing: true}, true)
+}
+
+// Chain is the authorities' certificates to enclose with what an identity signs: those
+// that came with it, and those that were found since on the way to an anchor. A card
+// often holds none, and not every recipient fetches what is missing.
+func (p *People) Chain(ctx context.Context, i vault.Identity) []*x509.Certificate {
+	chain := slices.Clone(i.Chain)
+	for _, u := range []trust.Usage{trust.Sign, trust.Encrypt} {
+		for n, c := range p.Own(ctx, i, u).Path {
+			if n > 0 && !bytes.Equal(c.RawIssuer, c.RawSubject) { // whoever trusts a root has it
+				chain = append(chain, c)
+			}
+		}
+	}
+	return chain
 }
 
 // All returns the user's own addresses, and the SPKI of their signing keys, old ones
