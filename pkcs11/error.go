@@ -67,26 +67,26 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // sentences are for a person, by failure; the token's label goes in.
 var sentences = [...]string{
-	wire.NotLoaded:      "The software of the card's maker could not be loaded.",
+	wire.NotLoaded:      "The software of the card's maker could not be loaded. Install it anew, and try again.",
 	wire.Removed:        "The card %s is not in the reader. Insert it and try again.",
 	wire.NotLoggedIn:    "The card %s did not stay unlocked. Try again.",
-	wire.AsksAlways:     "The card %s wants its PIN for each use of this key.",
+	wire.AsksAlways:     "The card %s wants its PIN for each use of this key. Try again and enter it.",
 	wire.WrongPIN:       "The PIN of the card %s is wrong.",
 	wire.PINLocked:      "The PIN of the card %s is locked. Whoever issued the card can unlock it.",
 	wire.PINExpired:     "The card %s wants a new PIN before it can be used. Set one with the program of its maker.",
-	wire.LastTry:        "One more wrong PIN locks the card %s.",
-	wire.Cancelled:      "The PIN of the card %s was not entered.",
-	wire.NoKey:          "The card %s does not hold this key.",
-	wire.NoMechanism:    "The card %s cannot do this with this key.",
-	wire.BadInput:       "The card %s did not accept the data.",
+	wire.LastTry:        "One more wrong PIN locks the card %s. Make sure of the PIN, then try again and enter it.",
+	wire.Cancelled:      "The PIN of the card %s was not entered. Try again when you have it at hand.",
+	wire.NoKey:          "The card %s does not hold this key. Insert the card that does, or choose another key.",
+	wire.NoMechanism:    "The card %s cannot do this with this key. Choose another key, or another card.",
+	wire.BadInput:       "The card %s did not accept the data. Choose another key, or another card.",
 	wire.Lost:           "The card %s was disturbed. Leave it in the reader and try again.",
 	wire.Busy:           "Another program is using the card %s. Close it and try again.",
 	wire.Confused:       "The card %s or the software of its maker reports a fault. Take the card out, put it back and try again.",
 	wire.NoSpace:        "There is no room left on the card %s. Delete what is no longer used with the program of its maker.",
-	wire.ReadOnly:       "Nothing can be put on the card %s: it is read-only.",
+	wire.ReadOnly:       "Nothing can be put on the card %s: it is read-only. Choose another card.",
 	wire.NeedsMaker:     "The card %s lets only the program of its maker do this. Make the key there, then choose it here.",
-	wire.HasCertificate: "The key on the card %s has a certificate, and is kept.",
-	wire.Malformed:      "The software of the card's maker could not be spoken to.",
+	wire.HasCertificate: "The key on the card %s has a certificate, and is kept. Delete it with the program of the card's maker if nobody needs it.",
+	wire.Malformed:      "Nothing of this kind can be asked of the card %s. Choose another key, or another card.",
 	wire.Crashed:        "The software of the card's maker stopped working. Try again.",
 	wire.Hung:           "The card %s did not answer in time. Take it out, put it back and try again.",
 	unmade:              "The card %s has no keys of this kind. Choose another kind, or make the key with the program of the card's maker.",
@@ -126,19 +126,12 @@ func clean(label string) string {
 }
 
 func fail(f Failure, token string, cause error) *Error {
-	says := sentences[f]
 	if token = clean(token); token == "" {
 		token = "in the reader"
 	} else {
 		token = fmt.Sprintf("“%s”", token)
 	}
-	for i := range len(says) - 1 {
-		if says[i] == '%' {
-			says = fmt.Sprintf(says, token)
-			break
-		}
-	}
-	return &Error{Failure: f, Says: says, Err: cause}
+	return &Error{Failure: f, Says: strings.Replace(sentences[f], "%s", token, 1), Err: cause}
 }
 
 // told is the error that a reply means.
@@ -148,10 +141,13 @@ func told(r *wire.Reply, token string) *Error {
 	switch {
 	case r.Failure == wire.NoMechanism && (r.Op == wire.Generate || r.Op == wire.Import):
 		e = noSuch(token, e.Err)
-	case r.Failure == wire.WrongPIN && r.Tries == wire.TriesLast:
-		e.Says += " One more wrong PIN locks the card."
-	case r.Failure == wire.WrongPIN && r.Tries == wire.TriesNone:
+	case r.Failure != wire.WrongPIN:
+	case r.Tries == wire.TriesLast:
+		e.Says += " One more wrong PIN locks the card. Make sure of the PIN before you try again."
+	case r.Tries == wire.TriesNone:
 		e.Says += " The card is locked now. Whoever issued it can unlock it."
+	default:
+		e.Says += " Too many lock the card. Make sure of the PIN, then try again."
 	}
 	return e
 }

@@ -22,3 +22,20 @@ func TestLabelsInSentences(t *testing.T) {
 		}
 	}
 }
+
+// TestNextStep: each sentence says what happened and what to do about it.
+func TestNextStep(t *testing.T) {
+	for f := wire.NotLoaded; f <= unmade; f++ {
+		if says := fail(f, "x", nil).Says; strings.Count(says, ". ") != 1 && f != wire.WrongPIN || !strings.HasSuffix(says, ".") || strings.Contains(says, "%") {
+			t.Errorf("%v: %q", f, says)
+		}
+	}
+	for tries, want := range map[Tries]string{
+		TriesUntold: "Make sure of the PIN, then try again.", TriesFewer: "Too many lock the card.",
+		TriesLast: "One more wrong PIN locks the card.", TriesNone: "Whoever issued it can unlock it.",
+	} {
+		if says := told(&wire.Reply{Failure: wire.WrongPIN, Tries: tries}, "x").Says; !strings.HasPrefix(says, "The PIN of the card “x” is wrong. ") || !strings.Contains(says, want) {
+			t.Errorf("tries %d: %q", tries, says)
+		}
+	}
+}

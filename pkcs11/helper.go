@@ -38,6 +38,7 @@ type helper struct {
 // call is a request under way.
 type call struct {
 	op    wire.Op
+	token string        // the label of the one that it is for; may be empty
 	done  chan struct{} // closed when reply is there, or the helper dead
 	reply *wire.Reply   // nil: the helper died
 	until time.Time     // zero: no limit
@@ -159,8 +160,8 @@ func (h *helper) dismiss() {
 }
 
 // ask sends a request and waits for its reply, or for ctx. limit is how long the
-// library may take before it counts as hung. Its error is an [*Error], or that of ctx;
-// then the request is still under way and wait tells of its end.
+// library may take before it counts as hung. Its error is an [*Error], or that of ctx:
+// then the request is still under way, and its answer is dropped.
 func (h *helper) ask(ctx context.Context, r *wire.Request, limit time.Duration) (*wire.Reply, error) {
 	c, err := h.send(r, limit)
 	if err != nil {
@@ -184,11 +185,11 @@ func (h *helper) result(c *call) (*wire.Reply, error) {
 	if h.told { // some libraries, made to be debugged, print what they are given
 		said = "(withheld: it knows a secret)"
 	}
-	return nil, fail(h.cause, "", fmt.Errorf("the helper said last: %q", said))
+	return nil, fail(h.cause, c.token, fmt.Errorf("the helper said last: %q", said))
 }
 
 func (h *helper) send(r *wire.Request, limit time.Duration) (*call, error) {
-	c := &call{op: r.Op, done: make(chan struct{})}
+	c := &call{op: r.Op, token: r.Token.Label, done: make(chan struct{})}
 	h.mu.Lock()
 	if h.waiting == nil || h.cause != wire.None {
 		h.mu.Unlock()
@@ -213,7 +214,7 @@ func (h *helper) send(r *wire.Request, limit time.Duration) (*call, error) {
 		if c.timer != nil {
 			c.timer.Stop()
 		}
-		return nil, fail(wire.Malformed, "", err)
+		return nil, fail(wire.Malformed, r.Token.Label, err)
 	}
 	if err != nil {
 		h.kill(wire.Crashed) // whoever waits is told so

@@ -2,6 +2,9 @@ package pkcs11
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
 	"errors"
 	"io"
 	"os"
@@ -65,42 +68,132 @@ func TestHostileReplies(t *testing.T) {
 	}
 }
 
+// scripted is a library whose helper is a function, and ends with end.
+func scripted(t *testing.T, answer func(*wire.Request, *wire.Reply)) (l *Library, end func()) {
+	t.Helper()
+	asked, requests := io.Pipe()
+	replies, answers := io.Pipe()
+	h := &helper{in: requests, out: replies, waiting: map[uint32]*call{}, dead: make(chan struct{})}
+	none, err := os.FindProcess(os.Getpid())
+	if err != nil || none.Release() != nil {
+		t.Fatal("no process that cannot be ended: ", err)
+	}
+	h.cmd = &exec.Cmd{Process: none}
+	l = Open(Config{})
+	l.helper = h
+	go h.listen()
+	go func() {
+		defer answers.Close()
+		for {
+			r, err := wire.ReadRequest(asked)
+			if err != nil {
+				return
+			}
+			reply := &wire.Reply{ID: r.ID, Op: r.Op}
+			answer(r, reply)
+			if wire.Write(answers, reply) != nil {
+				return
+			}
+		}
+	}()
+	return l, func() {
+		requests.Close()
+		<-h.dead
+	}
+}
+
+// TestInsatiable: a PIN is asked for twice at most, whatever a library makes of it.
+func TestInsatiable(t *testing.T) {
+	for name, c := range map[string]struct {
+		with    wire.Failure // of a signature with a PIN
+		without wire.Failure // ... and without
+		want    Failure
+	}{
+		"always another":  {wire.AsksAlways, wire.AsksAlways, Lost},
+		"lost each time":  {wire.Lost, wire.AsksAlways, Lost},
+		"never logged in": {wire.NotLoggedIn, wire.AsksAlways, Lost},
+		"wrong each time": {wire.WrongPIN, wire.AsksAlways, WrongPIN},
+	} {
+		l, end := scripted(t, func(r *wire.Request, reply *wire.Reply) {
+			switch {
+			case r.Op == wire.Tokens:
+				reply.Tokens = []wire.Token{{Name: wire.Name{Serial: "1"}, Offers: wire.Set(0).With(wire.ECDSA)}}
+			case r.Op == wire.Sign && r.Entry == wire.NoPIN:
+				reply.Failure = c.without
+			case r.Op == wire.Sign:
+				reply.Failure = c.with
+			}
+		})
+		user := &person{}
+		key, err := l.Use(URI{Token: Name{Serial: "1"}, ID: []byte{1}}, mustKey(t).Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := key.Signer(with(t, user)).Sign(nil, make([]byte, 32), crypto.SHA256); !is(err, c.want) || user.asked() > maxPrompts {
+			t.Errorf("%s: %d PINs asked for, %v", name, user.asked(), err)
+		}
+		end()
+	}
+}
+
+// TestPINForBoth: the PIN that was just typed for the login does for the key as well, and on
+// the last try the user types it once more.
+func TestPINForBoth(t *testing.T) {
+	private := mustKey(t)
+	for last, prompts := range map[bool]int{false: 1, true: 2} {
+		in := false
+		l, end := scripted(t, func(r *wire.Request, reply *wire.Reply) {
+			switch {
+			case r.Op == wire.Tokens:
+				reply.Tokens = []wire.Token{{Name: wire.Name{Serial: "1"}, Offers: wire.Set(0).With(wire.ECDSA)}}
+			case r.Op == wire.Login:
+				in = true
+			case !in:
+				reply.Failure = wire.NotLoggedIn
+			case r.Entry == wire.NoPIN:
+				reply.Failure = wire.AsksAlways
+			case r.Entry == wire.Kept && last:
+				reply.Failure, reply.Tries = wire.LastTry, wire.TriesLast
+			default:
+				a, b, err := ecdsa.Sign(rand.Reader, private, r.Data)
+				if err != nil {
+					reply.Failure = wire.Confused
+					return
+				}
+				reply.Data = append(a.FillBytes(make([]byte, r.Size/2)), b.FillBytes(make([]byte, r.Size/2))...)
+			}
+		})
+		user := &person{}
+		key, err := l.Use(URI{Token: Name{Serial: "1"}, ID: []byte{1}}, private.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := key.Signer(with(t, user)).Sign(nil, make([]byte, 32), crypto.SHA256); err != nil || user.asked() != prompts {
+			t.Errorf("on the last try %v: %d PINs asked for, %v", last, user.asked(), err)
+		}
+		for _, p := range user.prompts {
+			if p.Again != FirstTime {
+				t.Errorf("on the last try %v: asked as %d", last, p.Again)
+			}
+		}
+		end()
+	}
+}
+
 // TestWatchedByHostile: a helper that tells of changes without end is asked once a period.
 func TestWatchedByHostile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked, requests := io.Pipe()
-		replies, answers := io.Pipe()
-		h := &helper{in: requests, out: replies, waiting: map[uint32]*call{}, dead: make(chan struct{})}
-		none, err := os.FindProcess(os.Getpid())
-		if err != nil || none.Release() != nil {
-			t.Fatal("no process that cannot be ended: ", err)
-		}
-		h.cmd = &exec.Cmd{Process: none}
-		l := Open(Config{})
-		l.helper = h
-		go h.listen()
 		looks := 0
-		go func() {
-			defer answers.Close()
-			for {
-				r, err := wire.ReadRequest(asked)
-				if err != nil {
-					return
-				}
-				reply := &wire.Reply{ID: r.ID, Op: r.Op}
-				if r.Op == wire.Tokens {
-					looks++
-					reply.Tokens = []wire.Token{{Name: wire.Name{Serial: strconv.Itoa(looks)}}}
-				}
-				if wire.Write(answers, reply) != nil {
-					return
-				}
+		l, end := scripted(t, func(r *wire.Request, reply *wire.Reply) {
+			if r.Op == wire.Tokens {
+				looks++
+				reply.Tokens = []wire.Token{{Name: wire.Name{Serial: strconv.Itoa(looks)}}}
 			}
-		}()
+		})
 		told := 0
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute+time.Second/2)
 		defer stop()
-		err = l.Watch(ctx, time.Second, func(Event) {
+		err := l.Watch(ctx, time.Second, func(Event) {
 			if told++; told > 1000 {
 				stop()
 			}
@@ -108,8 +201,7 @@ func TestWatchedByHostile(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || looks != 61 || told != 2*looks-1 {
 			t.Errorf("%d looks in a minute, %d events, %v", looks, told, err)
 		}
-		requests.Close()
-		<-h.dead
+		end()
 	})
 }
 

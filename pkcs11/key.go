@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -127,7 +128,7 @@ func (l lent) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]b
 	case *ecdsa.PublicKey:
 		signature, err = l.signECDSA(public, digest)
 	case ed25519.PublicKey:
-		if hash != 0 || len(digest) > wire.MaxData {
+		if o, ok := opts.(*ed25519.Options); hash != 0 || ok && o.Context != "" || len(digest) > wire.MaxData {
 			return nil, fmt.Errorf("signing: %w", ErrKind)
 		}
 		r := l.key.request(wire.Sign, wire.EdDSA, digest, ed25519.SignatureSize)
@@ -271,8 +272,9 @@ func (l lentDecrypter) open(r *request) (block []byte, raw bool, err error) {
 		bare := l.key.request(wire.Decrypt, wire.RawRSA, r.Data, int(r.Size))
 		em, err := l.key.library.do(l.ctx, bare)
 		if !is(err, NoMechanism) {
-			if err == nil { // some libraries take leading zeros away
-				em = append(make([]byte, int(r.Size)-len(em)), em...)
+			if zeros := int(r.Size) - len(em); err == nil && zeros > 0 { // some libraries take them away
+				defer clear(em)
+				em = slices.Concat(make([]byte, zeros), em)
 			}
 			return em, true, err
 		}

@@ -155,7 +155,7 @@ func (r *request) answered(f Failure) {
 	}
 	r.hand.wipe()
 	r.Entry, r.PIN = wire.NoPIN, nil
-	r.hand.trouble = f != wire.None && f != wire.WrongPIN
+	r.hand.trouble = f != wire.None && f != wire.WrongPIN && f != wire.LastTry
 }
 
 // unlock logs in, by the kept PIN, the one in hand, or a new one.
@@ -280,7 +280,10 @@ func (r *request) obtain(ctx context.Context, token Token) error {
 		return fail(wire.Unasked, r.Token.Label, nil)
 	case r.line.prompts() != r.declined:
 		return fail(wire.Cancelled, r.Token.Label, errors.New("another request's prompt came to nothing"))
+	case r.prompts == maxPrompts:
+		return fail(wire.Lost, r.Token.Label, errors.New("no PIN that was entered led to anything"))
 	}
+	r.prompts++
 	p := Prompt{Token: token, Key: r.key, Purpose: a.purpose}
 	switch {
 	case r.refused > 0:

@@ -15,6 +15,7 @@ const (
 	maxConfused = 1 // an error of the card or library: with a new helper
 	maxLogins   = 4 // successful ones that did not last
 	maxRefused  = 2 // wrong PINs: the second ends the request
+	maxPrompts  = 2 // whatever the library says of what was entered
 )
 
 // request is one thing asked of a token, and what befell it so far.
@@ -28,7 +29,7 @@ type request struct {
 
 	declined, locks                       uint64 // of the line and of the library, when the request came
 	crashes, hangs, lost, confused, login int
-	refused                               int
+	refused, prompts                      int
 	hand                                  hand
 }
 
@@ -150,7 +151,7 @@ func (r *request) judge(ctx context.Context, h *helper, reply *wire.Reply, err e
 			err := r.unlock(ctx, h)
 			return err == nil || r.retry(err), nil, err
 		}
-	case wire.AsksAlways:
+	case wire.AsksAlways, wire.LastTry: // that of login, accepted just before, may not be used once more
 		err := r.present(ctx, h)
 		return err == nil || r.retry(err), nil, err
 	case wire.WrongPIN:
@@ -184,7 +185,7 @@ func (r *request) retry(err error) bool {
 	case wire.Crashed:
 		r.answered(e.Failure)
 		r.crashes++
-		return r.crashes <= maxCrashes
+		return r.crashes <= maxCrashes && !(touched && r.prompts == maxPrompts)
 	case wire.Hung:
 		r.answered(e.Failure)
 		r.hangs++

@@ -175,6 +175,12 @@ func pins(t *testing.T, set maker) {
 	b.Lock()
 	b.token.Do(t, "confusedlogin")
 	b.fails(t, with(t, b.user), Confused)
+	b.token.Do(t, "crashlogin")
+	b.user.prompts = nil
+	b.fails(t, with(t, b.user), Crashed)
+	if len(b.user.prompts) != maxPrompts {
+		t.Errorf("%d PINs asked for, and each login crashes", len(b.user.prompts))
+	}
 }
 
 // TestKeptPIN: it is for one token, and dropped when it should be.

@@ -21,8 +21,8 @@ const (
 )
 
 // Watch tells of each token that is there, then of each that comes or goes, until ctx ends;
-// it returns the error of ctx. The readers are looked at once a period, even if the helper
-// tells of changes without end. Trouble with the library is waited out: after it, what
+// it returns the error of ctx. The readers are looked at once a period, a minute at most, even
+// if the helper tells of changes without end. Trouble with the library is waited out: after it, what
 // changed meanwhile is told.
 func (l *Library) Watch(ctx context.Context, period time.Duration, tell func(Event)) error {
 	var there []Token
@@ -102,7 +102,7 @@ func (h *helper) watch(period time.Duration) (*call, error) {
 			return h.change, nil
 		}
 	}
-	c, err := h.send(&wire.Request{Op: wire.Watch, Period: uint32(period / time.Millisecond)}, forever)
+	c, err := h.send(&wire.Request{Op: wire.Watch, Period: uint32(min(period/time.Millisecond, wire.MaxPeriod))}, forever)
 	h.change = c
 	return c, err
 }

@@ -29,7 +29,12 @@ type Refusal struct {
 }
 
 // Error returns the sentence and its cause.
-func (r *Refusal) Error() string { return fmt.Sprintf("pkcs11: %s (%v)", r.Says, r.Err) }
+func (r *Refusal) Error() string {
+	if r.Err == nil {
+		return "pkcs11: " + r.Says
+	}
+	return fmt.Sprintf("pkcs11: %s (%v)", r.Says, r.Err)
+}
 
 // Unwrap returns the cause.
 func (r *Refusal) Unwrap() error { return r.Err }
