@@ -3,6 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"fmt"
 	"net/url"
 	"os"
@@ -106,10 +109,11 @@ func pinentry() {
 }
 
 // card NAME puts a person's key and certificate on a card, and the authority's; the key is
-// nowhere else. ! card NAME gives them an empty card.
+// nowhere else. ! card NAME gives them an empty card. card NAME LABEL gives them one more, with a
+// new key and its certificate.
 func card(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 1 {
-		ts.Fatalf("usage: card NAME")
+	if len(args) != 1 && (neg || len(args) != 2) {
+		ts.Fatalf("usage: card NAME [LABEL]")
 	}
 	dir := cardOf(ts.MkAbs("."), args[0])
 	ts.Check(os.MkdirAll(dir, 0o700))
@@ -123,20 +127,31 @@ func card(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	name, label := args[0], strings.ToUpper(args[0][:1])+args[0][1:]+"'s card"
+	w := theWorld(ts)
+	who := w.people[name]
+	if len(args) == 2 {
+		label = args[1]
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		ts.Check(err)
+		who, err = w.ca.Certify(who.Name, who.Address, key, x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment)
+		ts.Check(err)
+		who.Key = key
+		ts.Check(os.WriteFile(ts.MkAbs(name+".key"), who.KeyPEM(), 0o600))
+	} else {
+		sitAtDesk(ts, dir)
+	}
 	do("softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "87654321", "--pin", cardPIN)
-	sitAtDesk(ts, dir)
 	if neg {
 		return
 	}
 	do("softhsm2-util", "--import", ts.MkAbs(name+".key"), "--token", label, "--label", "mail", "--id", "01", "--pin", cardPIN, "--no-public-key")
-	w := theWorld(ts)
-	for i, der := range [][]byte{w.people[name].Certificate.Raw, w.ca.Issuing.Raw} {
+	for i, der := range [][]byte{who.Certificate.Raw, w.ca.Issuing.Raw} {
 		file := filepath.Join(dir, "cert"+strconv.Itoa(i)+".der")
 		ts.Check(os.WriteFile(file, der, 0o600))
 		do("pkcs11-tool", "--module", softHSM, "--token-label", label, "--login", "--pin", cardPIN, "--write-object", file, "--type", "cert", "--id", "0"+strconv.Itoa(i+1), "--label", "mail")
 	}
 	ts.Check(os.Remove(ts.MkAbs(name + ".key")))
-	ts.Check(os.Remove(ts.MkAbs(name + ".p12")))
+	ts.Check(os.RemoveAll(ts.MkAbs(name + ".p12")))
 }
 
 // sitAtDesk has somebody answer with the PIN of the card in that folder.

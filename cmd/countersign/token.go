@@ -146,6 +146,7 @@ func (c *cli) printTokens(list control.TokenList) {
 			c.gap()
 		}
 		c.say("%s", cardName(t))
+		c.para("  ", lockState(t))
 		c.para("  ", t.Problem)
 		var rows [][]string
 		for _, k := range t.Keys {
@@ -174,6 +175,19 @@ func cardName(t control.Token) string {
 		name += ", in " + t.Reader
 	}
 	return name
+}
+
+// lockState says whether the PIN of a token will be asked for.
+func lockState(t control.Token) string {
+	switch {
+	case t.Lock == "unlocked" && t.Until.IsZero():
+		return "Unlocked."
+	case t.Lock == "unlocked":
+		return "Unlocked until " + t.Until.Local().Format("15:04") + ", or longer while you use it."
+	case t.Lock == "locked" && t.State != "pin-locked" && t.State != "no-pin":
+		return "Locked: you are asked for its PIN when it is needed."
+	}
+	return ""
 }
 
 func keyName(k control.TokenKey) string {

@@ -184,7 +184,7 @@ func (a *Agent) furnish(ctx context.Context, o Options) (err error) {
 	if err := a.anchors.Open(); err != nil {
 		return err
 	}
-	a.keys = &keys.Keys{Vault: a.vault, Mailer: a.mailer, Book: a.book, Log: a.log, Clock: a.clock, Note: a.note, Tell: a.tell, Words: words}
+	a.keys = &keys.Keys{Vault: a.vault, Mailer: a.mailer, Book: a.book, Log: a.log, Clock: a.clock, Note: a.note, Tell: a.tell, Words: words, Asked: a.tokens.Asked}
 	box.Again, box.Changed = a.again, a.mailer.Changed
 	if err := a.mailer.Open(); err != nil {
 		return err

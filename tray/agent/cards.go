@@ -27,7 +27,7 @@ func (a *Agent) desk() *tokens.Answers {
 		OpenWaiting: func(ctx context.Context) (opened, left int, err error) {
 			// Announcements may have waited for the card as well. A card that asks at each
 			// use must not have its owner think that the PIN is for mail.
-			a.keys.Announce(a.tokens.Asked(ctx, "Tell people of your new key"))
+			a.keys.AnnounceAsked(ctx)
 			o, err := a.mailer.OpenWaiting(ctx)
 			return o.Opened, o.Waiting, err
 		},

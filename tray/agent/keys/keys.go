@@ -41,6 +41,8 @@ type Keys struct {
 
 	Note func(ctx context.Context, kind, person, says string) error // writes the journal
 	Tell func(ctx context.Context, kind, id, says string) error     // tells the faces
+	// Asked says of something that the user just did it, and may be asked for a PIN (K3).
+	Asked func(ctx context.Context, purpose string) context.Context
 	// What is done with keys on tokens.
 	OnToken  func(ctx context.Context, token string, o vault.RequestOrder) (vault.Request, error) // makes one, and its request
 	TakeBack func(ctx context.Context, request string) (r vault.Request, says []string, err error)

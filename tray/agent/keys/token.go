@@ -7,12 +7,18 @@ import (
 	"countersign/vault"
 )
 
-// Take takes keys on a card or token into use. ctx says that the user may be asked for its
-// PIN.
+// tell is what a PIN is for, whose key signs announcements.
+const tell = "Tell people of your new key"
+
+// AnnounceAsked is [Keys.Announce] as the answer to something the user just did.
+func (s *Keys) AnnounceAsked(ctx context.Context) { s.Announce(s.Asked(ctx, tell)) }
+
+// Take takes keys on a card or token into use. The user is asked for its PIN, and for that of
+// the card whose key tells people of the new one.
 func (s *Keys) Take(ctx context.Context, k vault.TokenKeys) (control.Installed, error) {
-	done, err := s.Vault.Use(ctx, k, func(i vault.Identity) error { return s.vouched(ctx, i) })
+	done, err := s.Vault.Use(s.Asked(ctx, "Begin to use the certificate on this card"), k, func(i vault.Identity) error { return s.vouched(ctx, i) })
 	if err != nil {
 		return control.Installed{}, s.Words(err)
 	}
-	return s.welcome(ctx, done, "A certificate on a card was taken into use.", "The certificate on the card is in use.")
+	return s.welcome(s.Asked(ctx, tell), done, "A certificate on a card was taken into use.", "The certificate on the card is in use.")
 }

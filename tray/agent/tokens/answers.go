@@ -16,7 +16,7 @@ type Answers struct {
 	Tokens *Tokens
 	// Own lists the user's identities.
 	Own func(context.Context) ([]vault.Identity, error)
-	// Take takes keys on a token into use.
+	// Take takes keys on a token into use, and asks for PINs.
 	Take func(context.Context, vault.TokenKeys) (control.Installed, error)
 	// Maker makes and moves keys.
 	Maker Maker
@@ -84,7 +84,7 @@ func (a *Answers) Use(ctx context.Context, q control.TokenUse) (control.Installe
 	if keys.Signing.Certificate == nil && keys.Encryption.Certificate == nil {
 		return control.Installed{}, &control.Error{Code: control.CodeInvalid, Says: "No certificate was chosen.", Next: "Choose one of those on the card."}
 	}
-	return a.Take(a.Tokens.Asked(ctx, "Begin to use the certificate on this card"), keys)
+	return a.Take(ctx, keys)
 }
 
 // choose finds the one key that a URI means, and its card.
