@@ -81,7 +81,7 @@ var codes = map[code]struct {
 	0xe1:            {"CKR_TOKEN_NOT_RECOGNIZED", wire.Lost},
 	alreadyLoggedIn: {"CKR_USER_ALREADY_LOGGED_IN", wire.Busy},
 	notLoggedIn:     {"CKR_USER_NOT_LOGGED_IN", wire.NotLoggedIn},
-	0x102:           {"CKR_USER_PIN_NOT_INITIALIZED", wire.PINLocked},
+	0x102:           {"CKR_USER_PIN_NOT_INITIALIZED", wire.PINExpired},
 	0x104:           {"CKR_USER_ANOTHER_ALREADY_LOGGED_IN", wire.Busy},
 	0x105:           {"CKR_USER_TOO_MANY_TYPES", wire.Busy},
 	0x130:           {"CKR_DOMAIN_PARAMS_INVALID", wire.NoMechanism},

@@ -191,12 +191,24 @@ func (s *Server) token(name wire.Name) *token {
 	t := s.tokens[name]
 	if t == nil {
 		if len(s.tokens) >= wire.MaxTokens {
-			clear(s.tokens) // many cards were here one after the other; each is found anew
+			s.tidy()
 		}
 		t = &token{lib: s.lib, name: name}
 		s.tokens[name] = t
 	}
 	return t
+}
+
+// tidy gives up the tokens that nobody is using, where many cards were here one after the
+// other. Each is found anew.
+func (s *Server) tidy() {
+	for name, t := range s.tokens {
+		if t.mu.TryLock() {
+			t.forget()
+			t.mu.Unlock()
+			delete(s.tokens, name)
+		}
+	}
 }
 
 // watch returns once the readers differ from what they were at the last return.

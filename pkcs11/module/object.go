@@ -91,7 +91,7 @@ func (l *library) value(session, object, kind uintptr, limit int) []byte {
 	return bytes.Clone(b[:n])
 }
 
-// number reads an attribute that is a CK_ULONG.
+// numberOf reads an attribute that is a CK_ULONG.
 func (l *library) numberOf(session, object, kind uintptr) (uintptr, bool) {
 	b := l.value(session, object, kind, 8)
 	if len(b) < l.word {

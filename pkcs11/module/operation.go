@@ -146,6 +146,7 @@ func (t *token) agree(key uintptr, point []byte, size int) ([]byte, error) {
 	made := l.read(h)
 	value := l.value(t.work, made, aValue, size)
 	if err := l.call(cDestroyObject, t.work, made); err != nil {
+		clear(value)
 		return nil, err
 	}
 	if len(value) != size || !slices.ContainsFunc(value, func(b byte) bool { return b != 0 }) {

@@ -30,7 +30,13 @@ type token struct {
 	work     uintptr // for operations; replaced after each error
 	kept, on bool    // whether those two are open
 	in       bool    // we logged in, and nothing has gone wrong since
-	keys     map[string]private
+	keys     map[keyName]private
+}
+
+// keyName is a [wire.Key] that can be compared.
+type keyName struct {
+	id, label string
+	kind      wire.Kind
 }
 
 // private is a key as the token knows it, good for one session.
@@ -82,7 +88,7 @@ func (t *token) open() error {
 		t.forget()
 		return err
 	}
-	t.work, t.on, t.keys = work, true, map[string]private{}
+	t.work, t.on, t.keys = work, true, map[keyName]private{}
 	return nil
 }
 
@@ -190,7 +196,7 @@ func (t *token) enter(r *wire.Request, session, as uintptr) error {
 
 // key finds a private key by CKA_ID and kind, or by its label if it has no CKA_ID.
 func (t *token) key(k wire.Key) (private, error) {
-	name := string(rune(k.Kind)) + string(k.ID) + "\x00" + k.Label
+	name := keyName{string(k.ID), k.Label, k.Kind}
 	if found, ok := t.keys[name]; ok {
 		return found, nil
 	}

@@ -12,7 +12,7 @@ const (
 	AsksAlways             // each use of this key needs a PIN, and none came with the request
 	WrongPIN               // the token says that the PIN is wrong
 	PINLocked              // too many were wrong
-	PINExpired             // the token wants a new PIN before anything else
+	PINExpired             // the token wants a new PIN, or its first, before anything else
 	LastTry                // a kept PIN was not used, because one try is left
 	Cancelled              // at the reader's PIN pad
 	NoKey                  // the token has no such private key

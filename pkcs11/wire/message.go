@@ -151,7 +151,7 @@ type Request struct {
 	Reserved string // Load: its initialisation string, for libraries that want one (NSS)
 
 	Token     Name      // all but Load, Tokens, Watch
-	Entry     Entry     // Login (NoPIN asks whether we are); Sign, Decrypt and Derive of a key that always asks
+	Entry     Entry     // Login (NoPIN asks whether we are); Sign and Decrypt with a key that always asks
 	PIN       []byte    // at Typed and Kept
 	Key       Key       // Sign, Decrypt, Derive, Generate, Import, Delete; of a certificate: Store
 	Mechanism Mechanism // Sign, Decrypt
@@ -179,7 +179,7 @@ type Reply struct {
 	Failure Failure // None: the rest holds
 	Code    uint32  // the library's own code (CKR), for a log
 	Says    string  // words of the system or the library for a log, never for a person
-	Tries   Tries   // Login, Sign, Decrypt, Derive: what the token tells after a PIN was refused
+	Tries   Tries   // Login, Sign, Decrypt: what the token tells after a PIN was refused
 
 	Library string   // Load: the library's name for itself
 	Tokens  []Token  // Tokens
@@ -201,17 +201,16 @@ func (r *Request) walk(c *walk) {
 		r.Token.walk(c)
 	case Login:
 		r.Token.walk(c)
-		r.pin(c, NoPIN)
+		r.pin(c)
 	case Sign, Decrypt:
 		r.Token.walk(c)
-		r.pin(c, NoPIN)
+		r.pin(c)
 		r.Key.walk(c)
 		r.mechanism(c)
 		c.bytes(&r.Data, MaxData)
 		c.number(&r.Size, MaxResult)
 	case Derive:
 		r.Token.walk(c)
-		r.pin(c, NoPIN)
 		r.Key.walk(c)
 		c.bytes(&r.Data, MaxResult)
 		c.number(&r.Size, MaxResult)
@@ -280,8 +279,8 @@ func (r *Request) Wipe() {
 	}
 }
 
-func (r *Request) pin(c *walk, first Entry) {
-	enum(c, &r.Entry, first, entrys)
+func (r *Request) pin(c *walk) {
+	enum(c, &r.Entry, NoPIN, entrys)
 	if r.Entry == Typed || r.Entry == Kept {
 		c.bytes(&r.PIN, MaxPIN)
 	}
