@@ -45,6 +45,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -100,6 +101,7 @@ func WithUser(ctx context.Context, purpose string) context.Context {
 type Store struct {
 	system  system
 	turn    chan struct{} // held while Windows does something
+	left    atomic.Bool   // nobody waits any more for what holds the turn
 	limit   time.Duration // of an operation
 	patient time.Duration // of one in which somebody may enter a PIN
 }
@@ -194,8 +196,8 @@ func (s *Store) Open(ref string, public crypto.PublicKey) (*Key, error) {
 	return &Key{store: s, digest: [sha256.Size]byte(digest), public: public}, nil
 }
 
-// run does something in the store's turn, for as long as ctx and the limit allow. What Windows
-// does not end stays behind, and holds the turn.
+// run does something in the store's turn. Its limit is counted from then: before, others may
+// need theirs. What Windows does not end stays behind, holds the turn, and is waited for less.
 func run[T any](ctx context.Context, s *Store, do func(access) (T, error)) (result T, err error) {
 	var a access
 	a.purpose, a.asked = ctx.Value(purposeKey{}).(string)
@@ -203,20 +205,29 @@ func run[T any](ctx context.Context, s *Store, do func(access) (T, error)) (resu
 	if a.asked {
 		limit = s.patient
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fail(Hung, nil))
+	waiting := s.patient
+	if s.left.Load() {
+		waiting = limit
+	}
+	inLine, cancel := context.WithTimeoutCause(ctx, waiting, fail(Hung, nil))
 	defer cancel()
 	select {
 	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		return result, context.Cause(ctx)
+	case <-inLine.Done():
+		return result, context.Cause(inLine)
 	}
+	ctx, cancel = context.WithTimeoutCause(ctx, limit, fail(Hung, nil))
+	defer cancel()
 	type outcome struct {
 		result T
 		err    error
 	}
 	over := make(chan outcome, 1)
 	go func() {
-		defer func() { <-s.turn }()
+		defer func() {
+			s.left.Store(false)
+			<-s.turn
+		}()
 		if ctx.Err() != nil {
 			over <- outcome{err: context.Cause(ctx)}
 			return
@@ -228,6 +239,7 @@ func run[T any](ctx context.Context, s *Store, do func(access) (T, error)) (resu
 	case o := <-over:
 		return o.result, explain(o.err, a)
 	case <-ctx.Done():
+		s.left.Store(true)
 		return result, context.Cause(ctx)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"countersign/pkcs11/padding"
@@ -328,6 +329,30 @@ func TestNoAnswer(t *testing.T) {
 	if _, err := k.Signer(t.Context()).Sign(nil, digest[:], crypto.SHA256); err != nil || s.uses != 2 {
 		t.Errorf("after it: %d uses, %v", s.uses, err)
 	}
+}
+
+// TestInLine: who waits while somebody enters a PIN is not told that the card hangs.
+func TestInLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &soft{key: ecKey(t, elliptic.P256()), begun: make(chan struct{}, 2), waits: make(chan struct{})}
+		k := open(t, s, s.key.(*ecdsa.PrivateKey).Public())
+		digest := sha256.Sum256(nil)
+		results := make(chan error)
+		sign := func(ctx context.Context) {
+			_, err := k.Signer(ctx).Sign(nil, digest[:], crypto.SHA256)
+			results <- err
+		}
+		go sign(WithUser(t.Context(), "sending"))
+		<-s.begun
+		go sign(t.Context())
+		time.Sleep(k.store.patient - time.Second)
+		close(s.waits)
+		for range 2 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 func TestFailures(t *testing.T) {

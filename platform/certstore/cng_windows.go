@@ -200,7 +200,8 @@ func (k *cngKey) agree(peer *ecdh.PublicKey) ([]byte, error) {
 	}
 	out := make([]byte, maxBlock)
 	var size uint32
-	err = call(k.deriveKey, secret, uintptr(unsafe.Pointer(kdf)), 0, uintptr(unsafe.Pointer(&out[0])), uintptr(len(out)), uintptr(unsafe.Pointer(&size)), k.flags(0))
+	// No flag of silence here: the function has none, and the key was used above.
+	err = call(k.deriveKey, secret, uintptr(unsafe.Pointer(kdf)), 0, uintptr(unsafe.Pointer(&out[0])), uintptr(len(out)), uintptr(unsafe.Pointer(&size)), 0)
 	x, err := filled(out, size, err)
 	slices.Reverse(x) // the raw secret is little-endian
 	return x, err
