@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"countersign/mailer"
+	"countersign/mailer/cms"
 	"countersign/mailer/store"
 	"countersign/tray/demo/authority"
 	"countersign/vault"
@@ -603,7 +604,8 @@ func TestStepsWithCard(t *testing.T) {
 }
 
 // TestStepMeanwhile: what changes a contact while a form is signed, such as mail of theirs
-// that comes in, neither stops the step nor is undone by it.
+// that comes in, neither stops the step, which the card is asked for once, nor is undone by
+// it. A verification that moves on meanwhile stops it.
 func TestStepMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	ada, c := w.joinWithCard("Dr Ada Osei", "ada@harbour.example")
@@ -611,15 +613,25 @@ func TestStepMeanwhile(t *testing.T) {
 	ada.knows(bea)
 	ctx := t.Context()
 	c.during = func() {
+		w.announce(bea, ada, w.now, []cms.Cipher{cms.AES256GCM}, true)
 		if _, err := ada.AddContact(ctx, mailer.NewContact{Address: bea.address, Name: "Bea of the ward"}); err != nil {
 			t.Error(err)
 		}
 	}
 	k, err := ada.StartTest(atCard(ctx), bea.address, "")
-	if err != nil || k.Name != "Bea of the ward" || c.during != nil {
-		t.Errorf("%q, %v", k.Name, err)
+	if err != nil || k.Name != "Bea of the ward" || !k.Contact.Candidates[0].Reads.GCM || c.during != nil || c.uses != 1 {
+		t.Errorf("%q, %v, the card was used %d times", k.Name, err, c.uses)
 	}
 	ada.state(bea, contacts.TestSent)
+	c.during = func() {
+		if r, err := ada.Call(ctx, bea.address, contacts.CallReport{Wrong: true}); err != nil {
+			t.Error(r, err)
+		}
+	}
+	if _, err := ada.StartTest(atCard(ctx), bea.address, ""); !errors.Is(err, mailer.ErrMeanwhile) {
+		t.Error(err)
+	}
+	ada.state(bea, contacts.Mismatch)
 	if w.post(); len(w.wire) != 1 {
 		t.Errorf("%d forms went", len(w.wire))
 	}

@@ -2,8 +2,6 @@ package mailer
 
 import (
 	"context"
-	"errors"
-	"reflect"
 
 	"countersign/mailer/people"
 	"countersign/mailer/policy"
@@ -82,17 +80,8 @@ type step struct {
 // step takes a step and sends its form. Where policy refuses the form, or the key that is
 // to sign it cannot be used, nothing changes: so the form is sealed first. The contact is
 // stored before the form is accepted: a form that then fails to go out is asked for again,
-// but none goes out that is not known here. Mail of theirs that comes in while it is sealed
-// changes the contact, so the step is then taken anew, from what the contact is now.
+// but none goes out that is not known here.
 func (m *Mailer) step(ctx context.Context, address string, sender people.Sender, s step) (Contact, error) {
-	for more := 2; ; more-- {
-		if c, err := m.stepOnce(ctx, address, sender, s); more == 0 || !errors.Is(err, ErrMeanwhile) {
-			return c, err
-		}
-	}
-}
-
-func (m *Mailer) stepOnce(ctx context.Context, address string, sender people.Sender, s step) (Contact, error) {
 	c, err := m.Known(ctx, address)
 	if err != nil {
 		return Contact{}, err
@@ -115,10 +104,11 @@ func (m *Mailer) stepOnce(ctx context.Context, address string, sender people.Sen
 		return Contact{}, err
 	}
 	_, err = m.Change(ctx, c.Address, func(now contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
-		if !reflect.DeepEqual(now, c) {
+		now, ok := now.Take(c, next)
+		if !ok {
 			return now, nil, ErrMeanwhile
 		}
-		return next, nil, nil
+		return now, nil, nil
 	})
 	if err != nil {
 		return Contact{}, m.abandon(ctx, form.outgoing, err)
@@ -142,5 +132,5 @@ func (m *Mailer) offered(ctx context.Context, e policy.Envelope, people []policy
 	}
 }
 
-// ErrMeanwhile says that somebody was changed by something else at the same time.
+// ErrMeanwhile says that a verification moved on while the next step of it was signed.
 var ErrMeanwhile = &Problem{Code: "meanwhile", Says: "Something about this person changed at this very moment.", Next: "Look again, and repeat it if it is still right."}

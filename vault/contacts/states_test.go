@@ -347,3 +347,30 @@ func TestOnlyACallVerifies(t *testing.T) {
 		}
 	}
 }
+
+// TestTake: a step outlasts what comes in while its form is signed, and is not taken where
+// the verification moved on.
+func TestTake(t *testing.T) {
+	p := newPerson(t, "a@x.example")
+	other := newPerson(t, "b@y.example")
+	before, err := New(other.own.Address, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before, err = before.AddCandidate(p.at(), other.own.Keys, FromMessage); err != nil {
+		t.Fatal(err)
+	}
+	next, _, err := before.SendTest(p.at(), p.own, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := before.Hear(p.at(), other.own.Keys, Reads{Said: start, GCM: true})
+	now.Name = "B"
+	if c, ok := now.Take(before, next); !ok || c.Name != "B" || !c.Candidates[0].Reads.GCM || c.State != TestSent || c.Test.ID != next.Test.ID || now.Test != nil {
+		t.Errorf("%v %+v", ok, c)
+	}
+	now, _, err = before.SendTest(p.at(), p.own, "")
+	if c, ok := now.Take(before, next); err != nil || ok || c.Test.ID != now.Test.ID {
+		t.Errorf("%v %v %+v", err, ok, c.Test)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -110,6 +111,19 @@ func (c Contact) SendTest(m Moment, own Own, candidate string) (Contact, Form, e
 	c.sealTest(m)
 	c.settle()
 	return c, f, nil
+}
+
+// Take takes a step that was made of the contact as it was before, now that the form is
+// signed: a person at a card takes their time. What came in meanwhile stays, a certificate
+// seen again or another name. It is false where something changed that the step rests on.
+func (c Contact) Take(before, next Contact) (Contact, bool) {
+	if c.State != before.State || !reflect.DeepEqual(c.Test, before.Test) || !reflect.DeepEqual(c.Incoming, before.Incoming) {
+		return c, false
+	}
+	c = c.clone()
+	c.Test, c.Incoming, c.Voided = copied(next.Test), copied(next.Incoming), next.Voided
+	c.settle()
+	return c, true
 }
 
 // Received is a form that arrived, and what was found about its message. It
