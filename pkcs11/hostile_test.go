@@ -102,26 +102,29 @@ func scripted(t *testing.T, answer func(*wire.Request, *wire.Reply)) (l *Library
 	}
 }
 
-// TestInsatiable: a PIN is asked for twice at most, whatever a library makes of it.
+// TestInsatiable: a PIN is asked for twice at most, whatever a library makes of it, and not
+// again where a refusal leaves one try.
 func TestInsatiable(t *testing.T) {
 	for name, c := range map[string]struct {
-		with    wire.Failure // of a signature with a PIN
-		without wire.Failure // ... and without
+		failure wire.Failure // of a signature with a PIN
+		tries   Tries
 		want    Failure
+		prompts int
 	}{
-		"always another":  {wire.AsksAlways, wire.AsksAlways, Lost},
-		"lost each time":  {wire.Lost, wire.AsksAlways, Lost},
-		"never logged in": {wire.NotLoggedIn, wire.AsksAlways, Lost},
-		"wrong each time": {wire.WrongPIN, wire.AsksAlways, WrongPIN},
+		"always another":     {wire.AsksAlways, TriesUntold, Lost, 2},
+		"lost each time":     {wire.Lost, TriesUntold, Lost, 2},
+		"never logged in":    {wire.NotLoggedIn, TriesUntold, Lost, 2},
+		"wrong each time":    {wire.WrongPIN, TriesFewer, WrongPIN, 2},
+		"wrong, one is left": {wire.WrongPIN, TriesLast, WrongPIN, 1},
 	} {
 		l, end := scripted(t, func(r *wire.Request, reply *wire.Reply) {
 			switch {
 			case r.Op == wire.Tokens:
 				reply.Tokens = []wire.Token{{Name: wire.Name{Serial: "1"}, Offers: wire.Set(0).With(wire.ECDSA)}}
 			case r.Op == wire.Sign && r.Entry == wire.NoPIN:
-				reply.Failure = c.without
+				reply.Failure = wire.AsksAlways
 			case r.Op == wire.Sign:
-				reply.Failure = c.with
+				reply.Failure, reply.Tries = c.failure, c.tries
 			}
 		})
 		user := &person{}
@@ -129,7 +132,7 @@ func TestInsatiable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := key.Signer(with(t, user)).Sign(nil, make([]byte, 32), crypto.SHA256); !is(err, c.want) || user.asked() > maxPrompts {
+		if _, err := key.Signer(with(t, user)).Sign(nil, make([]byte, 32), crypto.SHA256); !is(err, c.want) || user.asked() != c.prompts {
 			t.Errorf("%s: %d PINs asked for, %v", name, user.asked(), err)
 		}
 		end()

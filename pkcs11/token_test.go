@@ -76,6 +76,26 @@ func TestPair(t *testing.T) {
 	}
 }
 
+// TestPick: a token is recognised by all of its name.
+func TestPick(t *testing.T) {
+	ours := Name{Manufacturer: "maker", Model: "model", Serial: "1", Label: "card"}
+	for name, change := range map[string]func(*Name){
+		"serial":       func(n *Name) { n.Serial = "2" },
+		"label":        func(n *Name) { n.Label = "drac" },
+		"model":        func(n *Name) { n.Model = "ledom" },
+		"manufacturer": func(n *Name) { n.Manufacturer = "rekam" },
+	} {
+		other := ours
+		change(&other)
+		if got, err := pick([]Token{{Name: other}}, ours); !is(err, Removed) {
+			t.Errorf("another %s: %+v, %v", name, got, err)
+		}
+		if got, err := pick([]Token{{Name: other}, {Name: ours}}, ours); err != nil || got.Name != ours {
+			t.Errorf("beside another %s: %+v, %v", name, got, err)
+		}
+	}
+}
+
 // FuzzPair begins with the frames in testdata: a certificate with its key, and three kinds
 // of public key.
 func FuzzPair(f *testing.F) {

@@ -35,6 +35,7 @@ func TestPeerMisbehaving(t *testing.T) {
 		{"rawonly", sign, wire.NoMechanism},
 		{"confusedlogin", login, wire.Confused},
 		{"locked", login, wire.PINLocked},
+		{"sayslocked", login, wire.PINLocked}, // and a PIN does not go there
 		{"swapped", login, wire.Removed},
 		{"nobody", login, wire.Removed},
 	} {
@@ -117,7 +118,7 @@ func TestPeerStreams(t *testing.T) {
 	}
 	defer inherited.Close()
 	path, env := k.Command()
-	cmd := exec.Command(path)
+	cmd := exec.Command("sh", "-c", `ulimit -Sc $(ulimit -Hc); exec "$0"`, path) // core dumps are allowed
 	cmd.Env, cmd.ExtraFiles = env, []*os.File{inherited}
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -88,7 +88,7 @@ static word tokenInfo(word slot, unsigned char *info) {
   if (r) return r;
   if (is("pad")) *flags |= 0x100;
   if (is("lasttry")) *flags |= 0x20000;
-  if (is("locked")) *flags |= 0x40000;
+  if (is("locked") || is("sayslocked")) *flags |= 0x40000;
   if (is("writeprotected")) *flags |= 0x2;
   if (is("swapped")) info[80] = 'X';
   return r;
