@@ -73,7 +73,7 @@ func (v *visit) unlockCard() error {
 		back = "inbox"
 	}
 	got, err := v.p.svc.Tokens.Unlock(v.ctx(), control.TokenQuery{ID: v.form("id")})
-	says := "The card is unlocked."
+	says := "The card was unlocked."
 	switch {
 	case got.Opened == 1:
 		says += " One message was opened."

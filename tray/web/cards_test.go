@@ -42,7 +42,7 @@ func TestCards(t *testing.T) {
 	g.wants(body, "No card is in a reader", "as soon as what you asked for is done")
 	g.clinic.cards = control.TokenList{Tokens: []control.Token{adasCard}, Problems: []string{"old.so: It does not answer."}, PINMinutes: 15, Waiting: 2}
 	_, body = g.get("cards")
-	g.wants(body, "Ada&#39;s &lt;b&gt;card&lt;/b&gt;", "One more wrong PIN", `name="both"`, `name="signing"`, `name="encryption"`, "asks for the PIN at each use", "in use for signing", "no certificate", "It does not answer.", "15 minutes", "2 messages are locked", `data-live="token-in token-out`)
+	g.wants(body, "Ada&#39;s &lt;b&gt;card&lt;/b&gt;", "One more wrong PIN", `name="both"`, `name="signing"`, `name="encryption"`, "asks for the PIN at each use", "in use for signing", "no certificate", "It does not answer.", "15 minutes", "2 messages are locked")
 	if strings.Contains(body, `type="password"`) || strings.Contains(body, `value="pkcs11:id=%04"`) {
 		t.Error("the page asks for a secret, or offers a key that is not for mail")
 	}
@@ -64,7 +64,7 @@ func TestCards(t *testing.T) {
 	if g.clinic.called("Tokens.Use") != n {
 		t.Error("two certificates for one purpose were taken")
 	}
-	g.wants(g.follow(g.post("cards/unlock", "id", "t1")), "The card is unlocked. 2 messages were opened.")
+	g.wants(g.follow(g.post("cards/unlock", "id", "t1")), "The card was unlocked. 2 messages were opened.")
 	if got := g.clinic.last("Tokens.Unlock"); got != (control.TokenQuery{ID: "t1"}) {
 		t.Errorf("%+v", got)
 	}

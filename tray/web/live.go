@@ -80,8 +80,9 @@ func (l *live) sit(after control.Cursor) (seat chan control.Event, leave func())
 	}
 }
 
-// stream is server-sent events: what kind of thing happened and a sentence to
-// say, never a subject. The script then asks for the page again.
+// stream is server-sent events: that something happened, and a sentence to say,
+// never a subject. The script then asks for the page again; where the stream
+// ends and the page does not come, it takes the mail off the screen.
 func (v *visit) stream() error {
 	after, _ := strconv.ParseInt(v.query("after"), 10, 64) // absent: whatever there was is new
 	seat, leave := v.p.live.sit(control.Cursor(after))
@@ -104,9 +105,8 @@ func (v *visit) stream() error {
 			fmt.Fprint(v.w, ": still here\n\n")
 		case e := <-seat:
 			b, err := json.Marshal(struct {
-				Kind string `json:"kind"`
 				Says string `json:"says"`
-			}{e.Kind, e.Says})
+			}{e.Says})
 			if err != nil {
 				return nil
 			}

@@ -23,6 +23,7 @@ type guest struct {
 	origin string
 	token  string
 	client *http.Client
+	stop   context.CancelFunc // ends the server
 }
 
 // serve serves a clinic's page, under a host name or under a path.
@@ -43,11 +44,12 @@ func serve(t *testing.T, demo, named bool) *guest {
 		t.Fatal(err)
 	}
 	g.origin = "http://" + l.Addr().String()
-	ctx, stop := context.WithCancel(context.Background())
+	var ctx context.Context
+	ctx, g.stop = context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.page.Serve(ctx, l) }()
 	t.Cleanup(func() {
-		stop()
+		g.stop()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}

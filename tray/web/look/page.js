@@ -7,18 +7,24 @@ const all = (selector, within) => [...(within || document).querySelectorAll(sele
 const say = (words) => { const p = $("say"); p.textContent = ""; setTimeout(() => { p.textContent = words; }, 50); };
 document.documentElement.classList.add("script");
 
-// ask sends a form, or asks for the page again, and hands on the page that comes back.
+// ask sends a form, or asks for the page again, and hands on the page that comes back: null if none of this session's
+// did. The port of an agent that has ended may be anybody's, so an answer proves itself by the session's token.
 function ask(url, body, then, progress) {
   const x = new XMLHttpRequest();
   x.open(body ? "POST" : "GET", url);
   x.responseType = "document";
   if (!body) x.setRequestHeader("Countersign-Refresh", "1");
   if (progress) x.upload.onprogress = (e) => e.lengthComputable && progress(Math.floor(100 * e.loaded / e.total));
-  x.onload = () => x.response && then(x.response, x.status);
-  x.onerror = () => then(null, 0);
+  x.onloadend = () => {
+    const ours = x.response && x.response.body.dataset.token === document.body.dataset.token;
+    if (!ours && body) check();
+    if (!body) ours ? back() : over();
+    then(ours ? x.response : null, ours ? x.status : 0);
+  };
   x.send(body);
-  return x;
 }
+const here = () => location.href.split("#")[0];
+const check = () => ask(here(), null, () => {});
 
 // filled is a form as the browser would send it.
 function filled(form, button) {
@@ -26,33 +32,80 @@ function filled(form, button) {
   return form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
 }
 
-// put takes parts over from another page. A part that is being typed in stays, and focus and open details are kept.
+// put takes parts over from another page. What a person has entered or ticked stays, and so do focus and open details.
 function put(doc, ids) {
   for (const id of ids) {
-    const now = $(id), next = doc.getElementById(id);
-    if (!now || !next || now.isEqualNode(next) || now.querySelector(":popover-open")) continue;
-    const at = document.activeElement;
-    if (now.contains(at) && /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName)) continue;
-    if (all("input:not([type=hidden], [type=checkbox], [type=radio])", now).some((i) => i.value !== i.defaultValue)) continue;
-    if (all("select", now).some((s) => s.selectedIndex > 0)) continue;
-    const open = all("details", now).map((d) => d.open);
-    const where = now.contains(at) ? all("a, button, summary", now).indexOf(at) : -1;
-    now.replaceChildren(...document.adoptNode(next).childNodes);
-    all("details", now).forEach((d, i) => { d.open = d.open || !!open[i]; });
-    if (where >= 0) (all("a, button, summary", now)[where] || $("main")).focus();
-    ready(now);
+    const now = $(id), next = doc.getElementById(id), at = document.activeElement;
+    if (!now || !next) continue;
+    const inside = now.contains(at);
+    merge(now, next);
+    if (inside && document.activeElement !== at) (at.isConnected ? at : $("main")).focus({ preventScroll: true });
   }
 }
 
-// Live refresh: the server says what kind of thing happened; parts that show such things are asked for again.
-let due = null, source = null, silent = 0;
+// entered tells whether somebody has changed a field.
+function entered(field) {
+  if (field.type === "file") return field.files.length > 0;
+  if (/^(checkbox|radio)$/.test(field.type)) return field.checked !== field.defaultChecked;
+  if (field.tagName === "SELECT") return field.selectedIndex !== Math.max(0, [...field.options].findIndex((o) => o.defaultSelected));
+  return field.value !== field.defaultValue;
+}
+const inUse = (field) => field.matches("input, textarea, select") && (entered(field) || field === document.activeElement);
+
+// key is what makes a node the same one on both pages: never its place alone, so that what has the focus does not
+// become something else under it.
+function key(n) {
+  if (n.nodeType !== Node.ELEMENT_NODE) return n.nodeName;
+  const own = n.id || n.getAttribute("href") || n.name && n.name + (/^(checkbox|radio|hidden)$/.test(n.type) ? n.value : "");
+  if (own) return n.tagName + own;
+  if (n.tagName === "FORM") return n.getAttribute("action") + all("input[type=hidden]", n).map((i) => i.value);
+  if (/^(BUTTON|SUMMARY)$/.test(n.tagName)) return n.tagName + n.textContent.trim();
+  const first = n.querySelector("[id], form, a, summary, input, button");
+  return n.tagName + (first ? key(first) : "");
+}
+
+// merge makes a node like one of another page, changing only what differs.
+function merge(now, next) {
+  if (now.isEqualNode(next) || now.dataset && "hint" in now.dataset) return;
+  if (now.nodeType !== Node.ELEMENT_NODE) { now.data = next.data; return; }
+  if (inUse(now)) return;
+  for (const a of [...now.attributes]) if (!next.hasAttribute(a.name) && !/^(open|data-sent)$/.test(a.name)) now.removeAttribute(a.name);
+  for (const a of next.attributes) if (now.getAttribute(a.name) !== a.value) now.setAttribute(a.name, a.value);
+  const had = Map.groupBy(now.childNodes, key);
+  const pairs = [...next.childNodes].map((want) => [(had.get(key(want)) || []).shift(), want]);
+  for (const n of [...had.values()].flat()) if (!keep(n)) n.remove();
+  let at = now.firstChild;
+  for (const [old, want] of pairs) {
+    while (at && at.dataset && "past" in at.dataset) at = at.nextSibling;
+    if (old) merge(old, want);
+    if (old && old === at) { at = at.nextSibling; continue; }
+    now.insertBefore(old || document.adoptNode(want), at);
+    if (!old && want.nodeType === Node.ELEMENT_NODE) ready(want);
+  }
+}
+
+// keep leaves in place what is gone from the page, while it holds what somebody entered.
+function keep(n) {
+  if (n.nodeType !== Node.ELEMENT_NODE || !inUse(n) && !all("input, textarea, select", n).some(inUse)) return false;
+  if ("past" in n.dataset) return true;
+  n.dataset.past = "";
+  const p = document.createElement("p");
+  p.className = "hint";
+  p.textContent = "This has changed. It stays here because of what you entered, until you leave the page.";
+  n.append(p);
+  say(p.textContent);
+  return true;
+}
+
+// Live refresh: the server says that something happened; the parts that show such things are asked for again.
+let due = null, source = null;
 function listen() {
   if (source) source.close();
   source = null;
   if (document.hidden) return; // a browser opens six connections to one place, for all its windows together
   source = new EventSource("live?after=" + document.body.dataset.at);
-  source.onopen = () => { silent = 0; $("gone").hidden = true; };
-  source.onerror = () => { if (source.readyState === EventSource.CLOSED || ++silent > 3) $("gone").hidden = false; };
+  source.onopen = () => ended && check();
+  source.onerror = check;
   source.onmessage = (e) => {
     const what = JSON.parse(e.data);
     if (what.says) say(what.says);
@@ -62,25 +115,55 @@ function listen() {
 }
 function refresh() {
   const parts = all("[data-live]").map((n) => n.id);
-  if (parts.length) ask(location.href.split("#")[0], null, (doc, status) => doc && status === 200 && put(doc, parts));
+  ask(here(), null, (doc, status) => status === 200 && put(doc, parts));
+}
+
+// over takes mail off the screen: Countersign was locked or has ended. Only what was typed last and could not be kept
+// stays. back shows the page again, should the same session answer after all.
+let ended = false, writing = null;
+function over() {
+  if (ended) return;
+  ended = true;
+  const typed = writing && writing.typed();
+  $("gone-draft").textContent = typed ? "What you typed last could not be kept: it stays here until you close this window." : writing ? "What you wrote is among your drafts." : "";
+  $("side").hidden = true;
+  $("gone").hidden = false;
+  if (source && source.readyState !== EventSource.CLOSED) listen(); // until it answers again
+  if (typed) return;
+  $("main").replaceChildren();
+  $("gone").focus();
+}
+function back() {
+  if (!ended) return;
+  ended = false;
+  if (!$("main").firstChild) return location.replace(writing ? writing.place : here());
+  $("side").hidden = false;
+  $("gone").hidden = true;
+  writing.save();
 }
 
 // A draft saves itself; what comes back tells how each recipient stands.
 function draft(form) {
-  let timer = null, running = false, again = false;
+  let timer = null, running = false, again = false, refused = false, leaving = false;
   const body = () => { const b = new FormData(form); b.delete("file"); return b; };
   const shown = (doc, status) => {
     running = false;
-    if (status !== 200) { $("why").textContent = "This could not be kept: Countersign does not answer."; return; }
+    if (status !== 200) { again = true; $("why").textContent = "This could not be kept: Countersign does not answer."; return; }
+    refused = !!doc.querySelector("#note .stop");
     put(doc, ["states", "files", "send", "note"]);
     if (again) { again = false; save(); }
   };
   function save() {
-    if (running) { again = true; return; }
+    clearTimeout(timer);
+    timer = null;
+    again = running || ended;
+    if (again) return;
     running = true;
     ask(form.action, body(), shown);
   }
-  const soon = (ms) => { clearTimeout(timer); timer = setTimeout(save, ms); };
+  // While somebody goes on typing it is kept as well, so that little is lost when Countersign ends.
+  const soon = (ms) => { timer = timer || setTimeout(save, ms); };
+  writing = { place: form.action, save, typed: () => running || again || refused || timer !== null };
   form.addEventListener("input", (e) => { if (e.target.type !== "file") soon(/^(to|cc|bcc)$/.test(e.target.name) ? 350 : 1200); });
   const attach = (input) => {
     if (!input.files.length) return;
@@ -110,15 +193,13 @@ function draft(form) {
     } else if (b.getAttribute("aria-disabled") === "true") {
       e.preventDefault();
       say($("why").textContent);
-      clearTimeout(timer);
       save();
     } else {
       clearTimeout(timer);
       leaving = true;
     }
   });
-  let leaving = false;
-  addEventListener("pagehide", () => { if (!leaving && timer) navigator.sendBeacon(form.action, body()); });
+  addEventListener("pagehide", () => { if (!leaving && !ended && timer) navigator.sendBeacon(form.action, body()); });
 }
 
 // Boxes for words: one word each, typed, never pasted. A word is known by its first four letters.
@@ -170,10 +251,11 @@ function typedOnly(e) {
 }
 
 // ready starts whatever a new part needs.
-function ready(within) {
-  all("form[data-draft]", within).forEach(draft);
-  all("[data-words]", within).forEach(boxes);
-  all("form[data-silent]", within).forEach((f) => ask(f.action, filled(f), () => refresh()));
+function ready(part) {
+  const those = (selector) => part.matches && part.matches(selector) ? [part] : all(selector, part);
+  those("form[data-draft]").forEach(draft);
+  those("[data-words]").forEach(boxes);
+  those("form[data-silent]").forEach((f) => ask(f.action, filled(f), refresh));
 }
 addEventListener("beforeinput", typedOnly);
 for (const kind of ["paste", "drop"]) addEventListener(kind, (e) => {
@@ -187,6 +269,7 @@ addEventListener("submit", (e) => {
   if (!part) {
     if (e.target.dataset.sent) e.preventDefault();
     e.target.dataset.sent = "yes";
+    if (e.submitter) e.submitter.setAttribute("aria-busy", "true");
     return;
   }
   e.preventDefault();
@@ -201,6 +284,7 @@ addEventListener("submit", (e) => {
 addEventListener("pageshow", (e) => { // gone back to as it was left
   if (!e.persisted) return;
   all("form[data-sent]").forEach((f) => { delete f.dataset.sent; });
+  all("[aria-busy]").forEach((b) => b.removeAttribute("aria-busy"));
   refresh();
 });
 addEventListener("click", (e) => {
