@@ -19,6 +19,9 @@ func (c clinicContacts) List(_ context.Context, q control.SearchQuery) ([]contro
 			out = append(out, p)
 		}
 	}
+	if q.Limit > 0 && len(out) > q.Limit {
+		out = out[:q.Limit]
+	}
 	return out, err
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"testing"
 
 	"countersign/tray/control"
@@ -59,4 +60,18 @@ func TestPeerLookInChromium(t *testing.T) {
 	}
 	d.accessible("looked")
 	d.Shoot("looked")
+}
+
+// TestManyContacts: a page that lists the first only says so, and offers the search.
+func TestManyContacts(t *testing.T) {
+	g := open(t, false)
+	_, body := g.get("contacts")
+	g.lacks(body, "Only the first")
+	for i := range bookLength {
+		g.clinic.people = append(g.clinic.people, control.Contact{Address: fmt.Sprintf("ward%d@harbour.example", i), State: "unknown"})
+	}
+	_, body = g.get("contacts")
+	g.wants(body, "Only the first 500 are listed.", "Search above")
+	_, body = g.post("contacts", "q", "ward49")
+	g.lacks(body, "Only the first")
 }

@@ -9,20 +9,27 @@ import (
 	"countersign/tray/control"
 )
 
-const maxCertificates = 64 << 10 // bytes of a certificate file
+const (
+	maxCertificates = 64 << 10 // bytes of a certificate file
+	bookLength      = 500      // contacts on one page: as many as the agent gives
+)
 
 // book is the content of the contacts' page.
 type book struct {
 	Search    string
 	Waiting   []control.Contact // something is to be done
 	Confirmed []control.Contact
+	More      int // there may be more than these; 0: these are all
 }
 
 func (v *visit) people() error {
 	b := book{Search: strings.TrimSpace(v.form("q"))}
-	list, err := v.p.svc.Contacts.List(v.ctx(), control.SearchQuery{Text: b.Search})
+	list, err := v.p.svc.Contacts.List(v.ctx(), control.SearchQuery{Text: b.Search, Limit: bookLength})
 	if err != nil {
 		return err
+	}
+	if len(list) >= bookLength {
+		b.More = len(list)
 	}
 	for _, c := range list {
 		if c.State == "verified" && !asks(c) {
