@@ -327,6 +327,21 @@ func lockWhileAsked(t *testing.T, set maker) {
 	b.must(t)
 }
 
+// TestKeepAfterLock: a PIN that was accepted when Lock came is not kept.
+func TestKeepAfterLock(t *testing.T) {
+	for _, locked := range []bool{false, true} {
+		l := Open(Config{KeepPIN: time.Hour})
+		r := &request{line: l.line(Name{}), locks: l.locked(), hand: hand{pin: []byte("123456")}}
+		if locked {
+			l.Lock()
+		}
+		if l.keep(r); r.line.keeps() == locked {
+			t.Errorf("locked %v: kept %v", locked, !locked)
+		}
+		l.Lock()
+	}
+}
+
 // TestTogether: many at once are asked for one PIN.
 func TestTogether(t *testing.T)     { together(t, pkcs11test.Fake) }
 func TestPeerTogether(t *testing.T) { together(t, misbehaving) }

@@ -55,7 +55,7 @@ func Decrypt(random io.Reader, public *rsa.PublicKey, message []byte, opts crypt
 			return nil, err
 		}
 		if raw {
-			OpenKey(opened, session)
+			openKey(opened, session)
 		} else if err == nil && len(opened) == len(session) {
 			copy(session, opened)
 		}
@@ -67,9 +67,9 @@ func Decrypt(random io.Reader, public *rsa.PublicKey, message []byte, opts crypt
 	}
 	var plain []byte
 	if oaep != nil {
-		plain, err = OpenOAEP(opened, oaep)
+		plain, err = openOAEP(opened, oaep)
 	} else {
-		plain, err = OpenBlock(opened)
+		plain, err = openBlock(opened)
 	}
 	return bytes.Clone(plain), err
 }

@@ -72,8 +72,8 @@ func PSS(h crypto.Hash, digest []byte, bits, saltLength int, random io.Reader) (
 	return append(make([]byte, (bits+7)/8-size), em...), nil
 }
 
-// OpenOAEP is EME-OAEP decoding (section 7.1.2, step 3). All faults are one.
-func OpenOAEP(em []byte, o *rsa.OAEPOptions) ([]byte, error) {
+// openOAEP is EME-OAEP decoding (section 7.1.2, step 3). All faults are one.
+func openOAEP(em []byte, o *rsa.OAEPOptions) ([]byte, error) {
 	size := o.Hash.Size()
 	if len(em) < 2*size+2 {
 		return nil, rsa.ErrDecryption
@@ -102,10 +102,10 @@ func OpenOAEP(em []byte, o *rsa.OAEPOptions) ([]byte, error) {
 	return db[size+at+1:], nil
 }
 
-// OpenKey replaces key by what a PKCS #1 v1.5 block (section 7.2.2) holds, if it holds
+// openKey replaces key by what a PKCS #1 v1.5 block (section 7.2.2) holds, if it holds
 // so many bytes, and leaves it as it was if not: the caller has filled it with random
 // bytes, and nobody learns which it is (RFC 3218, section 2.3.2).
-func OpenKey(em, key []byte) {
+func openKey(em, key []byte) {
 	at := len(em) - len(key)
 	if at < 11 {
 		return
@@ -117,8 +117,8 @@ func OpenKey(em, key []byte) {
 	subtle.ConstantTimeCopy(good, key, em[at:])
 }
 
-// OpenBlock is EME-PKCS1-v1_5 decoding for callers who asked for no fixed length.
-func OpenBlock(em []byte) ([]byte, error) {
+// openBlock is EME-PKCS1-v1_5 decoding for callers who asked for no fixed length.
+func openBlock(em []byte) ([]byte, error) {
 	good := subtle.ConstantTimeByteEq(em[0], 0) & subtle.ConstantTimeByteEq(em[1], 2)
 	looking, at := 1, 0
 	for i := 2; i < len(em); i++ {

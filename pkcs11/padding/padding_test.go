@@ -55,7 +55,7 @@ func TestPaddings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := OpenOAEP(bare(key, encrypted), o); err != nil || !bytes.Equal(got, plain) {
+			if got, err := openOAEP(bare(key, encrypted), o); err != nil || !bytes.Equal(got, plain) {
 				t.Errorf("%d bits, OAEP of %d bytes: %x, %v", bits, length, got, err)
 			}
 		}
@@ -81,7 +81,7 @@ func TestWrongPaddings(t *testing.T) {
 				t.Errorf("byte %d: Go takes it", i)
 			}
 		}
-		if _, err := OpenOAEP(em, o); !errors.Is(err, rsa.ErrDecryption) {
+		if _, err := openOAEP(em, o); !errors.Is(err, rsa.ErrDecryption) {
 			t.Errorf("byte %d: %v", i, err)
 		}
 	}
@@ -94,13 +94,13 @@ func TestWrongPaddings(t *testing.T) {
 		em := bytes.Clone(good)
 		em[c.at] = c.to
 		session := bytes.Repeat([]byte{1}, 32)
-		OpenKey(em, session)
+		openKey(em, session)
 		if took := bytes.Equal(session, em[96:]); took != c.takes || !took && !bytes.Equal(session, bytes.Repeat([]byte{1}, 32)) {
 			t.Errorf("%s: the key is %x", name, session)
 		}
 		//lint:ignore SA1019 what ours is compared with
 		want, wantErr := rsa.DecryptPKCS1v15(nil, key, block(&key.PublicKey, em))
-		got, err := OpenBlock(em)
+		got, err := openBlock(em)
 		if name == "first" { // above the modulus for Go
 			wantErr = rsa.ErrDecryption
 		}
@@ -109,7 +109,7 @@ func TestWrongPaddings(t *testing.T) {
 		}
 	}
 	session := []byte("as it was")
-	OpenKey(make([]byte, 12), session)
+	openKey(make([]byte, 12), session)
 	if string(session) != "as it was" {
 		t.Error("a block too short replaced the key")
 	}

@@ -60,7 +60,6 @@ type Certificate struct {
 	*x509.Certificate
 	Name     string // the friendly name; may be empty
 	Provider string // whose key it is, as Windows names it
-	Hardware bool   // that is not one of Windows' own for keys on the disk
 }
 
 // Ref is the certificate's name.

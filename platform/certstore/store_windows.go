@@ -93,7 +93,7 @@ func (s *store) list() ([]Certificate, error) {
 		if err != nil {
 			return false // of no use here
 		}
-		all = append(all, Certificate{Certificate: parsed, Name: s.friendlyName(c), Provider: provider, Hardware: !software(provider)})
+		all = append(all, Certificate{Certificate: parsed, Name: s.friendlyName(c), Provider: provider})
 		return false
 	})
 	return all, err
@@ -141,18 +141,6 @@ func (s *store) friendlyName(c *windows.CertContext) string {
 	}
 	units := unsafe.Slice((*uint16)(unsafe.Pointer(&words[0])), uintptr(len(words))*unsafe.Sizeof(words[0])/2)
 	return windows.UTF16ToString(units)
-}
-
-// software are the providers of Windows whose keys lie on the disk.
-func software(provider string) bool {
-	return slices.Contains([]string{
-		"Microsoft Software Key Storage Provider",
-		"Microsoft Enhanced RSA and AES Cryptographic Provider",
-		"Microsoft Enhanced Cryptographic Provider v1.0",
-		"Microsoft Base Cryptographic Provider v1.0",
-		"Microsoft Strong Cryptographic Provider",
-		"Microsoft RSA SChannel Cryptographic Provider",
-	}, provider)
 }
 
 func (s *store) acquire(digest [sha256.Size]byte, a access) (handle, error) {

@@ -184,7 +184,7 @@ func TestStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := slices.IndexFunc(all, func(c Certificate) bool { return c.Equal(certificate) })
-	if at < 0 || all[at].Provider != legacyProvider || all[at].Hardware {
+	if at < 0 || all[at].Provider != legacyProvider {
 		t.Fatalf("it is not listed, or not so: %d of %+v", at, all)
 	}
 	if chain, err := s.Authorities(t.Context(), certificate); len(chain) != 0 || err != nil {
