@@ -51,8 +51,9 @@ const (
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, back := seated(ctx, os.Stdin, os.Stderr, os.Stdout)
-	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, width: terminal.Width(os.Stdout), back: back}
+	ctx, lent := seated(ctx, os.Stdin, os.Stderr, os.Stdout)
+	lent.Suspend(stop)
+	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, width: terminal.Width(os.Stdout), back: lent.Back}
 	if a, ok := terminal.New(os.Stdin, os.Stderr); ok {
 		c.ask = a
 	}
@@ -93,7 +94,7 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	err := root.ExecuteContext(ctx)
-	if ctx.Err() != nil && c.back != nil { // something may still be asking there
+	if c.back != nil { // something may still be asking there
 		c.back()
 	}
 	return c.end(err)

@@ -10,11 +10,11 @@ import (
 )
 
 // seated says in ctx at which terminal of these the person sits, for the PIN of a card is asked
-// for there if need be. back waits until the terminal is theirs again.
-func seated(ctx context.Context, files ...*os.File) (_ context.Context, back func()) {
+// for there if need be.
+func seated(ctx context.Context, files ...*os.File) (context.Context, *terminal.Lent) {
 	path := terminal.Path(files...)
 	if path == "" {
-		return ctx, func() {}
+		return ctx, nil
 	}
 	return control.WithTerminal(ctx, control.Terminal{Path: path, Kind: os.Getenv("TERM"), Screen: beforeScreen(os.Getenv)}), terminal.Lend(path)
 }

@@ -31,7 +31,7 @@ func TestPeerTerminal(t *testing.T) {
 
 // types PIN [<FILE] NAME ARGUMENTS... runs a person's command line at a terminal of its own,
 // where they enter their PIN ("right") or another when they are asked, press Ctrl-C
-// ("interrupt"), or are not asked ("nothing"). With ! it has to fail. A file is standard
+// ("interrupt") or Ctrl-Z ("suspend"), or are not asked ("nothing"). With ! it has to fail. A file is standard
 // input. Afterwards the terminal must be as it was, and stdout is what it showed.
 func types(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
@@ -67,7 +67,7 @@ func types(ts *testscript.TestScript, neg bool, args []string) {
 	if answer != "nothing" {
 		shown, err = pinprompttest.See(person, "PIN:")
 		ts.Check(err)
-		_, err = person.WriteString(map[string]string{"right": cardPIN + "\r", "interrupt": "\x03"}[answer])
+		_, err = person.WriteString(map[string]string{"right": cardPIN + "\r", "interrupt": "\x03", "suspend": "\x1a"}[answer])
 		ts.Check(err)
 	}
 	failed := cmd.Wait()

@@ -32,20 +32,48 @@ func Path(files ...*os.File) string {
 // settling is how long another program may take to give a terminal back.
 const settling = 3 * time.Second
 
-// Lend remembers the state of a terminal that another program may use. back waits until it is
-// as it was.
-func Lend(path string) (back func()) {
+// Lent is a terminal that another program may use.
+type Lent struct {
+	file   *os.File
+	before *term.State
+}
+
+// Lend remembers the state of a terminal. Nil is one that is not there.
+func Lend(path string) *Lent {
 	f, err := os.Open(path)
 	if err != nil {
-		return func() {}
+		return nil
 	}
 	before, err := term.GetState(int(f.Fd()))
-	return func() {
-		defer f.Close()
-		for end := time.Now().Add(settling); err == nil && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-			if now, err := term.GetState(int(f.Fd())); err != nil || *now == *before {
-				return
+	if err != nil {
+		f.Close()
+		return nil
+	}
+	return &Lent{f, before}
+}
+
+// Used tells whether the other program has it now.
+func (l *Lent) Used() bool {
+	if l == nil {
+		return false
+	}
+	now, err := term.GetState(int(l.file.Fd()))
+	return err == nil && *now != *l.before
+}
+
+// Back waits until the terminal is as it was. If the other program died over it, it is set so:
+// else what is typed next would not be shown.
+func (l *Lent) Back() {
+	if l == nil {
+		return
+	}
+	defer l.file.Close()
+	for end := time.Now().Add(settling); l.Used(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			if foreground(l.file) {
+				_ = term.Restore(int(l.file.Fd()), l.before) // it may be gone
 			}
+			return
 		}
 	}
 }

@@ -29,15 +29,20 @@ func New(in, out *os.File) (Terminal, bool) {
 
 // Line asks for a line. It has to be typed: pasted text is refused, and asked for again.
 func (t Terminal) Line(prompt string) (string, error) {
+	return t.raw(func(rw io.ReadWriter) (string, error) { return typedLine(rw, prompt) })
+}
+
+// raw has every key reach read, Ctrl-C and Ctrl-Z as well.
+func (t Terminal) raw(read func(io.ReadWriter) (string, error)) (string, error) {
 	before, err := term.MakeRaw(int(t.in.Fd()))
 	if err != nil {
 		return "", fmt.Errorf("reading from the terminal: %w", err)
 	}
 	defer term.Restore(int(t.in.Fd()), before)
-	return typedLine(struct {
+	return read(struct {
 		io.Reader
 		io.Writer
-	}{t.in, t.out}, prompt)
+	}{t.in, t.out})
 }
 
 // typedLine reads a line that was typed. The terminal is asked to mark what is
@@ -82,11 +87,17 @@ func (w *pasteWatch) Read(p []byte) (int, error) {
 
 // Secret asks for a line that is not shown.
 func (t Terminal) Secret(prompt string) ([]byte, error) {
-	fmt.Fprint(t.out, prompt)
-	defer fmt.Fprintln(t.out)
-	secret, err := term.ReadPassword(int(t.in.Fd()))
+	secret, err := t.raw(func(rw io.ReadWriter) (string, error) { return hiddenLine(rw, prompt) })
+	return []byte(secret), err
+}
+
+// hiddenLine reads a line that is not shown, and leaves at Ctrl-C: a signal would not end the
+// reading, and Ctrl-Z would leave a shell that shows nothing.
+func hiddenLine(rw io.ReadWriter, prompt string) (string, error) {
+	secret, err := term.NewTerminal(rw, "").ReadPassword(prompt)
 	if errors.Is(err, io.EOF) {
-		return nil, ErrLeft
+		fmt.Fprint(rw, "\r\n")
+		return "", ErrLeft
 	}
 	return secret, err
 }

@@ -42,6 +42,16 @@ func TestPastedTextDoesNotCount(t *testing.T) {
 	}
 }
 
+func TestHiddenLine(t *testing.T) {
+	s := &screen{Reader: strings.NewReader("pass\x1aword\r")}
+	if got, err := hiddenLine(s, "Password: "); err != nil || got != "password" || strings.Contains(s.String(), "pass") || !strings.Contains(s.String(), "Password: ") {
+		t.Errorf("took %q, %v; shows %q", got, err, s.String())
+	}
+	if _, err := hiddenLine(&screen{Reader: strings.NewReader("pass\x03")}, ""); !errors.Is(err, ErrLeft) {
+		t.Errorf("Ctrl-C: %v", err)
+	}
+}
+
 func TestClean(t *testing.T) {
 	for in, want := range map[string][2]string{ // line, block
 		"Dr Ünal ok":                 {"Dr Ünal ok", "Dr Ünal ok"},
