@@ -79,6 +79,9 @@ func (c *cli) contactList() *cobra.Command {
 				q.Text = args[0]
 			}
 			got, err := s.Contacts.List(ctx, q)
+			if len(got) >= max(1, min(q.Limit, control.MaxList)) {
+				c.remark("There may be more people than these %d. Look for somebody by name: countersign contact list NAME", len(got))
+			}
 			return show(c, got, err, func(all []control.Contact) {
 				var rows [][]string
 				for _, p := range all {
@@ -87,7 +90,7 @@ func (c *cli) contactList() *cobra.Command {
 				c.table(rows...)
 			})
 		})
-	cmd.Flags().IntVar(&q.Limit, "limit", 0, "at most this `many`")
+	cmd.Flags().IntVar(&q.Limit, "limit", control.MaxList, "at most this `many`")
 	return cmd
 }
 

@@ -39,9 +39,12 @@ func (c *cli) verifyStatus() *cobra.Command {
 				got, err := s.Contacts.Show(ctx, control.ContactQuery{Address: args[0]})
 				return show(c, got, err, c.printContact)
 			}
-			all, err := s.Contacts.List(ctx, control.SearchQuery{})
+			all, err := s.Contacts.List(ctx, control.SearchQuery{Limit: control.MaxList})
 			if err != nil {
 				return err
+			}
+			if len(all) >= control.MaxList {
+				c.remark("Only the first %d people of your address book were looked at. Name the one you mean: countersign verify status ADDRESS", len(all))
 			}
 			open := []control.Contact{}
 			for _, p := range all {

@@ -6,11 +6,8 @@ import (
 	"countersign/tray/control"
 )
 
-// Bounds of lists.
-const (
-	usualList = 50
-	longList  = 500
-)
+// usualList is how many are listed where nobody says.
+const usualList = 50
 
 // record answers control.Journal.
 type record struct{ *Agent }
@@ -38,5 +35,5 @@ func atMost(limit int) int {
 	if limit <= 0 {
 		return usualList
 	}
-	return min(limit, longList)
+	return min(limit, control.MaxList)
 }

@@ -2,12 +2,15 @@ package control
 
 import "time"
 
+// MaxList is how many of anything are listed at once.
+const MaxList = 500
+
 // Queries: the small values that name a thing.
 type (
 	ListQuery struct {
 		Folder string `json:"folder,omitempty"` // inbox when empty
 		Search string `json:"search,omitempty"`
-		Limit  int    `json:"limit,omitempty"`  // 50 when zero, at most 500
+		Limit  int    `json:"limit,omitempty"`  // 50 when zero, at most MaxList
 		Before string `json:"before,omitempty"` // the ID of the last one had
 	}
 	MessageQuery struct {
@@ -48,7 +51,7 @@ type (
 	}
 	SearchQuery struct {
 		Text  string `json:"text,omitempty"`
-		Limit int    `json:"limit,omitempty"`
+		Limit int    `json:"limit,omitempty"` // 50 when zero, at most MaxList
 	}
 	ContactQuery struct {
 		Address string `json:"address"`
