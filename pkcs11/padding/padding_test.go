@@ -114,3 +114,30 @@ func TestWrongPaddings(t *testing.T) {
 		t.Error("a block too short replaced the key")
 	}
 }
+
+// TestSaltLength: RFC 8017, section 9.1.1: what is left of a block of bits-1 bits.
+func TestSaltLength(t *testing.T) {
+	for _, c := range []struct{ salt, bits, want int }{
+		{rsa.PSSSaltLengthAuto, 2048, 222}, {rsa.PSSSaltLengthAuto, 2049, 222}, {rsa.PSSSaltLengthAuto, 2050, 223},
+		{rsa.PSSSaltLengthEqualsHash, 2048, 32}, {20, 2048, 20}, {-2, 2048, -1}, {300, 2048, -1}, {rsa.PSSSaltLengthAuto, 256, -1},
+	} {
+		got, err := SaltLength(&rsa.PSSOptions{SaltLength: c.salt, Hash: crypto.SHA256}, c.bits)
+		if got != max(c.want, 0) || (err != nil) != (c.want < 0) {
+			t.Errorf("%d for %d bits: %d, %v", c.salt, c.bits, got, err)
+		}
+	}
+}
+
+// TestOpenedIsWiped: of what the token opened nothing stays but the result.
+func TestOpenedIsWiped(t *testing.T) {
+	public := &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 2047), E: 65537}
+	for _, raw := range []bool{false, true} {
+		opened := append([]byte{0, 2}, bytes.Repeat([]byte{1}, 254)...)
+		opened[100] = 0
+		kept := opened
+		plain, err := Decrypt(rand.Reader, public, []byte{1}, nil, func([]byte, *rsa.OAEPOptions) ([]byte, bool, error) { return opened, raw, nil })
+		if err != nil || len(plain) == 0 || plain[len(plain)-1] != 1 || !bytes.Equal(kept, make([]byte, len(kept))) {
+			t.Errorf("raw %v: %x, %v; left: %x", raw, plain, err, kept)
+		}
+	}
+}
