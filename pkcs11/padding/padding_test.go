@@ -141,3 +141,22 @@ func TestOpenedIsWiped(t *testing.T) {
 		}
 	}
 }
+
+// TestAnotherLabel: what was sealed for one label does not open with another.
+func TestAnotherLabel(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := &rsa.OAEPOptions{Hash: crypto.SHA256, Label: []byte("one")}
+	block, err := rsa.EncryptOAEPWithOptions(rand.Reader, &key.PublicKey, []byte("key"), sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for label, right := range map[string]bool{"one": true, "other": false, "": false} {
+		plain, err := openOAEP(bare(key, block), &rsa.OAEPOptions{Hash: crypto.SHA256, Label: []byte(label)})
+		if right != (string(plain) == "key") || right != (err == nil) || !right && !errors.Is(err, rsa.ErrDecryption) {
+			t.Errorf("label %q: %q, %v", label, plain, err)
+		}
+	}
+}

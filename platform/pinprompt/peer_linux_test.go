@@ -186,4 +186,12 @@ func TestTerminals(t *testing.T) {
 			t.Errorf("with the screen %q it is asked at %q", display, at.terminal)
 		}
 	}
+	t.Setenv("DISPLAY", "")
+	if err := os.Chown(path, os.Geteuid()+1, -1); err != nil {
+		t.Skip("only root can give a terminal to another user: ", err)
+	}
+	if at, err := openPlace(Question{Terminal: path}); err == nil {
+		at.leave()
+		t.Error("another user's terminal is taken")
+	}
 }
