@@ -98,7 +98,8 @@ func outside(m control.Message) []control.Field {
 		{Name: "To", Value: strings.Join(m.To, ", ")},
 		{Name: "Cc", Value: strings.Join(m.Cc, ", ")},
 	} {
-		if f.Value != "" && contains(m.Unprotected, f.Name) {
+		hidden := m.Locked && f.Value == "[...]" // what stands outside in place of a subject
+		if f.Value != "" && !hidden && contains(m.Unprotected, f.Name) {
 			out = append(out, f)
 		}
 	}

@@ -18,9 +18,13 @@
 //     The page never judges; it repeats what the agent says and draws its level
 //     as a shape, never as a colour alone.
 //   - Nothing is kept in the browser: drafts are in the agent's database, and
-//     bodies and words are neither completed nor spell-checked.
+//     bodies and words are neither completed nor spell-checked. When the session
+//     or the agent ends, mail leaves the screen at once; a window that is hidden
+//     then loses it when it is next shown. Of a draft only what was typed last
+//     and could not be kept stays.
 //
-// Every page works without the script, which adds: live refresh, recipients
+// Every page works without the script, which adds: live refresh,
+// which takes nothing from what somebody has entered, recipients
 // checked while they are typed, drafts saved by themselves, and boxes of words
 // that advance and refuse a paste.
 package web
