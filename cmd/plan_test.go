@@ -28,7 +28,7 @@ platform/pinprompt/pinprompttest - ; x/sys
 platform/session/sessiontest - ; godbus/v5
 platform/localsock       platform ; x/sys go-winio
 platform/keychain        platform ; godbus/v5 99designs/keyring age
-platform/certstore       pkcs11/padding ; x/sys
+platform/certstore       pkcs11/padding pkcs11/wire ; x/sys
 platform/pinprompt       platform ; x/term x/sys
 platform/resolver        platform/resolver/dnssec ; miekg/dns x/sys
 platform/resolver/dnssec - ; miekg/dns
@@ -48,7 +48,7 @@ pkcs11/uri               pkcs11/wire ; -
 pkcs11/padding           - ; -
 pkcs11/installed         platform ; -
 pkcs11/wire              - ; -
-pkcs11/module            pkcs11/wire platform/harden ; purego x/sys
+pkcs11/module            pkcs11/wire platform/certstore platform/harden ; purego x/sys
 pkcs11/pkcs11test        mailer/server/servertest pkcs11/pkcs11test/fake pkcs11/pkcs11test/piv ; -
 pkcs11/pkcs11test/fake   pkcs11/wire ; -
 pkcs11/pkcs11test/piv    - ; -
@@ -101,7 +101,7 @@ tray/agent/anchors       mailer/message tray/control vault/book vault/bundle vau
 tray/agent/guard         platform platform/session platform/localsock tray/control ; -
 tray/agent/events        tray/control vault/sealed ; -
 tray/agent/keys          mailer mailer/people mailer/policy vault vault/issued vault/pkcs10 vault/renewal vault/trust vault/book tray/control ; -
-tray/agent/tokens        mailer/policy pkcs11 pkcs11/installed platform/certstore platform/pinprompt vault vault/issued vault/settings vault/tokenkey tray/control ; -
+tray/agent/tokens        mailer/policy pkcs11 pkcs11/installed platform/pinprompt vault vault/issued vault/settings vault/tokenkey tray/control ; -
 tray/agent/watch         - ; -
 tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform/resolver platform platform/harden ; -
 tray/demo/authority      - ; go-pkcs12
@@ -346,7 +346,7 @@ func TestHelperReachesNothing(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"cmd/countersign-pkcs11", "pkcs11/module", "pkcs11/wire", "platform/harden"}; !slices.Equal(inside, want) {
+	if want := []string{"cmd/countersign-pkcs11", "pkcs11/module", "pkcs11/wire", "platform/certstore", "platform/harden", "pkcs11/padding"}; !slices.Equal(inside, want) {
 		t.Errorf("the helper is made of %v, not %v", inside, want)
 	}
 	for _, s := range house(t) {

@@ -183,7 +183,7 @@ func (r *request) unlock(ctx context.Context, h *helper) error {
 	if err := r.obtain(ctx, token); err != nil {
 		return err
 	}
-	login.Entry, login.PIN = r.entry(token), append([]byte(nil), r.hand.pin...)
+	login.Entry, login.Purpose, login.PIN = r.entry(token), r.Purpose, append([]byte(nil), r.hand.pin...)
 	r.hand.shown = true
 	reply, err := h.ask(ctx, login, r.library.config.PadTimeout)
 	if err != nil {
@@ -292,6 +292,7 @@ func (r *request) obtain(ctx context.Context, token Token) error {
 		p.Again = AfterTrouble
 	}
 	if token.Pad {
+		r.Purpose = wire.Short(a.purpose)
 		r.hand.over = a.user.Pad(ctx, p)
 		return nil
 	}

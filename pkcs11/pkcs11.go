@@ -58,6 +58,14 @@ import (
 	"countersign/pkcs11/wire"
 )
 
+// CertificateStore is the Library of a [Config] that means the certificate store of Windows: its
+// only token is called StoreName, a key's ID is the SHA-256 of its certificate, and Windows
+// asks for PINs where a reader with a pad would.
+const CertificateStore = wire.CertificateStore
+
+// StoreName is the name of that token.
+var StoreName = wire.StoreName
+
 // Config is how a library is used.
 type Config struct {
 	Helper     string        // the path of countersign-pkcs11

@@ -104,7 +104,7 @@ func (t trouble) Error() string { return t.failure.String() + ": " + t.says }
 
 // failed is the reply that an error becomes.
 func failed(r *wire.Request, err error) wire.Reply {
-	reply := wire.Reply{ID: r.ID, Op: r.Op, Failure: wire.Confused, Says: short(err.Error())}
+	reply := wire.Reply{ID: r.ID, Op: r.Op, Failure: wire.Confused, Says: wire.Short(err.Error())}
 	var (
 		own trouble
 		c   code

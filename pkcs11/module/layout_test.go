@@ -143,17 +143,3 @@ func TestPoint(t *testing.T) {
 		}
 	}
 }
-
-func TestShort(t *testing.T) {
-	for given, want := range map[string]string{
-		"plain":                             "plain",
-		"\x1b[31mred\n":                     " [31mred ",
-		"\xff":                              "?",
-		strings.Repeat("x", 255) + "ö":      strings.Repeat("x", 255),
-		strings.Repeat("x", wire.MaxText+9): strings.Repeat("x", wire.MaxText),
-	} {
-		if got := short(given); got != want {
-			t.Errorf("%q becomes %q", given, got)
-		}
-	}
-}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unicode"
 	"unsafe"
 
 	"countersign/pkcs11/wire"
@@ -118,7 +117,7 @@ func (l *library) describe() string {
 		return ""
 	}
 	at := l.description()
-	return short(words(b[at : at+32]))
+	return wire.Short(words(b[at : at+32]))
 }
 
 // info calls one of the functions that fill a structure of information.
@@ -250,18 +249,4 @@ func (l *library) find(name wire.Name) (uintptr, wire.Token, error) {
 		}
 	}
 	return 0, wire.Token{}, trouble{failure: wire.Removed, says: "no token of that name in the readers"}
-}
-
-// short makes a text of someone else's fit for a log: printable, at most [wire.MaxText] bytes.
-func short(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > wire.MaxText {
-		s = strings.ToValidUTF8(s[:wire.MaxText], "")
-	}
-	return s
 }

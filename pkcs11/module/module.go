@@ -18,6 +18,9 @@
 //   - A token is found anew by its name whenever sessions are opened, and its name and its
 //     tries are read again just before a PIN goes to it.
 //
+// On Windows the user's certificate store can be served in a library's place (package
+// certstore): the software of smartcards runs in the process that uses it.
+//
 // The binding ([library]) knows two layouts of memory: words as wide as a pointer, and
 // on Windows 4-byte words with structs packed to one byte (PKCS#11 v3.0, section 2.1).
 // Standard output is taken from the library before it is loaded: what it prints goes
@@ -35,6 +38,7 @@ import (
 	"time"
 
 	"countersign/pkcs11/wire"
+	"countersign/platform/certstore"
 	"countersign/platform/harden"
 )
 
@@ -124,7 +128,8 @@ func (c *connection) reply(r *wire.Request) {
 // Server is one run of the helper.
 type Server struct {
 	ended chan struct{}
-	lib   *library // set by Load, before any other request is taken
+	lib   *library         // set by Load, before any other request is taken
+	store *certstore.Store // or this
 
 	mu     sync.Mutex
 	tokens map[wire.Name]*token
@@ -161,10 +166,12 @@ func (s *Server) Answer(r *wire.Request) *wire.Reply {
 	reply := &wire.Reply{ID: r.ID, Op: r.Op}
 	var err error
 	switch {
-	case (r.Op == wire.Load) != (s.lib == nil):
+	case (r.Op == wire.Load) != (s.lib == nil && s.store == nil):
 		err = trouble{failure: wire.Malformed, says: "Load comes first, and once"}
 	case r.Op == wire.Load:
 		err = s.load(r, reply)
+	case s.store != nil:
+		reply = s.store.Answer(r)
 	case r.Op == wire.Tokens:
 		reply.Tokens, err = s.lib.tokens()
 	case r.Op == wire.Watch:
@@ -180,6 +187,13 @@ func (s *Server) Answer(r *wire.Request) *wire.Reply {
 }
 
 func (s *Server) load(r *wire.Request, reply *wire.Reply) error {
+	if r.Path == wire.CertificateStore {
+		if s.store = certstore.New(); s.store == nil {
+			return trouble{failure: wire.NotLoaded, says: "this system has no certificate store"}
+		}
+		reply.Library = "Windows"
+		return nil
+	}
 	lib, err := load(r.Path, r.Reserved)
 	if err != nil {
 		return err

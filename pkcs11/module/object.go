@@ -138,7 +138,7 @@ func (l *library) objects(session uintptr, reply *wire.Reply) error {
 func (l *library) object(session, object uintptr, class wire.Class) (wire.Object, bool) {
 	o := wire.Object{Class: class}
 	o.ID = l.value(session, object, aID, wire.MaxID)
-	o.Label = short(string(l.value(session, object, aLabel, wire.MaxText)))
+	o.Label = wire.Short(string(l.value(session, object, aLabel, wire.MaxText)))
 	if class == wire.Certificate {
 		kind, ok := l.numberOf(session, object, aCertificateType)
 		o.Value = l.value(session, object, aValue, wire.MaxValue)

@@ -211,7 +211,7 @@ func (t *token) key(k wire.Key) (private, error) {
 	}
 	best := -1
 	for i, object := range all {
-		labelled := short(string(l.value(t.work, object, aLabel, wire.MaxText))) == k.Label
+		labelled := wire.Short(string(l.value(t.work, object, aLabel, wire.MaxText))) == k.Label
 		if labelled || best < 0 && len(k.ID) > 0 {
 			best = i
 		}

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"encoding/binary"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -71,6 +73,20 @@ func (c *walk) text(p *string, limit int) {
 	if c.reading {
 		*p = string(b)
 	}
+}
+
+// Short makes a text of someone else's fit for a message: printable, at most [MaxText] bytes.
+func Short(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	if len(s) > MaxText {
+		s = strings.ToValidUTF8(s[:MaxText], "")
+	}
+	return s
 }
 
 // list is a count and so many elements.

@@ -81,6 +81,13 @@ const (
 // Serial numbers alone are not enough: all tokens of NSS have the same.
 type Name struct{ Manufacturer, Model, Serial, Label string }
 
+// CertificateStore is the path by which Load means the certificate store of Windows. Its
+// only token is called StoreName.
+const CertificateStore = "cng:"
+
+// StoreName is the name of that token.
+var StoreName = Name{Manufacturer: "Microsoft", Model: "Certificate store", Label: "Windows"}
+
 // Token is a token in a reader.
 type Token struct {
 	Name
@@ -151,8 +158,9 @@ type Request struct {
 	Reserved string // Load: its initialisation string, for libraries that want one (NSS)
 
 	Token     Name      // all but Load, Tokens, Watch
-	Entry     Entry     // Login (NoPIN asks whether we are); Sign and Decrypt with a key that always asks
+	Entry     Entry     // Login (NoPIN asks whether we are); Sign and Decrypt with a key that always asks; Derive in the store of Windows
 	PIN       []byte    // at Typed and Kept
+	Purpose   string    // at OnPad: what the PIN is for, as the user reads it
 	Key       Key       // Sign, Decrypt, Derive, Generate, Import, Delete; of a certificate: Store
 	Mechanism Mechanism // Sign, Decrypt
 	Hash      crypto.Hash
@@ -211,6 +219,7 @@ func (r *Request) walk(c *walk) {
 		c.number(&r.Size, MaxResult)
 	case Derive:
 		r.Token.walk(c)
+		r.pin(c)
 		r.Key.walk(c)
 		c.bytes(&r.Data, MaxResult)
 		c.number(&r.Size, MaxResult)
@@ -283,6 +292,9 @@ func (r *Request) pin(c *walk) {
 	enum(c, &r.Entry, NoPIN, entrys)
 	if r.Entry == Typed || r.Entry == Kept {
 		c.bytes(&r.PIN, MaxPIN)
+	}
+	if r.Entry == OnPad {
+		c.text(&r.Purpose, MaxText)
 	}
 }
 

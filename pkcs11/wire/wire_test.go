@@ -21,7 +21,7 @@ func requests() []*Request {
 		{ID: 3, Op: Objects, Token: name},
 		{ID: 4, Op: Login, Token: name, Entry: Typed, PIN: []byte("123456")},
 		{ID: 5, Op: Login, Token: name, Entry: Kept, PIN: []byte("123456")},
-		{ID: 6, Op: Login, Token: name, Entry: OnPad},
+		{ID: 6, Op: Login, Token: name, Entry: OnPad, Purpose: "Sign your letter"},
 		{ID: 7, Op: Sign, Token: name, Key: key, Mechanism: PKCS1, Data: []byte("digest info"), Size: 256},
 		{ID: 8, Op: Sign, Token: name, Entry: Typed, PIN: []byte("1"), Key: key, Mechanism: PSS, Hash: crypto.SHA256, Mask: crypto.SHA1, Salt: 32, Data: make([]byte, 32), Size: 256},
 		{ID: 9, Op: Decrypt, Token: name, Key: key, Mechanism: OAEP, Hash: crypto.SHA512, Mask: crypto.SHA512, Context: []byte("l"), Data: make([]byte, 256), Size: 256},
@@ -240,5 +240,19 @@ func same(t *testing.T, m Message, frame []byte) {
 	}
 	if !bytes.Equal(b.Bytes(), frame) {
 		t.Fatalf("%+v was read from %x and is written as %x", m, frame, b.Bytes())
+	}
+}
+
+func TestShort(t *testing.T) {
+	for given, want := range map[string]string{
+		"plain":                             "plain",
+		"\x1b[31mred\n":                     " [31mred ",
+		"\xff":                              "?",
+		strings.Repeat("x", 255) + "ö":      strings.Repeat("x", 255),
+		strings.Repeat("x", MaxText+9): strings.Repeat("x", MaxText),
+	} {
+		if got := Short(given); got != want {
+			t.Errorf("%q becomes %q", given, got)
+		}
 	}
 }

@@ -173,7 +173,7 @@ func (k *cngKey) decrypt(p pad, label, block []byte) ([]byte, error) {
 // filled is what Windows wrote.
 func filled(out []byte, size uint32, err error) ([]byte, error) {
 	if err == nil && size > uint32(len(out)) {
-		err = fail(Confused, nil)
+		err = unsuccessful
 	}
 	if err != nil {
 		clear(out)

@@ -24,17 +24,6 @@ const (
 	maxProperty     = 64 << 10 // bytes
 )
 
-// keyProvInfo is CRYPT_KEY_PROV_INFO.
-type keyProvInfo struct {
-	container  *uint16
-	provider   *uint16
-	kind       uint32
-	flags      uint32
-	parameters uint32
-	parameter  uintptr
-	keySpec    uint32
-}
-
 // store is Windows' own.
 type store struct {
 	getProperty *windows.LazyProc // CertGetCertificateContextProperty
@@ -82,18 +71,17 @@ func (s *store) each(which string, do func(*windows.CertContext) (stop bool)) er
 // der is a certificate's bytes, which are the store's.
 func der(c *windows.CertContext) []byte { return unsafe.Slice(c.EncodedCert, c.Length) }
 
-func (s *store) list() ([]Certificate, error) {
-	var all []Certificate
+func (s *store) list() ([]certificate, error) {
+	var all []certificate
 	err := s.each("MY", func(c *windows.CertContext) bool {
-		provider, ok := s.provider(c)
-		if !ok {
-			return false
+		if s.property(c, propKeyProvInfo) == nil {
+			return false // nobody keeps its private key
 		}
 		parsed, err := x509.ParseCertificate(slices.Clone(der(c)))
 		if err != nil {
 			return false // of no use here
 		}
-		all = append(all, Certificate{Certificate: parsed, Name: s.friendlyName(c), Provider: provider})
+		all = append(all, certificate{parsed, s.friendlyName(c)})
 		return false
 	})
 	return all, err
@@ -123,17 +111,6 @@ func (s *store) property(c *windows.CertContext, which uintptr) []uintptr {
 	return words
 }
 
-// provider is who keeps a certificate's private key; false: nobody.
-func (s *store) provider(c *windows.CertContext) (string, bool) {
-	words := s.property(c, propKeyProvInfo)
-	if uintptr(len(words))*unsafe.Sizeof(uintptr(0)) < unsafe.Sizeof(keyProvInfo{}) {
-		return "", false
-	}
-	name := windows.UTF16PtrToString((*keyProvInfo)(unsafe.Pointer(&words[0])).provider)
-	runtime.KeepAlive(words) // which name points into
-	return name, true
-}
-
 func (s *store) friendlyName(c *windows.CertContext) string {
 	words := s.property(c, propFriendlyName)
 	if len(words) == 0 {
@@ -145,7 +122,7 @@ func (s *store) friendlyName(c *windows.CertContext) string {
 
 func (s *store) acquire(digest [sha256.Size]byte, a access) (handle, error) {
 	var h handle
-	failed := error(fail(NoKey, nil))
+	failed := error(nteBadKeyset)
 	err := s.each("MY", func(c *windows.CertContext) bool {
 		if sha256.Sum256(der(c)) != digest {
 			return false

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"countersign/pkcs11"
-	"countersign/platform/certstore"
 	"countersign/tray/control"
 	"countersign/vault"
 )
@@ -62,7 +61,7 @@ func (a *Answers) Use(ctx context.Context, q control.TokenUse) (control.Installe
 		if one.uri == "" {
 			continue
 		}
-		if certstore.IsRef(one.uri) {
+		if isStored(one.uri) {
 			c, chain, err := a.Tokens.stored(ctx, one.uri)
 			if err != nil {
 				return control.Installed{}, a.Words(err)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"countersign/pkcs11"
-	"countersign/platform/certstore"
 	"countersign/platform/pinprompt"
 	"countersign/tray/control"
 )
@@ -31,7 +30,7 @@ func (t *Tokens) Asked(ctx context.Context, purpose string) context.Context {
 		}
 	})
 	ctx = context.WithValue(ctx, byPerson{}, true)
-	return certstore.WithUser(pkcs11.WithUser(ctx, person{t, control.TerminalOf(ctx)}, purpose), purpose)
+	return pkcs11.WithUser(ctx, person{t, control.TerminalOf(ctx)}, purpose)
 }
 
 // use notes that a token is being used. Where ctx is that of something which a person did
@@ -106,9 +105,12 @@ func (p person) PIN(ctx context.Context, about pkcs11.Prompt) ([]byte, error) {
 	return p.t.o.Prompt.Ask(ctx, p.question(about))
 }
 
-// Pad says that the PIN is wanted on the reader.
+// Pad says that the PIN is wanted on the reader. Windows says so itself.
 func (p person) Pad(ctx context.Context, about pkcs11.Prompt) func() {
 	p.t.prompting.Add(1)
+	if about.Token.Name == pkcs11.StoreName {
+		return func() { p.t.prompting.Add(-1) }
+	}
 	p.t.tell(ctx, "token-waits", identifier(about.Token.Name), "Enter the PIN of the card "+quoted(about.Token.Name)+" on its reader.")
 	shown := p.t.o.Prompt.Tell(ctx, p.question(about))
 	return func() {

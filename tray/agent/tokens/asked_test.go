@@ -15,7 +15,7 @@ func TestBackgroundKeepsNothingUnlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &software{Library: pkcs11.Open(pkcs11.Config{})}
 		told := 0
-		tk := &Tokens{software: []*software{s}, keep: 10 * time.Minute}
+		tk := &Tokens{software: []*software{s}, store: &software{Library: pkcs11.Open(pkcs11.Config{})}, keep: 10 * time.Minute}
 		tk.o.Tell = func(_ context.Context, kind, _, _ string) error {
 			if kind == "token-locked" {
 				told++

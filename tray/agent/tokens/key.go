@@ -15,7 +15,6 @@ import (
 
 	"countersign/pkcs11"
 	"countersign/pkcs11/installed"
-	"countersign/platform/certstore"
 	"countersign/platform/pinprompt"
 	"countersign/vault/tokenkey"
 )
@@ -23,12 +22,8 @@ import (
 // Open gives the vault a key by its reference: a pkcs11: URI, or the name of a certificate
 // in the system's store. Nothing is asked of a token.
 func (t *Tokens) Open(ref string, public crypto.PublicKey) (tokenkey.Key, error) {
-	if certstore.IsRef(ref) {
-		k, err := t.store.Open(ref, public)
-		if err != nil {
-			return nil, trouble(err)
-		}
-		return key{stored{k}, public}, nil
+	if isStored(ref) {
+		return t.openStored(ref, public)
 	}
 	uri, err := pkcs11.ParseURI(ref)
 	if err != nil {
@@ -47,13 +42,6 @@ type key struct {
 type place interface {
 	// do uses the key. Its errors are those of [trouble].
 	do(ctx context.Context, public crypto.PublicKey, use func(tokenkey.Key) error) error
-}
-
-// stored is a key of the system's store.
-type stored struct{ key *certstore.Key }
-
-func (s stored) do(_ context.Context, _ crypto.PublicKey, use func(tokenkey.Key) error) error {
-	return trouble(use(s.key))
 }
 
 // onCard is a key on a token, wherever that is at the time of use.
@@ -212,7 +200,7 @@ func (e exchanger) ECDH(peer *ecdh.PublicKey) (secret []byte, err error) {
 func trouble(err error) error {
 	var e *pkcs11.Error
 	if !errors.As(err, &e) {
-		return storeTrouble(err)
+		return err
 	}
 	kind := tokenkey.ErrToken
 	switch e.Failure {
@@ -230,28 +218,6 @@ func trouble(err error) error {
 		kind = tokenkey.ErrUnable
 	}
 	return tokenkey.Trouble(kind, sentence(err), err)
-}
-
-// storeTrouble is trouble with a key of the system's store.
-func storeTrouble(err error) error {
-	var e *certstore.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	kind := tokenkey.ErrToken
-	switch e.Failure {
-	case certstore.Unasked:
-		kind = tokenkey.ErrLocked
-	case certstore.Removed, certstore.NoKey:
-		kind = tokenkey.ErrAbsent
-	case certstore.Cancelled:
-		kind = tokenkey.ErrCancelled
-	case certstore.WrongPIN:
-		kind = tokenkey.ErrPIN
-	case certstore.PINLocked, certstore.PINExpired:
-		kind = tokenkey.ErrPINBlocked
-	}
-	return tokenkey.Trouble(kind, e.Says, err)
 }
 
 // sentence is what an error says to a person.

@@ -13,31 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"countersign/platform/certstore"
+	"countersign/pkcs11"
 	"countersign/tray/control"
 	"countersign/vault/tokenkey"
 )
 
-// TestStoreTrouble: what is wrong with a key of the system's store is told as what is wrong
-// with a card.
-func TestStoreTrouble(t *testing.T) {
-	for failure, want := range map[certstore.Failure]error{
-		certstore.Unasked: tokenkey.ErrLocked, certstore.Removed: tokenkey.ErrAbsent, certstore.NoKey: tokenkey.ErrAbsent,
-		certstore.Cancelled: tokenkey.ErrCancelled, certstore.WrongPIN: tokenkey.ErrPIN, certstore.PINLocked: tokenkey.ErrPINBlocked,
-		certstore.Confused: tokenkey.ErrToken, certstore.Hung: tokenkey.ErrToken,
-	} {
-		err := trouble(&certstore.Error{Failure: failure, Says: "A sentence."})
-		if why := tokenkey.Why(err); !errors.Is(err, want) || why == nil || why.Says != "A sentence." {
-			t.Errorf("%v: %v, %+v", failure, err, why)
-		}
-	}
-	if other := errors.New("other"); trouble(other) != other {
-		t.Error("another error was changed")
-	}
-}
-
-// TestStoreKey: a key of the system's store is opened by its reference, and one that is not
-// there is like a card that is out.
+// TestStoreKey: a key of the store is opened by its reference, and one that cannot be reached is
+// like a card that is out.
 func TestStoreKey(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -57,7 +39,7 @@ func TestStoreKey(t *testing.T) {
 }
 
 func TestWithStore(t *testing.T) {
-	made := func(name string) certstore.Certificate {
+	made := func(name string) *pkcs11.Key {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
@@ -74,7 +56,7 @@ func TestWithStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return certstore.Certificate{Certificate: c, Name: "Mail\n“key”"}
+		return &pkcs11.Key{Certificate: c, Label: "Mail\n“key”", ID: []byte(name)}
 	}
 	card, store := made("On a card"), made("In the store")
 	unused := func(*x509.Certificate) string { return "" }
@@ -82,15 +64,15 @@ func TestWithStore(t *testing.T) {
 	describeCertificate(&seen, card.Certificate, unused)
 	seen.Number = 3
 	list := []control.Token{{ID: "a", Keys: []control.TokenKey{seen}}}
-	if got := withStore(list, []certstore.Certificate{card}, unused); len(got) != 1 {
+	if got := withStore(list, []*pkcs11.Key{card}, unused); len(got) != 1 {
 		t.Errorf("what the card shows is listed twice: %+v", got)
 	}
-	got := withStore(list, []certstore.Certificate{card, store}, unused)
+	got := withStore(list, []*pkcs11.Key{card, store}, unused)
 	if len(got) != 2 || len(got[1].Keys) != 1 {
 		t.Fatalf("%+v", got)
 	}
 	k := got[1].Keys[0]
-	if k.Number != 4 || k.URI != store.Ref() || k.Name != "In the store" || k.Label != "Mail 'key'" || k.Usage != "signing" || k.Key != "P-256" {
+	if k.Number != 4 || k.URI != "cng:496e207468652073746f7265" || k.Name != "In the store" || k.Label != "Mail 'key'" || k.Usage != "signing" || k.Key != "P-256" {
 		t.Errorf("%+v", k)
 	}
 }

@@ -9,8 +9,8 @@
 // The helper is the program countersign-pkcs11 beside this one, never one of PATH. Software
 // that cannot be loaded is told once, in lists and in the status, and holds nothing up.
 //
-// On Windows the keys of the user's certificate store (platform/certstore) are there besides:
-// Windows asks for their PINs itself, and keeps them as it sees fit.
+// On Windows the keys of the user's certificate store (platform/certstore) are there besides, behind
+// a helper of their own: Windows asks for their PINs itself.
 //
 // # Who is asked
 //
@@ -41,7 +41,6 @@ import (
 
 	"countersign/pkcs11"
 	"countersign/pkcs11/installed"
-	"countersign/platform/certstore"
 	"countersign/platform/pinprompt"
 	"countersign/vault/settings"
 )
@@ -83,7 +82,7 @@ const renewal = time.Minute
 // Tokens is what is in the readers. Its methods may be called from several goroutines.
 type Tokens struct {
 	o         Options
-	store     *certstore.Store
+	store     *software    // the certificate store of Windows
 	prompting atomic.Int32 // how many prompts a person sees
 
 	mu       sync.Mutex
@@ -133,7 +132,10 @@ func New(o Options) *Tokens {
 	if o.Patience == 0 {
 		o.Patience = 4 * time.Second
 	}
-	return &Tokens{o: o, store: certstore.New(), refused: map[string]string{}}
+	store := &software{name: "Windows", path: pkcs11.CertificateStore, Library: pkcs11.Open(pkcs11.Config{
+		Helper: o.Helper, Env: o.Env, Library: pkcs11.CertificateStore,
+	})}
+	return &Tokens{o: o, store: store, refused: map[string]string{}}
 }
 
 // beside is the helper beside this program, or empty.
@@ -376,7 +378,7 @@ func (t *Tokens) LockAll() { t.lock(false) }
 // lock is LockAll, or leaves alone the software of which no key was used since.
 func (t *Tokens) lock(used bool) {
 	t.mu.Lock()
-	known := slices.Clone(t.software)
+	known := append(slices.Clone(t.software), t.store)
 	t.unsettle()
 	t.late = false
 	t.mu.Unlock()
@@ -403,7 +405,7 @@ func (t *Tokens) Close() error {
 	t.mu.Lock()
 	t.closed = true
 	t.unsettle()
-	known := t.software
+	known := append(t.software, t.store)
 	t.software = nil
 	t.mu.Unlock()
 	var closing sync.WaitGroup
