@@ -103,7 +103,7 @@ type Agent struct {
 	lockable bool // somebody opens it again
 }
 
-// stopDelay lets the answer to a stop get out first.
+// stopDelay lets the page's answer to a stop get out first: its server does not wait.
 const stopDelay = 100 * time.Millisecond
 
 // Open opens a profile, or makes a new one. Nothing runs until Run.

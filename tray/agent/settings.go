@@ -190,12 +190,12 @@ func (s preferences) PageAddress(context.Context, control.None) (control.PageAdd
 	return control.PageAddress{URL: s.page.Address()}, nil
 }
 
-// Lock drops the keys, once this answer is on its way (K2).
+// Lock drops the keys (K2). It is asked over the socket, which lets this answer out first.
 func (s preferences) Lock(context.Context, control.None) (control.None, error) {
 	if !s.lockable {
 		return control.None{}, &control.Error{Code: control.CodeNotHere, Says: "This agent cannot be locked.", Next: "Stop it instead."}
 	}
-	time.AfterFunc(stopDelay, s.drop)
+	s.drop()
 	return control.None{}, nil
 }
 

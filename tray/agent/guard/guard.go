@@ -75,9 +75,8 @@ const (
 const Flag = "locked"
 
 const (
-	dropLimit  = 3 * time.Second        // for what is under way when keys are to be dropped
-	stopDelay  = 100 * time.Millisecond // lets the answer to a stop get out first
-	retryPause = 15 * time.Second       // between attempts to open, once the session is open
+	dropLimit  = 3 * time.Second  // for what is under way when keys are to be dropped
+	retryPause = 15 * time.Second // between attempts to open, once the session is open
 )
 
 // Run is the program, until ctx ends or somebody stops it.
@@ -324,9 +323,9 @@ func (c *closedAgent) Unlock(ctx context.Context, _ control.None) (control.None,
 	}
 }
 
-// Stop ends the program.
+// Stop ends the program; the socket lets this answer out first.
 func (c *closedAgent) Stop(context.Context, control.None) (control.None, error) {
-	time.AfterFunc(stopDelay, c.stop)
+	c.stop()
 	return control.None{}, nil
 }
 
