@@ -3,8 +3,8 @@ package pkcs11
 import (
 	"fmt"
 	"strings"
-	"unicode"
 
+	"countersign/pkcs11/form"
 	"countersign/pkcs11/wire"
 )
 
@@ -103,30 +103,8 @@ func noSuch(token string, cause error) *Error {
 	return e
 }
 
-// longest is how many characters of what a token calls itself stand in a sentence.
-const longest = 64
-
-// clean makes of what a token calls itself, which may be anything, a part of a sentence
-// that does not end it, hide it or turn it round.
-func clean(label string) string {
-	label = strings.Map(func(r rune) rune {
-		switch {
-		case r == '“' || r == '”':
-			return '\''
-		case !unicode.IsPrint(r):
-			return ' '
-		}
-		return r
-	}, label)
-	label = strings.Join(strings.Fields(label), " ")
-	if runes := []rune(label); len(runes) > longest {
-		label = string(runes[:longest]) + "…"
-	}
-	return label
-}
-
 func fail(f Failure, token string, cause error) *Error {
-	if token = clean(token); token == "" {
+	if token = form.Label(token); token == "" {
 		token = "in the reader"
 	} else {
 		token = fmt.Sprintf("“%s”", token)

@@ -12,11 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"slices"
-
-	"golang.org/x/crypto/cryptobyte"
-	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"countersign/pkcs11/form"
 	"countersign/pkcs11/padding"
@@ -204,27 +200,14 @@ func (l lent) signECDSA(public *ecdsa.PublicKey, digest []byte) ([]byte, error) 
 	size := (public.Curve.Params().BitSize + 7) / 8
 	r := l.key.request(wire.Sign, wire.ECDSA, digest[:min(len(digest), size)], 2*size)
 	r.check = func(s []byte) bool {
-		der, err := sigValue(s)
+		der, err := form.Signature(s)
 		return err == nil && ecdsa.VerifyASN1(public, digest, der)
 	}
 	s, err := l.key.library.do(l.ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return sigValue(s)
-}
-
-// sigValue is the token's r and s as ECDSA-Sig-Value.
-func sigValue(s []byte) ([]byte, error) {
-	if len(s) == 0 || len(s)%2 != 0 {
-		return nil, errors.New("not a signature")
-	}
-	var b cryptobyte.Builder
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1BigInt(new(big.Int).SetBytes(s[:len(s)/2]))
-		b.AddASN1BigInt(new(big.Int).SetBytes(s[len(s)/2:]))
-	})
-	return b.Bytes()
+	return form.Signature(s)
 }
 
 // lentDecrypter is a key that decrypts.

@@ -1,6 +1,7 @@
-// Package form turns public keys as tokens write them into Go's, and back: RSA, P-256, P-384,
-// P-521 and Ed25519. What a token says of itself is hostile input; a point must lie on its
-// curve, and a modulus have a length that somebody could use. The room is pure.
+// Package form turns public keys as tokens write them into Go's, and back (RSA, P-256, P-384,
+// P-521 and Ed25519), signatures on curves into those of X.509, and labels into parts of
+// sentences. What a token says of itself is hostile input; a point must lie on its curve, and a
+// modulus have a length that somebody could use. The room is pure.
 package form
 
 import (
@@ -11,7 +12,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/asn1"
+	"errors"
 	"math/big"
+	"strings"
+	"unicode"
 
 	"countersign/pkcs11/wire"
 )
@@ -89,6 +93,16 @@ func Curve(curve elliptic.Curve) []byte {
 	return der
 }
 
+// Signature is a token's r and s, side by side and of one length, as ECDSA-Sig-Value
+// (RFC 3279, section 2.2.3).
+func Signature(s []byte) ([]byte, error) {
+	if len(s) == 0 || len(s)%2 != 0 {
+		return nil, errors.New("pkcs11 form: not a signature")
+	}
+	half := len(s) / 2
+	return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(s[:half]), new(big.Int).SetBytes(s[half:])})
+}
+
 // Exchange is a public key as one to agree on secrets with, or nil.
 func Exchange(public crypto.PublicKey) *ecdh.PublicKey {
 	key, ok := public.(*ecdsa.PublicKey)
@@ -100,4 +114,26 @@ func Exchange(public crypto.PublicKey) *ecdh.PublicKey {
 		return nil
 	}
 	return point
+}
+
+// longest is how many characters of what a token calls itself stand in a sentence.
+const longest = 64
+
+// Label makes of what a token calls itself, which may be anything, a part of a sentence
+// that does not end it, hide it or turn it round.
+func Label(label string) string {
+	label = strings.Map(func(r rune) rune {
+		switch {
+		case r == '“' || r == '”':
+			return '\''
+		case !unicode.IsPrint(r):
+			return ' '
+		}
+		return r
+	}, label)
+	label = strings.Join(strings.Fields(label), " ")
+	if runes := []rune(label); len(runes) > longest {
+		label = string(runes[:longest]) + "…"
+	}
+	return label
 }

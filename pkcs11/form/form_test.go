@@ -57,3 +57,16 @@ func same(t *testing.T, public crypto.PublicKey, params []byte) {
 		t.Errorf("%v is read as %v", public, got)
 	}
 }
+
+// TestSignature: numbers of the token's own width become minimal ones.
+func TestSignature(t *testing.T) {
+	der, err := Signature([]byte{0, 0x80, 0, 1})
+	if want := []byte{0x30, 7, 2, 2, 0, 0x80, 2, 1, 1}; err != nil || !bytes.Equal(der, want) {
+		t.Errorf("%x, %v", der, err)
+	}
+	for _, not := range [][]byte{nil, {1}, {1, 2, 3}} {
+		if der, err := Signature(not); err == nil {
+			t.Errorf("%x becomes %x", not, der)
+		}
+	}
+}
