@@ -35,20 +35,8 @@ import (
 // tell they do so at once. Where a key is on a card that cannot be used now the error
 // wraps its problem, and nothing has changed for those who were not told.
 func (m *Mailer) Announce(ctx context.Context) (int, error) {
-	all, err := m.Vault.Identities(ctx)
-	if err != nil || !slices.ContainsFunc(all, func(i vault.Identity) bool { return i.Coming || i.Retired && i.Lost.IsZero() }) {
-		return 0, err // as nearly always: nobody is asked anything
-	}
-	sender, err := m.Sender(ctx)
-	if err != nil || len(policy.Own(sender.Sender)) > 0 {
-		return 0, err
-	}
-	r, err := m.rollover(ctx, sender.Identity)
-	if err != nil || r.before.ID == "" || !m.CanAnnounce(ctx, r.before) {
-		return 0, err
-	}
-	told, err := m.told(ctx, r)
-	if err != nil {
+	r, sender, told, err := m.toTell(ctx)
+	if err != nil || r.before.ID == "" {
 		return 0, err
 	}
 	if r.next.Coming && len(told) == 0 {
@@ -78,6 +66,39 @@ func (m *Mailer) Announce(ctx context.Context) (int, error) {
 	return sent, nil
 }
 
+// Untold counts the people whom [Mailer.Announce] has still to tell. Each announcement names
+// its recipient, so it takes a signature of its own.
+func (m *Mailer) Untold(ctx context.Context) (n int, err error) {
+	r, sender, told, err := m.toTell(ctx)
+	for _, address := range told {
+		_, fresh, err := m.announcementTo(ctx, address, r, sender)
+		if err != nil {
+			return n, err
+		}
+		if fresh {
+			n++
+		}
+	}
+	return n, err
+}
+
+// toTell finds what is to be announced and to whom, those who were told already included.
+// The ID of what was before is empty if there is nothing.
+func (m *Mailer) toTell(ctx context.Context) (r rollover, s people.Sender, told []string, err error) {
+	all, err := m.Vault.Identities(ctx)
+	if err != nil || !slices.ContainsFunc(all, func(i vault.Identity) bool { return i.Coming || i.Retired && i.Lost.IsZero() }) {
+		return r, s, nil, err // as nearly always: nobody is asked anything
+	}
+	if s, err = m.Sender(ctx); err != nil || len(policy.Own(s.Sender)) > 0 {
+		return r, s, nil, err
+	}
+	if r, err = m.rollover(ctx, s.Identity); err != nil || r.before.ID == "" || !m.CanAnnounce(ctx, r.before) {
+		return rollover{}, s, nil, err
+	}
+	told, err = m.told(ctx, r)
+	return r, s, told, err
+}
+
 // rollover is one identity of the user's that takes the place of another.
 type rollover struct {
 	before, next vault.Identity
@@ -95,6 +116,10 @@ func (m *Mailer) rollover(ctx context.Context, now vault.Identity) (r rollover, 
 	}
 	r.before, err = m.Vault.Before(ctx, r.next)
 	return r, err
+}
+
+func (r rollover) keys() (before, next contacts.KeySet) {
+	return contacts.KeySet{Sign: r.before.Signing, Encrypt: r.before.Encryption}, contacts.KeySet{Sign: r.next.Signing, Encrypt: r.next.Encryption}
 }
 
 // until is when the keys of before stop to count, in whole seconds.
@@ -135,23 +160,30 @@ func (m *Mailer) CanAnnounce(ctx context.Context, i vault.Identity) bool {
 	return m.Own(ctx, i, trust.Sign).Good() && m.Own(ctx, i, trust.Encrypt).Good()
 }
 
-func (m *Mailer) announceTo(ctx context.Context, address string, r rollover, s people.Sender) (fresh bool, err error) {
-	old := contacts.KeySet{Sign: r.before.Signing, Encrypt: r.before.Encryption}
-	now := contacts.KeySet{Sign: r.next.Signing, Encrypt: r.next.Encryption}
+// announcementTo is the form that tells one person; fresh says that it was not accepted yet.
+func (m *Mailer) announcementTo(ctx context.Context, address string, r rollover, s people.Sender) (f contacts.Form, fresh bool, err error) {
+	old, now := r.keys()
 	was, is := old.ID(), now.ID()
 	mac := hmac.New(sha256.New, m.Vault.CodeKey())
 	for _, part := range [][]byte{[]byte("key announcement 1\x00"), was[:], is[:], []byte(address)} {
 		mac.Write(part)
 	}
-	f, err := form.New(bytes.NewReader(mac.Sum(nil)), form.KeyAnnouncement, s.Address, address)
-	if err != nil {
-		return false, err
+	if f, err = form.New(bytes.NewReader(mac.Sum(nil)), form.KeyAnnouncement, s.Address, address); err != nil {
+		return f, false, err
 	}
 	if _, err := m.Outbox.Get(ctx, f.ID); !errors.Is(err, outbox.ErrUnknown) {
-		return false, err
+		return f, false, err
 	}
 	present, next := old.Hashes(), now.Hashes()
 	f.Keys, f.NewKeys, f.Expires = &present, &next, r.until()
+	return f, true, nil
+}
+
+func (m *Mailer) announceTo(ctx context.Context, address string, r rollover, s people.Sender) (fresh bool, err error) {
+	f, fresh, err := m.announcementTo(ctx, address, r, s)
+	if err != nil || !fresh {
+		return false, err
+	}
 	plan, refusals := policy.PlanForm(f, contacts.KeySet{}, trust.Verdict{}, s.Sender)
 	if len(refusals) > 0 {
 		return false, &Refused{refusals}
@@ -164,10 +196,10 @@ func (m *Mailer) announceTo(ctx context.Context, address string, r rollover, s p
 	if err != nil {
 		return false, err
 	}
-	if keyset.SPKI(old.Sign) != keyset.SPKI(now.Sign) {
+	if old, now := r.keys(); keyset.SPKI(old.Sign) != keyset.SPKI(now.Sign) {
 		keys.Also = []cms.Signer{successor.Signer}
 	}
-	keys.Chain = slices.Concat(keys.Chain, successor.Chain, now.Certificates())
+	keys.Chain = slices.Concat(keys.Chain, successor.Chain, []*x509.Certificate{r.next.Signing, r.next.Encryption})
 	letter, err := m.composeForm(f, s)
 	if err != nil {
 		return false, err

@@ -3,7 +3,6 @@ package mailer
 import (
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -136,12 +135,12 @@ func (m *Mailer) thread(ctx context.Context, answer *smime.Letter, id string) er
 	answer.Hidden = l.opened.Hidden
 	told := func(name string) []string {
 		if l.verdict.Denied != "" { // what came out of the envelope may be what somebody waits for (O3)
-			return messageIDs(l.opened.Outer.Get(name))
+			return message.IDs(l.opened.Outer.Get(name))
 		}
 		if slices.ContainsFunc(l.opened.Confidential, func(c string) bool { return strings.EqualFold(c, name) }) {
 			return nil
 		}
-		return messageIDs(l.opened.Header.Get(name))
+		return message.IDs(l.opened.Header.Get(name))
 	}
 	if own := told("Message-ID"); len(own) == 1 {
 		references := append(told("References"), own[0])
@@ -149,8 +148,3 @@ func (m *Mailer) thread(ctx context.Context, answer *smime.Letter, id string) er
 	}
 	return nil
 }
-
-var messageIDForm = regexp.MustCompile(`<[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,200}@[A-Za-z0-9.\[\]:-]{1,200}>`)
-
-// messageIDs takes the identifiers out of a field, and nothing else.
-func messageIDs(field string) []string { return messageIDForm.FindAllString(field, -1) }

@@ -6,7 +6,7 @@
 // certificates checked, policy plans the envelopes or refuses, smime seals each
 // of them, and one transaction accepts them all, keeps the sender's own copy
 // (encrypted to the sender alone) and removes the draft. Fixed forms take the same
-// road by sendForm, with policy's other plan; they leave no copy (V5).
+// road by sealForm, with policy's other plan; they leave no copy (V5).
 // [Mailer.Again] is asked before each submission.
 //
 // # In (read.go)

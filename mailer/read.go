@@ -1,7 +1,6 @@
 package mailer
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -274,22 +273,9 @@ type Inspection struct {
 	Problem   string
 }
 
-// atHeader passes over what some programs write before the header when they save a
-// message: a byte order mark, and empty lines.
-func atHeader(r io.Reader) (in *bufio.Reader, late bool) {
-	in = bufio.NewReader(r)
-	for _, before := range []string{"\uFEFF", "\r\n", "\n", "\r\n", "\n"} {
-		if start, _ := in.Peek(len(before)); string(start) == before {
-			_, _ = in.Discard(len(before)) // it has been peeked at
-			late = true
-		}
-	}
-	return in, late
-}
-
 // Inspect describes a message file as of a time (zero: now). Nothing of it is kept.
 func (m *Mailer) Inspect(ctx context.Context, r io.Reader, at time.Time) (Inspection, error) {
-	in, late := atHeader(r)
+	in, late := message.AtHeader(r)
 	blob, err := m.DB.WriteBlob(ctx, in)
 	if err != nil {
 		return Inspection{}, fmt.Errorf("reading the file: %w", err)

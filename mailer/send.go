@@ -58,16 +58,8 @@ func (m *Mailer) SendLetter(ctx context.Context, draft string) (Sent, error) {
 	return m.accept(ctx, d, letter, to, out)
 }
 
-// sendForm accepts a fixed form, to the key set given. It leaves no copy (V5).
-func (m *Mailer) sendForm(ctx context.Context, f contacts.Form, keys contacts.KeySet, evidence trust.Verdict, s people.Sender) error {
-	form, err := m.sealForm(ctx, f, keys, evidence, s)
-	if err != nil {
-		return err
-	}
-	return m.acceptForm(ctx, form)
-}
-
-// sealForm plans and seals a fixed form.
+// sealForm plans and seals a fixed form, to the key set given, for acceptForm. It leaves no
+// copy (V5).
 func (m *Mailer) sealForm(ctx context.Context, f contacts.Form, keys contacts.KeySet, evidence trust.Verdict, s people.Sender) (outgoingForm, error) {
 	plan, refusals := policy.PlanForm(f, keys, evidence, s.Sender)
 	if len(refusals) > 0 {

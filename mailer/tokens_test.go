@@ -668,10 +668,16 @@ func TestAnnouncementWaits(t *testing.T) {
 	if n, err := ada.Announce(ctx); n != 0 || !errors.Is(err, vault.ErrLocked) || c.prompts != 0 || !coming().Announced.IsZero() {
 		t.Errorf("%d announced, %v after %d prompts, %+v", n, err, c.prompts, coming())
 	}
+	if n, err := ada.Untold(ctx); n != 1 || err != nil || c.prompts != 0 {
+		t.Errorf("%d are to be told, %v", n, err)
+	}
 	if n, err := ada.Announce(atCard(ctx)); n != 1 || err != nil || c.prompts != 1 || coming().Announced.IsZero() {
 		t.Errorf("%d announced, %v after %d prompts, %+v", n, err, c.prompts, coming())
 	}
 	c.lock()
+	if n, err := ada.Untold(ctx); n != 0 || err != nil {
+		t.Errorf("%d are still to be told, %v", n, err)
+	}
 	if n, err := ada.Announce(ctx); n != 0 || err != nil || c.uses != 0 {
 		t.Errorf("once more: %d, %v after %d uses", n, err, c.uses)
 	}

@@ -28,7 +28,11 @@ func (m *Mailer) Invite(ctx context.Context, address string) (Contact, error) {
 	if err != nil {
 		return Contact{}, err
 	}
-	if err := m.sendForm(ctx, f, contacts.KeySet{}, trust.Verdict{}, sender); err != nil {
+	form, err := m.sealForm(ctx, f, contacts.KeySet{}, trust.Verdict{}, sender)
+	if err != nil {
+		return Contact{}, err
+	}
+	if err := m.acceptForm(ctx, form); err != nil {
 		return Contact{}, err
 	}
 	return m.Contact(ctx, c.Address)

@@ -49,7 +49,7 @@ type Keys struct {
 	Store    func(ctx context.Context, all []vault.Identity) (says []string) // puts certificates beside them
 	Words    func(error) error                                               // turns a room's error into what a person reads
 
-	untold atomic.Bool // an announcement waits for a token
+	untold atomic.Int64 // people whose announcement waits for a token
 }
 
 // List tells of each key set of the user's own, and whether it can be used.
@@ -394,7 +394,12 @@ func (s *Keys) Announce(ctx context.Context) {
 	if err != nil && ctx.Err() == nil && !errors.As(err, &refused) && !waits {
 		s.Log.Warn("announcing new keys", "error", err)
 	}
-	if was := s.untold.Swap(waits); was != waits && n == 0 {
+	var left int64
+	if waits {
+		people, _ := s.Mailer.Untold(ctx) // that there are some is known
+		left = int64(max(people, 1))
+	}
+	if was := s.untold.Swap(left); (was > 0) != waits && n == 0 {
 		says := "" // for those that show it as long as it waits
 		if waits {
 			says = untold.Reason
@@ -418,10 +423,14 @@ var untold = control.Refusal{
 
 // Untold says that an announcement waits for a token; else it is nil.
 func (s *Keys) Untold() *control.Refusal {
-	if !s.untold.Load() {
+	n := s.untold.Load()
+	if n == 0 {
 		return nil
 	}
 	v := untold
+	if n > 1 {
+		v.Next += fmt.Sprintf(" That is %d signatures: a card that asks for its PIN at each will ask %d times.", n, n)
+	}
 	return &v
 }
 
