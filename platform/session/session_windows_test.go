@@ -4,9 +4,13 @@ import (
 	"context"
 	"testing"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
 )
 
-// TestWatch: how things stand is told, and it ends; and the same again.
+// TestWatch: how things stand is told, then what Windows sends to the window, before its sender
+// goes on; and it ends; and the same again.
 func TestWatch(t *testing.T) {
 	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -22,6 +26,31 @@ func TestWatch(t *testing.T) {
 			}
 		case <-time.After(30 * time.Second):
 			t.Fatal("nothing was told")
+		}
+		class, err := windows.UTF16PtrFromString("CountersignSession")
+		if err != nil {
+			t.Fatal(err)
+		}
+		window, _, _ := user32.NewProc("FindWindowExW").Call(messageOnly, 0, uintptr(unsafe.Pointer(class)), 0)
+		if window == 0 {
+			t.Fatal("there is no window")
+		}
+		for _, m := range []struct {
+			number, parameter uintptr
+			locked            bool
+		}{
+			{wmSessionChange, wtsSessionLock, true}, {wmSessionChange, wtsSessionUnlock, false},
+			{wmPowerBroadcast, pbtSuspend, true}, {wmPowerBroadcast, pbtResumeAutomatic, false},
+		} {
+			user32.NewProc("SendMessageW").Call(window, m.number, m.parameter, 0)
+			select {
+			case locked := <-told:
+				if locked != m.locked {
+					t.Errorf("after message %#x %d: %v", m.number, m.parameter, locked)
+				}
+			default:
+				t.Errorf("after message %#x %d nothing was told", m.number, m.parameter)
+			}
 		}
 		cancel()
 		<-done
