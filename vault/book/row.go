@@ -1,6 +1,7 @@
 package book
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/hmac"
@@ -92,7 +93,13 @@ func waits(c contacts.Contact) int64 {
 	return until.Unix()
 }
 
-// put writes a contact's row and the words it is found by.
+// is says that two rows are the same to the last bit, so that nothing need be written.
+func (r row) is(other row) bool {
+	return r.id == other.id && r.address == other.address && r.last == other.last &&
+		bytes.Equal(r.data, other.data) && bytes.Equal(r.signature, other.signature)
+}
+
+// put writes a contact's row and the words it is found by, if it is another than before.
 func (b *Book) put(tx *sql.Tx, c contacts.Contact, last uint64) error {
 	had, err := find(tx, ` WHERE address = ?`, c.Address)
 	var words []string
@@ -107,7 +114,7 @@ func (b *Book) put(tx *sql.Tx, c contacts.Contact, last uint64) error {
 		return err
 	}
 	r, err := b.row(had.id, c, last)
-	if err != nil {
+	if err != nil || had.is(r) {
 		return err
 	}
 	_, err = tx.Exec(insertRow+` ON CONFLICT (id) DO UPDATE

@@ -176,8 +176,8 @@ type Candidate struct {
 	ID     string    `json:"id"` // opaque: tells nothing that is read out (V5)
 	Keys   KeySet    `json:"keys"`
 	From   Origin    `json:"from"`
-	Seen   time.Time `json:"seen"` // first
-	Last   time.Time `json:"last"`
+	Seen   time.Time `json:"seen"`            // first
+	Last   time.Time `json:"last"`            // latest: exact to an hour, and in which came before which
 	Barred time.Time `json:"barred,omitzero"` // wrong words were heard for it
 	After  *Earlier  `json:"after,omitempty"` // the confirmed key announced that these follow it
 	Reads  Reads     `json:"reads,omitzero"`  // what it was heard to read
@@ -358,6 +358,20 @@ func small(keys KeySet) bool {
 	return !slices.ContainsFunc(keys.Certificates(), func(c *x509.Certificate) bool { return len(c.Raw) > maxCertificate })
 }
 
+// lastStep is how exactly the last sight of the latest candidate is noted: a hundred letters
+// of an afternoon change the contact once. Which of them was seen before which is exact.
+const lastStep = time.Hour
+
+// latest says that no other candidate was seen since this one was.
+func (c *Contact) latest(at int) bool {
+	for i, k := range c.Candidates {
+		if i != at && !k.Last.Before(c.Candidates[at].Last) {
+			return false
+		}
+	}
+	return true
+}
+
 // note adds or refreshes a candidate.
 func (c *Contact) note(now time.Time, keys KeySet, from Origin) {
 	if !small(keys) {
@@ -366,7 +380,9 @@ func (c *Contact) note(now time.Time, keys KeySet, from Origin) {
 	id := keys.ID()
 	for i, k := range c.Candidates {
 		if k.Keys.ID() == id {
-			c.Candidates[i].Last = now
+			if now.Sub(k.Last).Abs() >= lastStep || !c.latest(i) {
+				c.Candidates[i].Last = now
+			}
 			c.Candidates[i].Keys = k.Keys.Later(keys)
 			if from == FromFile {
 				c.Candidates[i].From = from

@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"math/big"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,28 @@ func TestCandidates(t *testing.T) {
 	}
 	if c.Candidates[0].Keys.ID() != first {
 		t.Fatal("the one who keeps writing was pushed out by strangers")
+	}
+}
+
+// TestSightsOfAnAfternoon: letter after letter with the same keys changes the contact once an
+// hour, unless others were seen in between.
+func TestSightsOfAnAfternoon(t *testing.T) {
+	me, her := newPerson(t, "ada@harbour.example"), newPerson(t, "imran@hill.example")
+	c := me.know(her)
+	sight := func(keys KeySet, later time.Duration) (noted bool) {
+		me.now = me.now.Add(later)
+		before := stored(t, c)
+		c = must[Contact](t)(c.AddCandidate(me.at(), keys, FromMessage))
+		return !reflect.DeepEqual(stored(t, c), before)
+	}
+	if sight(her.own.Keys, time.Minute) {
+		t.Error("a minute later it was noted again")
+	}
+	if !sight(newKeys(t, her.own.Address), time.Minute) || !sight(her.own.Keys, time.Minute) {
+		t.Error("it was not noted who was seen later")
+	}
+	if !sight(her.own.Keys, lastStep) {
+		t.Error("an hour later it was not noted")
 	}
 }
 
