@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"countersign/tray/control"
 )
@@ -71,6 +72,31 @@ func TestCards(t *testing.T) {
 	g.wants(g.follow(g.post("cards/lock")), "Every card is locked.")
 	g.clinic.fail["Tokens.Unlock"] = &control.Error{Code: "pin-wrong", Says: "The PIN of the card is wrong."}
 	g.wants(g.follow(g.post("cards/unlock", "back", "inbox")), "The PIN of the card is wrong.")
+}
+
+// TestStatesOfCards: what a card is, and nothing that it cannot do.
+func TestStatesOfCards(t *testing.T) {
+	g := open(t, true)
+	for _, c := range []struct {
+		token   control.Token
+		wants   []string
+		lacks   []string
+		waiting int
+	}{
+		{token: control.Token{ID: "t1", Lock: "locked", State: "ready"}, wants: []string{"<strong>Locked.</strong>", "Unlock it", "window of its own"}, lacks: []string{"Lock it now"}},
+		{token: control.Token{ID: "t1", Lock: "locked", Pad: true}, wants: []string{"entered on the reader"}},
+		{token: control.Token{ID: "t1", Lock: "unlocked", Until: monday.Add(10 * time.Minute)}, wants: []string{"Unlocked</strong> until 10:00", "Lock it now"}, lacks: []string{"Unlock it", "window of its own"}},
+		{token: control.Token{ID: "t1", Lock: "unlocked"}, waiting: 1, wants: []string{"<strong>Unlocked</strong>.", "Open the mail that waits"}},
+		{token: control.Token{ID: "t1", Lock: "none"}, lacks: []string{"Unlock it", "Lock it now", "<strong>Locked"}},
+		{token: control.Token{ID: "t1", Lock: "locked", State: "last-try", Problem: "One more wrong PIN locks it."}, wants: []string{"One more wrong PIN locks it.", "ask whoever issued the card", "Unlock it"}},
+		{token: control.Token{ID: "t1", Lock: "locked", State: "pin-locked", Problem: "Its PIN is locked."}, waiting: 1, wants: []string{"Its PIN is locked.", "mark-stop"}, lacks: []string{"cards/unlock", "Make a new key", "<strong>Locked"}},
+		{token: control.Token{ID: "windows", Label: "Windows", Lock: "none"}, lacks: []string{"serial number"}},
+	} {
+		g.clinic.cards = control.TokenList{Tokens: []control.Token{c.token}, Waiting: c.waiting}
+		_, body := g.get("cards")
+		g.wants(body, c.wants...)
+		g.lacks(body, c.lacks...)
+	}
 }
 
 // TestKeysForCards: a new key on a card, and a key that goes there.

@@ -23,10 +23,10 @@
 //     then loses it when it is next shown. Of a draft only what was typed last
 //     and could not be kept stays.
 //
-// Every page works without the script, which adds: live refresh,
-// which takes nothing from what somebody has entered, recipients
-// checked while they are typed, drafts saved by themselves, and boxes of words
-// that advance and refuse a paste.
+// Every page works without the script, which adds: live refresh, which takes
+// nothing from what somebody has entered, recipients checked while they are
+// typed, drafts saved by themselves, and boxes of words that advance and refuse
+// a paste.
 package web
 
 import (
