@@ -1,6 +1,8 @@
 package mailer_test
 
 import (
+	"countersign/mailer"
+
 	"bytes"
 	"crypto/x509"
 	"encoding/base64"
@@ -72,5 +74,21 @@ func TestUnableCard(t *testing.T) {
 	bea.send(ada, "7")
 	if s := first(t, ada); s.Locked || s.Subject != "7" {
 		t.Errorf("the card rests: %+v", s)
+	}
+}
+
+// TestWaitsAfterRestart: what waits for the card is counted from what is stored, so that
+// it is still told after the agent began anew.
+func TestWaitsAfterRestart(t *testing.T) {
+	_, ada, bea, c := cards(t)
+	bea.send(ada, "Hello")
+	c.out = true
+	for _, when := range []string{"at once", "begun anew"} {
+		n, err := ada.Waiting(t.Context())
+		list, bad := ada.List(t.Context(), mailer.Query{Limit: 1})
+		if err != nil || bad != nil || n != 1 || len(list) != 1 || !list[0].Locked {
+			t.Errorf("%s: %d wait, %v, %v, %+v", when, n, err, bad, list)
+		}
+		ada.open()
 	}
 }
