@@ -104,9 +104,7 @@ func (v *visit) stream() error {
 		case <-beat.C:
 			fmt.Fprint(v.w, ": still here\n\n")
 		case e := <-seat:
-			b, err := json.Marshal(struct {
-				Says string `json:"says"`
-			}{e.Says})
+			b, err := json.Marshal(map[string]string{"says": e.Says})
 			if err != nil {
 				return nil
 			}

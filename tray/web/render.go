@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,26 +73,14 @@ func (p *Page) funcs() template.FuncMap {
 		"groups": phrase.Groups,
 		"shape":  phrase.Shape,
 		"plus":   func(a, b int) int { return a + b },
-		"has": func(list []int, n int) bool {
-			for _, i := range list {
-				if i == n {
-					return true
-				}
-			}
-			return false
-		},
+		"has":    slices.Contains[[]int],
 		"list":   func(items ...any) []any { return items },
 		"covers": func(unprotected []string, name string) bool { return !contains(unprotected, name) },
 	}
 }
 
 func contains(list []string, name string) bool {
-	for _, s := range list {
-		if strings.EqualFold(s, name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, name) })
 }
 
 // table is every page and every change there is.
