@@ -245,10 +245,10 @@ func same(t *testing.T, m Message, frame []byte) {
 
 func TestShort(t *testing.T) {
 	for given, want := range map[string]string{
-		"plain":                             "plain",
-		"\x1b[31mred\n":                     " [31mred ",
-		"\xff":                              "?",
-		strings.Repeat("x", 255) + "ö":      strings.Repeat("x", 255),
+		"plain":                        "plain",
+		"\x1b[31mred\n":                " [31mred ",
+		"\xff":                         "?",
+		strings.Repeat("x", 255) + "ö": strings.Repeat("x", 255),
 		strings.Repeat("x", MaxText+9): strings.Repeat("x", MaxText),
 	} {
 		if got := Short(given); got != want {

@@ -1,7 +1,10 @@
 /* A small PKCS#11 library for every system, with one token and one RSA key that is none: to sign or decrypt
    is to reverse the bytes. It keeps what is put on it, in its memory. It counts wrong PINs as a card does, and takes parameters only as the standard lays
-   them out; on Windows that is words of 4 bytes and structs packed to 1. */
+   them out; on Windows that is words of 4 bytes and structs packed to 1. In each operation it does what
+   SMALL_DOES says besides: print, crash or hang. */
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #ifdef _WIN32
 #define EXPORT __declspec(dllexport)
@@ -187,6 +190,10 @@ static word begin(word h, struct triple *m, word k) {
   return 0;
 }
 static word operate(word h, byte *in, word n, byte *out, word *outn) {
+  const char *does = getenv("SMALL_DOES");
+  if (does && !strcmp(does, "print")) { puts("a line of the library's own"); fflush(stdout); }
+  if (does && !strcmp(does, "crash")) *(volatile int *)0 = 1;
+  if (does && !strcmp(does, "hang")) for (volatile int i = 0;; i++) ;
   if (!mechanism) return 0x91;
   mechanism = 0;
   if (!out || *outn < n) return 0x150; /* a query for the size has used the key up */
