@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -53,10 +54,10 @@ func (c *cli) contactAdd() *cobra.Command {
 				}
 				defer f.Close()
 				if order.Certificates, err = io.ReadAll(io.LimitReader(f, maxCertificates+1)); err != nil {
-					return errorf("reading %s: %w", certificate, err)
+					return fmt.Errorf("reading %s: %w", certificate, err)
 				}
 				if len(order.Certificates) > maxCertificates {
-					return errorf("%s is too large for a certificate file", certificate)
+					return fmt.Errorf("%s is too large for a certificate file", certificate)
 				}
 			}
 			got, err := s.Contacts.Add(ctx, order)

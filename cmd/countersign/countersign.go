@@ -26,6 +26,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -59,6 +60,16 @@ func Main() int {
 	}
 	c.service = func() (*control.Service, error) { return start.Agent(c.profile()) }
 	return c.run(ctx, os.Args[1:])
+}
+
+// seated says in ctx at which terminal of these the person sits, for the PIN of a card is asked
+// for there if need be.
+func seated(ctx context.Context, files ...*os.File) (context.Context, *terminal.Lent) {
+	path := terminal.Path(files...)
+	if path == "" {
+		return ctx, nil
+	}
+	return control.WithTerminal(ctx, control.Terminal{Path: path, Kind: os.Getenv("TERM"), Screen: terminal.BeforeScreen(os.Getenv)}), terminal.Lend(path)
 }
 
 // profile is whose agent is meant, and who can be asked for a passphrase.
@@ -210,4 +221,4 @@ func (quiet) Error() string { return "told already" }
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
 
-func usage(format string, args ...any) error { return &usageError{errorf(format, args...)} }
+func usage(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }

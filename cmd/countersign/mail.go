@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -244,7 +245,7 @@ func saveTo(path string, body io.Reader) error {
 	_, err = io.Copy(f, body)
 	if err = errors.Join(err, f.Close()); err != nil {
 		os.Remove(path)
-		return errorf("saving %s: %w", filepath.Base(path), err)
+		return fmt.Errorf("saving %s: %w", filepath.Base(path), err)
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func (c *cli) writeJSON(v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	if err := e.Encode(v); err != nil {
-		return errorf("writing JSON: %w", err)
+		return fmt.Errorf("writing JSON: %w", err)
 	}
 	data := terminal.JSON(b.Bytes())
 	if string(data) == "null\n" {
@@ -156,6 +156,3 @@ func count(n int, what string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }
-
-// errorf is fmt.Errorf.
-func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }

@@ -49,7 +49,7 @@ func (c *cli) recoveryBackup() *cobra.Command {
 		func(ctx context.Context, s *control.Service, args []string) error {
 			path, err := filepath.Abs(args[0])
 			if err != nil {
-				return errorf("finding the file: %w", err)
+				return fmt.Errorf("finding the file: %w", err)
 			}
 			got, err := s.Identities.Backup(ctx, control.BackupOrder{Path: path})
 			return show(c, got, err, func(control.None) {

@@ -51,7 +51,7 @@ func (c *cli) identityRequest() *cobra.Command {
 				c.say("When the certificate comes: countersign identity install FILE")
 			})
 		})
-	cmd.Long = "Make a new key in the keychain, and a certification request (PKCS #10) for it, which your\nauthority certifies. Until the certificate is installed everything goes on as before."
+	cmd.Long = "Make a new key, in the keychain or with --card on a card, and a certification request\n(PKCS #10) for it, which your authority certifies. Until the certificate is installed everything goes on as before."
 	cmd.Example = "  countersign identity request ada@harbour.example --out ada.csr\n  countersign identity request ada@harbour.example --p256 --separate --out ada.csr"
 	f := cmd.Flags()
 	f.StringVar(&out, "out", "", "the `file` to write; it must not exist")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"os"
@@ -71,10 +72,10 @@ func (c *cli) text(name string) (string, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxText+1))
 	if err != nil {
-		return "", errorf("reading the text: %w", err)
+		return "", fmt.Errorf("reading the text: %w", err)
 	}
 	if len(data) > maxText {
-		return "", errorf("the text is longer than %d bytes: attach it instead", maxText)
+		return "", fmt.Errorf("the text is longer than %d bytes: attach it instead", maxText)
 	}
 	return strings.ToValidUTF8(string(data), "\ufffd"), nil
 }

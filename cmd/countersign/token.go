@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -76,15 +75,18 @@ func (c *cli) tokenUnlock() *cobra.Command {
 				}
 			})
 		})
-	cmd.Long = "Enter the PIN of a card once, and open all mail that waits for it. The PIN is asked for in a\nwindow of its own, or on the reader. CARD is its label or serial number; one card that is\nthere needs no name."
+	cmd.Long = "Enter the PIN of a card once, and open all mail that waits for it. The PIN is asked for in a\nwindow of its own, on the reader, or at this terminal where there is no screen. CARD is its\nlabel or serial number; one card that is there needs no name."
+	cmd.Example = "  countersign token unlock\n  countersign token unlock \"Dr Ada Osei\""
 	return cmd
 }
 
 func (c *cli) tokenLock() *cobra.Command {
-	return c.command("lock", "Forget every PIN and lock every card", cobra.NoArgs, func(ctx context.Context, s *control.Service, _ []string) error {
+	cmd := c.command("lock", "Forget every PIN and lock every card", cobra.NoArgs, func(ctx context.Context, s *control.Service, _ []string) error {
 		got, err := s.Tokens.Lock(ctx, control.None{})
 		return show(c, got, err, func(control.None) { c.say("Every card is locked.") })
 	})
+	cmd.Long = "Forget every PIN and lock every card. The next thing that needs a card asks for its PIN again.\nMail that you opened before stays readable; countersign lock closes that as well."
+	return cmd
 }
 
 func (c *cli) tokenMove() *cobra.Command {
@@ -108,6 +110,7 @@ func (c *cli) tokenMove() *cobra.Command {
 			return show(c, got, err, c.printInstalled)
 		})
 	cmd.Long = "Put your key for opening mail on a card, once it is in the recovery file, and take it off this\ncomputer. If the card dies, the recovery file brings the key back."
+	cmd.Example = "  countersign token move ada@harbour.example\n  countersign token move ada@harbour.example \"Dr Ada Osei\""
 	return cmd
 }
 
@@ -170,9 +173,11 @@ func (c *cli) printTokens(list control.TokenList) {
 
 // cardName is a token as people tell it from others.
 func cardName(t control.Token) string {
-	name := fmt.Sprintf("“%s”, %s %s, serial number %s", t.Label, t.Maker, t.Model, t.Serial)
-	if t.Reader != "" {
-		name += ", in " + t.Reader
+	name := "“" + t.Label + "”"
+	for _, part := range [][2]string{{"", strings.TrimSpace(t.Maker + " " + t.Model)}, {"serial number ", t.Serial}, {"in ", t.Reader}} {
+		if part[1] != "" {
+			name += ", " + part[0] + part[1]
+		}
 	}
 	return name
 }

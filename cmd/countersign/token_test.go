@@ -124,3 +124,25 @@ func TestIdentityUseOnlyCopy(t *testing.T) {
 		}
 	}
 }
+
+// TestCardWords: a card is told with what it says of itself, and whether its PIN will be asked for.
+func TestCardWords(t *testing.T) {
+	if got := cardName(control.Token{Label: "Windows"}); got != "“Windows”" {
+		t.Errorf("%q", got)
+	}
+	until := time.Date(2026, 3, 3, 14, 32, 0, 0, time.Local)
+	for _, c := range []struct {
+		token control.Token
+		want  string
+	}{
+		{control.Token{Lock: "unlocked", Until: until}, "Unlocked until 14:32, or longer while you use it."},
+		{control.Token{Lock: "unlocked"}, "Unlocked."},
+		{control.Token{Lock: "locked", State: "ready"}, "Locked: you are asked for its PIN when it is needed."},
+		{control.Token{Lock: "locked", State: "pin-locked"}, ""},
+		{control.Token{Lock: "none"}, ""},
+	} {
+		if got := lockState(c.token); got != c.want {
+			t.Errorf("%+v: %q", c.token, got)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package terminal
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"golang.org/x/term"
@@ -76,4 +77,12 @@ func (l *Lent) Back() {
 			return
 		}
 	}
+}
+
+// BeforeScreen tells whether the person at this terminal sees this computer's screen.
+func BeforeScreen(env func(string) string) bool {
+	if env("SSH_CONNECTION") != "" || env("SSH_TTY") != "" {
+		return false // a screen that ssh(1) passes on is not the one that the agent knows
+	}
+	return runtime.GOOS == "darwin" || env("DISPLAY") != "" || env("WAYLAND_DISPLAY") != ""
 }

@@ -190,7 +190,7 @@ func (a *Answers) meant(ctx context.Context, id string) (*software, pkcs11.Token
 	case len(all) == 0:
 		return nil, pkcs11.Token{}, &control.Error{Code: control.CodeNotFound, Says: "No such card is in a reader.", Next: "Insert the card and try again."}
 	case len(all) > 1:
-		return nil, pkcs11.Token{}, &control.Error{Code: control.CodeInvalid, Says: "Several cards are in the readers.", Next: "Name the one to unlock: countersign token unlock CARD"}
+		return nil, pkcs11.Token{}, &control.Error{Code: control.CodeInvalid, Says: "Several cards are in the readers.", Next: "Name the one you mean, by its label or serial number: countersign token list"}
 	}
 	return all[0].software, all[0].Token, nil
 }

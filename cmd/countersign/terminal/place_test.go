@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"runtime"
@@ -16,7 +16,7 @@ func TestBeforeScreen(t *testing.T) {
 		{map[string]string{"SSH_CONNECTION": "192.0.2.1 50000 192.0.2.2 22"}, false},
 		{map[string]string{"SSH_TTY": "/dev/pts/1", "DISPLAY": "localhost:10.0"}, false},
 	} {
-		if got := beforeScreen(func(name string) string { return c.env[name] }); got != c.want {
+		if got := BeforeScreen(func(name string) string { return c.env[name] }); got != c.want {
 			t.Errorf("%v: %v", c.env, got)
 		}
 	}
