@@ -64,6 +64,9 @@ func (s *Sealer) prepare(direct bool, rand io.Reader) (message.Header, *clearSig
 		if err != nil {
 			return outer, nil, err
 		}
+		if err := inside.measure(); err != nil {
+			return outer, nil, fmt.Errorf("signing: %w", err)
+		}
 		p = &prepared{outer, inside}
 		s.made[direct] = p
 	}
@@ -162,35 +165,31 @@ func (l Letter) sign(k Keys, hp string, direct bool, rand io.Reader) (message.He
 	if err != nil {
 		return outer, nil, fmt.Errorf("signing: %w", err)
 	}
-	s := &clearSigned{payload: &payload, boundary: boundary, micalg: micalg(k), detached: d}
-	var b brief
-	if payload.Write(&b) == nil { // and else its size will tell what is wrong
-		s.payload = held(b.Bytes())
-	}
-	return outer, s, nil
-}
-
-// held is a payload that is short enough to be put together once.
-type held []byte
-
-func (h held) Size() (int64, error) { return int64(len(h)), nil }
-
-func (h held) Write(w io.Writer) error {
-	_, err := w.Write(h)
-	return err
+	return outer, &clearSigned{payload: &payload, boundary: boundary, micalg: micalg(k), detached: d}, nil
 }
 
 // clearSigned is a multipart/signed, ready to be written (RFC 8551, section 3.5.3).
 type clearSigned struct {
-	payload interface {
-		Size() (int64, error)
-		Write(io.Writer) error
-	}
+	payload   *message.Entity
+	short     []byte // the payload, if it is put together
+	length    int64  // of the payload, once it is measured
 	boundary  string
 	micalg    string
 	detached  *cms.Detached
 	signature []byte // the CMS, once there is one
 	sum       []byte // of what was signed
+}
+
+// measure learns the payload's length, and puts together a short one.
+func (s *clearSigned) measure() (err error) {
+	if s.length, err = s.payload.Size(); err != nil || s.length > heldBytes {
+		return err
+	}
+	var b brief
+	b.Grow(int(s.length))
+	err = s.payload.Write(&b)
+	s.short, s.length = b.Bytes(), int64(b.Len())
+	return err
 }
 
 // size is what write writes, in bytes. Where only the signature itself tells its
@@ -210,18 +209,20 @@ func (s *clearSigned) size() (int64, error) {
 			der = s.signature
 		}
 	}
-	first, err := s.payload.Size()
-	if err != nil {
-		return 0, err
-	}
 	second, err := second(der).Size()
-	return int64(len(s.opening())+len(s.between())+len(s.ending())) + first + second, err
+	return int64(len(s.opening())+len(s.between())+len(s.ending())) + s.length + second, err
 }
 
 // sign writes the payload to w and signs it. Where it was signed before it has to be the same.
 func (s *clearSigned) sign(w io.Writer) error {
 	s.detached.Reset()
-	if err := s.payload.Write(s.detached.Through(w)); err != nil {
+	err := error(nil)
+	if w = s.detached.Through(w); s.short != nil {
+		_, err = w.Write(s.short)
+	} else {
+		err = s.payload.Write(w)
+	}
+	if err != nil {
 		return err
 	}
 	sum := s.detached.Sum()
@@ -231,7 +232,6 @@ func (s *clearSigned) sign(w io.Writer) error {
 	if s.sum = sum; s.signature != nil {
 		return nil
 	}
-	var err error
 	s.signature, err = s.detached.Finish()
 	return err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"slices"
 )
 
 // An End is what must be found at the end of a content.
@@ -281,10 +280,14 @@ func (w *Writer) WriteBeside(p []byte, digest io.Writer) (n int, err error) {
 // crypt encrypts whole blocks for which there is room, and digests them if asked to.
 func (w *Writer) crypt(blocks []byte, digest io.Writer) {
 	at := len(w.out)
-	if w.out == nil {
-		w.out = make([]byte, 0, firstSegment/2)
+	if room := at + len(blocks) + gcmTag; room > cap(w.out) { // a tag may be put behind
+		size := Segment + gcmTag
+		if room <= firstSegment/2 {
+			size = firstSegment / 2
+		}
+		w.out = append(make([]byte, 0, size), w.out...)
 	}
-	w.out = slices.Grow(w.out, len(blocks)+gcmTag)[:at+len(blocks)] // a tag may be put behind
+	w.out = w.out[:at+len(blocks)]
 	out, rest := w.out[at:], blocks
 	if _, serial := w.mode.(cbc); serial && digest != nil {
 		for len(blocks) > stride {
