@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"regexp"
+	"sync"
 )
 
 // AtHeader passes over what some programs write before the header when they save a
@@ -19,8 +20,10 @@ func AtHeader(r io.Reader) (in *bufio.Reader, late bool) {
 	return in, late
 }
 
-var idForm = regexp.MustCompile(`<[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,200}@[A-Za-z0-9.\[\]:-]{1,200}>`)
+var idForm = sync.OnceValue(func() *regexp.Regexp { // when it is wanted, and not whenever a program starts
+	return regexp.MustCompile(`<[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,200}@[A-Za-z0-9.\[\]:-]{1,200}>`)
+})
 
 // IDs takes the message identifiers out of a field (RFC 5322, section 3.6.4), and nothing
 // else; each is of 403 octets at most.
-func IDs(field string) []string { return idForm.FindAllString(field, -1) }
+func IDs(field string) []string { return idForm().FindAllString(field, -1) }

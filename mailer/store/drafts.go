@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"countersign/mailer/message"
@@ -60,7 +61,8 @@ var (
 	ErrTooLarge     = &Problem{"too-large", "This file is larger than what may be sent.", "Send it in parts, or in another way that you agree on."}
 )
 
-var draftName = regexp.MustCompile(`^[a-z2-7]{26}$`)
+// draftName is compiled when it is wanted, and not whenever a program starts.
+var draftName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z2-7]{26}$`) })
 
 // Migrate makes the tables that are missing.
 func (d *Drafts) Migrate() error {
@@ -76,7 +78,7 @@ func (d *Drafts) Migrate() error {
 // apart, by Attach.
 func (d *Drafts) Save(ctx context.Context, w Draft) (Draft, error) {
 	switch {
-	case !draftName.MatchString(w.ID):
+	case !draftName().MatchString(w.ID):
 		return Draft{}, ErrDraftName
 	case len(w.Text) > MaxText || len(w.Subject) > maxSubject,
 		len(w.To) > maxListed, len(w.Cc) > maxListed, len(w.Bcc) > maxListed:
@@ -198,13 +200,15 @@ func (d *Drafts) Attach(ctx context.Context, draft string, f File, limit int64, 
 
 const unknownType = "application/octet-stream"
 
-var plainType = regexp.MustCompile(`^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}$`)
+var plainType = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}$`)
+})
 
 // mediaType keeps a bare media type (RFC 6838, section 4.2) and calls everything
 // else, and what would nest or mislead, a file of unknown kind.
 func mediaType(t string) string {
 	kind, _, _ := strings.Cut(t, "/")
-	if !plainType.MatchString(t) || kind == "multipart" || kind == "message" {
+	if !plainType().MatchString(t) || kind == "multipart" || kind == "message" {
 		return unknownType
 	}
 	return t

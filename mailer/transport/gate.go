@@ -45,17 +45,22 @@ const (
 
 var (
 	// A status answer, ours or untagged, and what asks us to go on.
-	statusLine = regexp.MustCompile(`(?i)^((\*|T[0-9]+) (OK|NO|BAD|BYE|PREAUTH)|\+)( .*)?\r?\n$`)
-	oddStatus  = regexp.MustCompile(`(?i)\[CAPABILITY[^\]]*[({]`)
-	dataLine   = regexp.MustCompile(`(?i)^\* (CAPABILITY( +[^(){%*"\\\s]+)*|FLAGS ` + flagList + `|[0-9]+ (EXISTS|RECENT|EXPUNGE))` + lineEnd)
-	fetchLine  = regexp.MustCompile(`(?i)^\* [0-9]+ FETCH \(` + fetched + `( ` + fetched + `)*\)` + lineEnd)
-	fetchOpen  = regexp.MustCompile(`(?i)^\* [0-9]+ FETCH \((` + fetched + ` )*` + opening + `\r?\n$`)
-	fetchRest  = regexp.MustCompile(`(?i)^( ` + fetched + `)*\)` + lineEnd)
-	untagged   = regexp.MustCompile(`^\* `)
-	literalEnd = regexp.MustCompile(`\{([0-9]{1,19})\}\r?\n$`)
+	statusLine = pattern(`(?i)^((\*|T[0-9]+) (OK|NO|BAD|BYE|PREAUTH)|\+)( .*)?\r?\n$`)
+	oddStatus  = pattern(`(?i)\[CAPABILITY[^\]]*[({]`)
+	dataLine   = pattern(`(?i)^\* (CAPABILITY( +[^(){%*"\\\s]+)*|FLAGS ` + flagList + `|[0-9]+ (EXISTS|RECENT|EXPUNGE))` + lineEnd)
+	fetchLine  = pattern(`(?i)^\* [0-9]+ FETCH \(` + fetched + `( ` + fetched + `)*\)` + lineEnd)
+	fetchOpen  = pattern(`(?i)^\* [0-9]+ FETCH \((` + fetched + ` )*` + opening + `\r?\n$`)
+	fetchRest  = pattern(`(?i)^( ` + fetched + `)*\)` + lineEnd)
+	untagged   = pattern(`^\* `)
+	literalEnd = pattern(`\{([0-9]{1,19})\}\r?\n$`)
 
 	errDialect = errors.New("transport: an answer that is none")
 )
+
+// pattern is compiled when it is wanted, and not whenever a program starts.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
 
 // Read gives the library what may pass. After the first failure there are no others.
 //
@@ -101,29 +106,29 @@ func (g *gate) line() error {
 		return err
 	case g.within:
 		g.within = false
-		if !fetchRest.Match(line) {
+		if !fetchRest().Match(line) {
 			return errDialect
 		}
 		g.out = line
 		return nil
-	case !g.drop && statusLine.Match(line):
-		if oddStatus.Match(line) {
+	case !g.drop && statusLine().Match(line):
+		if oddStatus().Match(line) {
 			return errDialect
 		}
 		g.out = line
 		return nil
-	case !g.drop && (dataLine.Match(line) || fetchLine.Match(line)):
+	case !g.drop && (dataLine().Match(line) || fetchLine().Match(line)):
 		g.out = line
 		return nil
 	}
-	if m := fetchOpen.FindSubmatch(line); m != nil && !g.drop {
+	if m := fetchOpen().FindSubmatch(line); m != nil && !g.drop {
 		return g.open(line, m[len(m)-1])
 	}
-	if !g.drop && !untagged.Match(line) {
+	if !g.drop && !untagged().Match(line) {
 		return errDialect
 	}
 	g.drop = false
-	if m := literalEnd.FindSubmatch(line); m != nil {
+	if m := literalEnd().FindSubmatch(line); m != nil {
 		size, err := strconv.ParseInt(string(m[1]), 10, 64)
 		if err != nil {
 			return errDialect
