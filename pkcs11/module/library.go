@@ -52,8 +52,8 @@ const (
 	pinLocked      = 0x40000
 )
 
-// maxSlots is how many slots of a library are looked at.
-const maxSlots = 64
+// maxSlots is how many slots a library may have.
+const maxSlots = 1024
 
 // library is a loaded library: thin calls, one a function.
 type library struct {
@@ -132,7 +132,7 @@ func (l *library) info(function int, slot ...uintptr) ([]byte, error) {
 }
 
 // slots lists slots. Asked for the number first, because some libraries look at
-// their readers only then.
+// their readers only then. There is room for more, as a reader may be plugged in meanwhile.
 func (l *library) slots(withToken bool) ([]uintptr, error) {
 	var a arena
 	defer a.free()
@@ -144,14 +144,15 @@ func (l *library) slots(withToken bool) ([]uintptr, error) {
 	if err := l.call(cGetSlotList, only, 0, nAt); err != nil {
 		return nil, err
 	}
-	copy(n, l.number(nil, maxSlots))
-	b, at := a.room(maxSlots * l.word)
+	room := int(min(l.read(n), maxSlots-8)) + 8
+	copy(n, l.number(nil, uintptr(room)))
+	b, at := a.room(room * l.word)
 	if err := l.call(cGetSlotList, only, at, nAt); err != nil {
 		return nil, err
 	}
 	var all []uintptr
-	for i := range min(l.read(n), maxSlots) {
-		all = append(all, l.read(b[int(i)*l.word:]))
+	for i := range int(min(l.read(n), uintptr(room))) {
+		all = append(all, l.read(b[i*l.word:]))
 	}
 	return all, nil
 }

@@ -58,6 +58,18 @@ func TestPeerMisbehaving(t *testing.T) {
 	}
 }
 
+// TestPeerManySlots: a token behind two hundred empty slots is found, and used.
+func TestPeerManySlots(t *testing.T) {
+	k := pkcs11test.SoftHSM(t).Misbehaving(t)
+	k.Do(t, "fullrack")
+	h := start(t, k)
+	if h.name.Label != k.Label {
+		t.Fatal("the token is not listed")
+	}
+	h.login()
+	h.must(wire.Request{Op: wire.Sign, Token: h.name, Key: named(k.Key("rsa"), wire.RSA), Mechanism: wire.PKCS1, Data: []byte{1}, Size: 512})
+}
+
 // TestPeerSwapped: a PIN does not go to another token that was put in the place of
 // the one it is for, nor a kept one to a token with one try left.
 func TestPeerSwapped(t *testing.T) {
