@@ -360,3 +360,20 @@ func TestPeerCardKill(t *testing.T) {
 		t.Errorf("the card counted %+v", n)
 	}
 }
+
+// TestPeerCardLastTry: on the last try the key that asks each time asks twice, as OpenSC does not
+// see that the login gave the tries back; and then it signs.
+func TestPeerCardLastTry(t *testing.T) {
+	d := sitDown(t, "ec", time.Hour)
+	d.user.answers = []string{"00000000", "00000001"}
+	d.fails(t, with(t, d.user), piv.Signature, WrongPIN)
+	d.user.refuses = true
+	d.fails(t, with(t, d.user), piv.Signature, Cancelled)
+	d.user.refuses = false
+	d.asked(t, 3)
+	d.must(t, piv.Signature)
+	d.asked(t, 2)
+	if n := d.card.Counts(); n.Wrong != 2 || n.Operations != 1 || d.card.Left() != piv.MaxTries {
+		t.Errorf("the card counted %+v, %d left", n, d.card.Left())
+	}
+}

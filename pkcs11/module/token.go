@@ -105,13 +105,13 @@ func (l *library) session(slot, flags uintptr) (uintptr, error) {
 func (t *token) drop(err error) {
 	reply := failed(&wire.Request{}, err)
 	switch reply.Failure {
-	case wire.AsksAlways, wire.NoKey, wire.LastTry, wire.NoSpace, wire.ReadOnly, wire.NeedsMaker, wire.HasCertificate:
+	case wire.AsksAlways, wire.NoKey, wire.NoSpace, wire.ReadOnly, wire.NeedsMaker, wire.HasCertificate:
 		return // found by ourselves, or in a session that is closed: these are as they were
 	case wire.NotLoggedIn:
 		if !t.in {
 			return
 		}
-	case wire.NoMechanism, wire.BadInput, wire.WrongPIN, wire.PINLocked, wire.Cancelled, wire.Malformed:
+	case wire.NoMechanism, wire.BadInput, wire.WrongPIN, wire.PINLocked, wire.LastTry, wire.Cancelled, wire.Malformed:
 		if t.on {
 			_ = t.lib.call(cCloseSession, t.work) // it is given up either way
 			t.on = false
