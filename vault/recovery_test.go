@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"countersign/mailer/server/servertest"
 	"countersign/vault"
 	"countersign/vault/sealed"
 )
@@ -318,7 +319,7 @@ func TestLargeKey(t *testing.T) {
 // TestOpenSSL imports what OpenSSL exports.
 func TestOpenSSL(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("openssl is not installed: make setup installs it")
+		servertest.Absent(t, "openssl is not installed: make setup installs it")
 	}
 	dir := t.TempDir()
 	cert := certificate(t, rsaKey().Public())
@@ -338,7 +339,7 @@ func TestOpenSSL(t *testing.T) {
 			args := append([]string{"pkcs12", "-export", "-in", filepath.Join(dir, "in.pem"), "-out", out, "-passout", "pass:secret"}, args...)
 			if text, err := exec.Command("openssl", args...).CombinedOutput(); err != nil {
 				if strings.Contains(string(text), "legacy") {
-					t.Skip("this openssl has no legacy provider: make setup installs it")
+					servertest.Absent(t, "this openssl has no legacy provider: make setup installs it")
 				}
 				t.Fatalf("%v: %s", err, text)
 			}

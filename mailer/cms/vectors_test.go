@@ -19,6 +19,7 @@ import (
 
 	"countersign/mailer/cms"
 	"countersign/mailer/cms/algorithm"
+	"countersign/mailer/server/servertest"
 	"software.sslmate.com/src/go-pkcs12"
 )
 
@@ -57,7 +58,7 @@ func nssKey(t *testing.T, path string) cms.Key {
 		return person{key.(crypto.Signer), cert}.opener()
 	}
 	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("openssl is not installed: make setup installs it")
+		servertest.Absent(t, "openssl is not installed: make setup installs it")
 	}
 	cmd := exec.Command("openssl", "pkcs12", "-passin", "pass:nss", "-nodes", "-legacy", "-clcerts")
 	cmd.Stdin = bytes.NewReader(file)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"countersign/mailer/message"
+	"countersign/mailer/server/servertest"
 	"countersign/mailer/smime"
 )
 
@@ -19,7 +20,7 @@ func openssl(t testing.TB, in []byte, args ...string) []byte {
 	t.Helper()
 	path, err := exec.LookPath("openssl")
 	if err != nil {
-		t.Skip("openssl is not installed: make setup installs it")
+		servertest.Absent(t, "openssl is not installed: make setup installs it")
 	}
 	cmd := exec.Command(path, args...)
 	var said bytes.Buffer
@@ -137,7 +138,7 @@ func TestKindsNotRead(t *testing.T) {
 func TestOpenSSLFindsDamage(t *testing.T) {
 	path, err := exec.LookPath("openssl")
 	if err != nil {
-		t.Skip("openssl is not installed: make setup installs it")
+		servertest.Absent(t, "openssl is not installed: make setup installs it")
 	}
 	alice := people()["alice"]
 	raw := strings.Replace(signedForm(t), "would like", "would hate", 1)

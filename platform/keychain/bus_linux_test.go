@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/godbus/dbus/v5"
+
+	"countersign/mailer/server/servertest"
 )
 
 // A bus of its own, on which nothing is started behind the test's back.
@@ -32,7 +34,7 @@ func startBus(t *testing.T) (stop func()) {
 	t.Helper()
 	path, err := exec.LookPath("dbus-daemon")
 	if err != nil {
-		t.Skip("dbus-daemon is not installed: make setup installs it")
+		servertest.Absent(t, "dbus-daemon is not installed: make setup installs it")
 	}
 	config := filepath.Join(t.TempDir(), "bus.conf")
 	if err := os.WriteFile(config, []byte(busConfig), 0o600); err != nil {
@@ -92,7 +94,7 @@ func startGNOME(t *testing.T, conn *dbus.Conn, home string) *exec.Cmd {
 	t.Helper()
 	path, err := exec.LookPath("gnome-keyring-daemon")
 	if err != nil {
-		t.Skip("gnome-keyring is not installed: make setup installs it")
+		servertest.Absent(t, "gnome-keyring is not installed: make setup installs it")
 	}
 	run := filepath.Join(home, "run")
 	if err := os.MkdirAll(run, 0o700); err != nil {

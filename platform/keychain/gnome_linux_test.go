@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/godbus/dbus/v5"
+
+	"countersign/mailer/server/servertest"
 )
 
 func openTestService(t *testing.T, profile string) Store {
@@ -107,7 +109,7 @@ func TestGNOMEKeyringDies(t *testing.T) {
 func TestGNOMEKeyringIsShared(t *testing.T) {
 	tool, err := exec.LookPath("secret-tool")
 	if err != nil {
-		t.Skip("secret-tool is not installed: make setup installs libsecret-tools")
+		servertest.Absent(t, "secret-tool is not installed: make setup installs libsecret-tools")
 	}
 	startBus(t)
 	startGNOME(t, connect(t), t.TempDir())
@@ -124,7 +126,7 @@ func TestGNOMEKeyringIsShared(t *testing.T) {
 func TestNothingInClearOnTheBus(t *testing.T) {
 	monitor, err := exec.LookPath("dbus-monitor")
 	if err != nil {
-		t.Skip("dbus-monitor is not installed: make setup installs it")
+		servertest.Absent(t, "dbus-monitor is not installed: make setup installs it")
 	}
 	startBus(t)
 	startGNOME(t, connect(t), t.TempDir())
