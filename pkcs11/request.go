@@ -13,7 +13,7 @@ const (
 	maxHangs    = 1 // and only where nobody had to do anything at the card
 	maxLost     = 3 // the session ended
 	maxConfused = 1 // an error of the card or library: with a new helper
-	maxLogins   = 4 // successful ones that did not last
+	maxLogins   = 4 // successful ones that did not last, not counting those that ended with a helper
 	maxRefused  = 2 // wrong PINs: the second ends the request
 	maxPrompts  = 2 // whatever the library says of what was entered
 )
@@ -147,7 +147,7 @@ func (r *request) judge(ctx context.Context, h *helper, reply *wire.Reply, err e
 		r.reply = reply
 		return false, reply.Data, nil
 	case wire.NotLoggedIn:
-		if r.login++; r.login <= maxLogins {
+		if r.login++; r.login <= maxLogins+r.crashes+r.hangs+r.confused {
 			err := r.unlock(ctx, h)
 			return err == nil || r.retry(err), nil, err
 		}

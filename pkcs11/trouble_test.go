@@ -82,10 +82,15 @@ func recovery(t *testing.T, set maker) {
 	for wrong, want := range map[string]Failure{
 		"crash": Crashed, "exit": Crashed, "garbage": Confused, "short": Confused, "long": Confused, "general": Confused, "vendor": Confused, "removed": Lost,
 	} {
-		b.token.Do(t, wrong)
-		b.fails(t, with(t, b.user), want)
-		b.token.Do(t, "")
-		b.must(t)
+		for _, in := range []bool{true, false} {
+			if !in {
+				b.restart(t)
+			}
+			b.token.Do(t, wrong)
+			b.fails(t, with(t, b.user), want)
+			b.token.Do(t, "")
+			b.must(t)
+		}
 	}
 	if b.user.asked() != 1 {
 		t.Errorf("%d PINs asked for", b.user.asked())
