@@ -54,6 +54,7 @@ func (t *token) put(r *wire.Request, reply *wire.Reply) error {
 	default:
 		err = w.discard(r)
 		clear(t.keys)
+		t.seen = false
 	}
 	return t.refused(session, err)
 }

@@ -30,6 +30,8 @@ type token struct {
 	work     uintptr // for operations; replaced after each error
 	kept, on bool    // whether those two are open
 	in       bool    // we logged in, and nothing has gone wrong since
+	fresh    bool    // that was just before
+	seen     bool    // a private key, since then
 	keys     map[keyName]private
 }
 
@@ -59,6 +61,7 @@ func (t *token) do(r *wire.Request, reply *wire.Reply) error {
 			err = t.put(r, reply)
 		default:
 			reply.Data, err = t.use(r)
+			t.fresh = false
 		}
 	}
 	if err != nil {
@@ -129,7 +132,7 @@ func (t *token) forget() {
 	if t.kept {
 		_ = t.lib.call(cCloseSession, t.keep)
 	}
-	t.on, t.kept, t.in, t.keys = false, false, false, nil
+	t.on, t.kept, t.in, t.seen, t.keys = false, false, false, false, nil
 }
 
 // login logs in by a PIN that is truly checked: where the library says that we are
@@ -149,13 +152,14 @@ func (t *token) login(r *wire.Request) error {
 		t.in = false
 	}
 	clear(t.keys) // private objects come and go with the login
+	t.seen = false
 	err := t.enter(r, t.keep, user)
 	if errors.Is(err, alreadyLoggedIn) {
 		if err = t.lib.call(cLogout, t.keep); err == nil {
 			err = t.enter(r, t.keep, user)
 		}
 	}
-	t.in = err == nil
+	t.in, t.fresh = err == nil, err == nil
 	return err
 }
 
@@ -225,12 +229,18 @@ func (t *token) key(k wire.Key) (private, error) {
 		if b := l.value(t.work, found.handle, aAlways, 1); len(b) == 1 {
 			found.always = b[0] != 0
 		}
-		t.keys[name] = found
+		t.keys[name], t.seen = found, true
 		return found, nil
 	case t.needs && !t.in:
 		return private{}, trouble{failure: wire.NotLoggedIn, says: "no such key is to be seen before login"}
-	case len(t.keys) > 0: // sessions of OpenSC may outlive their card, and then show nothing: look in a new one
-		return private{}, trouble{failure: wire.Lost, says: "no such key is to be seen, where another was"}
+	case t.seen || t.needs && !t.fresh && !t.shows(): // sessions of OpenSC may outlive their card, or their login, and then show nothing
+		return private{}, trouble{failure: wire.Lost, says: "no such key is to be seen, and the login may be over"}
 	}
 	return private{}, trouble{failure: wire.NoKey, says: "the token has no such private key"}
+}
+
+// shows tells whether any key is to be seen that only a login shows.
+func (t *token) shows() bool {
+	all, err := t.lib.search(t.work, 1, attribute{aClass, t.lib.number(nil, oPrivateKey)}, attribute{aPrivate, yes(true)})
+	return err == nil && len(all) > 0
 }

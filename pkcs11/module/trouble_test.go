@@ -70,6 +70,40 @@ func TestPeerManySlots(t *testing.T) {
 	h.must(wire.Request{Op: wire.Sign, Token: h.name, Key: named(k.Key("rsa"), wire.RSA), Mechanism: wire.PKCS1, Data: []byte{1}, Size: 512})
 }
 
+// TestPeerLoggedOut: where the library lost the login without a word, and shows no key any
+// more, the key is not said to be missing; and one that is missing is said to be.
+func TestPeerLoggedOut(t *testing.T) {
+	k := pkcs11test.SoftHSM(t).Misbehaving(t)
+	h := start(t, k)
+	sign := wire.Request{Op: wire.Sign, Token: h.name, Key: named(k.Key("rsa"), wire.RSA), Mechanism: wire.PKCS1, Data: []byte{1}, Size: 512}
+	missing := sign
+	missing.Key = wire.Key{ID: []byte("nowhere"), Kind: wire.RSA}
+	for name, before := range map[string]func(){
+		"after a use": func() {
+			h.must(sign)
+			k.Do(t, "rawonly")
+			h.fails(wire.NoMechanism, sign) // and the session is closed
+		},
+		"after no use": func() {
+			h.fails(wire.NoKey, missing)
+			h.fails(wire.NoKey, missing)
+		},
+		"just after login": func() {
+			k.Do(t, "logout once")
+			h.fails(wire.NoKey, sign)
+		},
+	} {
+		t.Log(name)
+		h.login()
+		before()
+		k.Do(t, "logout once")
+		h.fails(wire.Lost, sign)
+		h.fails(wire.NotLoggedIn, sign)
+		h.login()
+		h.must(sign)
+	}
+}
+
 // TestPeerSwapped: a PIN does not go to another token that was put in the place of
 // the one it is for, nor a kept one to a token with one try left.
 func TestPeerSwapped(t *testing.T) {

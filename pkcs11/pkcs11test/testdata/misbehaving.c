@@ -146,6 +146,10 @@ static word mechanismInfo(word slot, word m, word *i) {
   if ((m == 0 || m == 0x1040) && is("nomake")) return 0x70;
   return real->f[8](slot, m, i);
 }
+static word findInit(word s, word *t, word n) {
+  if (is("logout")) real->f[19](s); /* without a word */
+  return real->f[26](s, t, n);
+}
 static word find(word s, word *o, word max, word *n) {
   if (is("endless")) { for (word i = 0; i < max; i++) o[i] = i; *n = 1UL << 40; return 0; }
   return real->f[27](s, o, max, n);
@@ -160,7 +164,7 @@ word C_GetFunctionList(struct list **out) {
   ours = *real;
   ours.f[43] = (function)sign; ours.f[34] = (function)decrypt; ours.f[42] = (function)signInit; ours.f[33] = (function)decryptInit;
   ours.f[18] = (function)login; ours.f[6] = (function)tokenInfo; ours.f[4] = (function)slots; ours.f[5] = (function)slotInfo;
-  ours.f[24] = (function)attribute; ours.f[27] = (function)find;
+  ours.f[24] = (function)attribute; ours.f[26] = (function)findInit; ours.f[27] = (function)find;
   ours.f[20] = (function)create; ours.f[59] = (function)generate; ours.f[25] = (function)set; ours.f[8] = (function)mechanismInfo;
   if (is("printload")) noise();
   *out = &ours;
