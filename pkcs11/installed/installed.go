@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"countersign/platform"
 )
@@ -21,6 +22,9 @@ type Library struct {
 	Path     string // as [Resolve] wants it
 	Reserved string // its initialisation string; usually empty
 }
+
+// ErrNotAllowed is the cause where the administrator left a library out: nothing is wrong with it.
+var ErrNotAllowed = errors.New("pkcs11: the policy does not name this library")
 
 // Refusal is why a library is not loaded.
 type Refusal struct {
@@ -62,15 +66,22 @@ func Resolve(path string, allowed []string) (string, error) {
 		return err == nil && (real == place || strings.HasPrefix(real, strings.TrimSuffix(place, string(filepath.Separator))+string(filepath.Separator)))
 	}
 	if len(allowed) > 0 && !slices.ContainsFunc(allowed, within) {
-		return refuse("The administrator has not allowed this card software.", nil)
+		return refuse("The administrator has not allowed this card software.", ErrNotAllowed)
 	}
 	return real, nil
 }
 
 // Find lists the libraries that are installed on this machine, each once: those that
-// p11-kit knows (Linux), and those of well-known makers.
+// p11-kit knows (Linux), and those of well-known makers, but none that p11-kit was told
+// to keep from this program.
 func Find() []Library {
-	found := configured(moduleFiles(), libraryFolders())
+	found, barred := configured(moduleFiles(), libraryFolders())
+	seen := map[string]bool{}
+	for _, one := range barred {
+		if real, err := filepath.EvalSymlinks(one.Path); err == nil {
+			seen[real] = true
+		}
+	}
 	for _, pattern := range wellKnown() {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
@@ -81,7 +92,6 @@ func Find() []Library {
 		}
 	}
 	var all []Library
-	seen := map[string]bool{}
 	for _, one := range found {
 		real, err := filepath.EvalSymlinks(one.Path)
 		if err == nil && !seen[real] {
@@ -96,66 +106,105 @@ func Find() []Library {
 const maxModuleFile = 16 << 10
 
 // configured reads p11-kit's files; a library named without a folder is sought in folders.
-func configured(files, folders []string) []Library {
-	var found []Library
-	for _, name := range files {
-		f, err := os.Open(name)
+// Of files with one name the first goes before the next, line by line, so that the
+// administrator's own adds to the maker's. Libraries kept from this program are barred.
+func configured(files, folders []string) (found, barred []Library) {
+	modules := map[string]module{}
+	var order []string
+	for _, file := range files {
+		m, err := readModule(file)
 		if err != nil {
 			continue
 		}
-		text, err := io.ReadAll(io.LimitReader(f, maxModuleFile))
-		f.Close()
-		if err != nil {
+		name := filepath.Base(file)
+		first, again := modules[name]
+		if !again {
+			modules[name], order = m, append(order, name)
 			continue
 		}
-		one, err := parseModule(text)
-		if err != nil {
-			continue
-		}
-		if filepath.IsAbs(one.Path) {
-			found = append(found, one)
-			continue
-		}
-		for _, folder := range folders {
-			at := filepath.Join(folder, one.Path)
-			if _, err := os.Stat(at); err == nil && filepath.IsLocal(one.Path) {
-				found = append(found, Library{at, one.Reserved})
-				break
+		for setting, value := range m {
+			if _, set := first[setting]; !set {
+				first[setting] = value
 			}
 		}
 	}
-	return found
+	for _, name := range order {
+		one, err := modules[name].library(folders)
+		switch {
+		case err != nil:
+		case modules[name].here():
+			found = append(found, one)
+		default:
+			barred = append(barred, one)
+		}
+	}
+	return found, barred
 }
 
-// errNoKeys is a module file that names no library with keys of ours.
-var errNoKeys = errors.New("pkcs11: no library with keys")
+// module is the settings of one module of p11-kit (pkcs11.conf(5)).
+type module map[string]string
 
-// parseModule reads one file of p11-kit (pkcs11.conf(5)): lines of a name, a colon and a
-// value. A store of trust anchors has no keys and is left out.
-func parseModule(text []byte) (Library, error) {
-	var one Library
+func readModule(file string) (module, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxModuleFile))
+	if err != nil {
+		return nil, err
+	}
+	return parseModule(text)
+}
+
+// parseModule reads a file of p11-kit: lines of a name, a colon and a value.
+func parseModule(text []byte) (module, error) {
+	m := module{}
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for lines.Scan() {
 		line := strings.TrimSpace(lines.Text())
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || strings.HasPrefix(line, "#") {
-			continue
-		}
-		switch value = strings.TrimSpace(value); strings.TrimSpace(name) {
-		case "module":
-			one.Path = value
-		case "x-init-reserved":
-			one.Reserved = value
-		case "remote":
-			return Library{}, errNoKeys // a command to run
-		case "trust-policy":
-			if value == "yes" {
-				return Library{}, errNoKeys
-			}
+		if name, value, ok := strings.Cut(line, ":"); ok && !strings.HasPrefix(line, "#") {
+			m[strings.TrimSpace(name)] = strings.TrimSpace(value)
 		}
 	}
-	if one.Path == "" || strings.ContainsRune(one.Path+one.Reserved, 0) {
+	return m, lines.Err()
+}
+
+// errNoKeys is a module that names no library with keys of ours.
+var errNoKeys = errors.New("pkcs11: no library with keys")
+
+// library is what a module names. A store of trust anchors has no keys and is left out.
+func (m module) library(folders []string) (Library, error) {
+	one := Library{m["module"], m["x-init-reserved"]}
+	_, remote := m["remote"] // a command to run
+	if one.Path == "" || remote || m["trust-policy"] == "yes" || strings.ContainsRune(one.Path+one.Reserved, 0) {
 		return Library{}, errNoKeys
 	}
-	return one, lines.Err()
+	if filepath.IsAbs(one.Path) {
+		return one, nil
+	}
+	for _, folder := range folders {
+		at := filepath.Join(folder, one.Path)
+		if _, err := os.Stat(at); err == nil && filepath.IsLocal(one.Path) {
+			return Library{at, one.Reserved}, nil
+		}
+	}
+	return Library{}, errNoKeys
+}
+
+// programs are the names that p11-kit's files know this program by: the agent's, and that of the
+// helper which loads libraries.
+var programs = []string{"countersign-agent", "countersign-pkcs11"}
+
+// here tells whether a module is meant for this program. Where a file says both which
+// programs may and which may not, the former counts, as for p11-kit.
+func (m module) here() bool {
+	names := func(setting string) bool {
+		return slices.ContainsFunc(strings.FieldsFunc(m[setting], func(r rune) bool { return r == ',' || unicode.IsSpace(r) }),
+			func(name string) bool { return slices.Contains(programs, name) })
+	}
+	if _, set := m["enable-in"]; set {
+		return names("enable-in")
+	}
+	return !names("disable-in")
 }

@@ -18,33 +18,74 @@ func refused(err error) bool {
 	return errors.As(err, &r) && r.Says != ""
 }
 
-func TestParseModule(t *testing.T) {
+func TestModule(t *testing.T) {
 	for text, want := range map[string]Library{
-		"# a card\nmodule: opensc-pkcs11.so\n":                         {Path: "opensc-pkcs11.so"},
+		"# a card\nmodule: /usr/lib/opensc-pkcs11.so\n":                {Path: "/usr/lib/opensc-pkcs11.so"},
 		"module:/usr/lib/x.so\ncritical: no\nx-init-reserved: a='b:c'": {Path: "/usr/lib/x.so", Reserved: "a='b:c'"},
 	} {
-		got, err := parseModule([]byte(text))
+		m, err := parseModule([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := m.library(nil)
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%q: %v %s", text, err, diff)
 		}
 	}
-	for _, text := range []string{"", "critical: no", "module: trust.so\ntrust-policy: yes", "module: x\nremote: |ssh host p11", "module: a\x00b"} {
-		if got, err := parseModule([]byte(text)); err == nil {
+	for _, text := range []string{"", "critical: no", "module:", "module: /trust.so\ntrust-policy: yes", "module: /x\nremote: |ssh host p11", "module: /a\x00b"} {
+		m, err := parseModule([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := m.library(nil); err == nil {
 			t.Errorf("%q is read as %+v", text, got)
+		}
+	}
+}
+
+// TestHere: enable-in and disable-in of pkcs11.conf(5).
+func TestHere(t *testing.T) {
+	for text, want := range map[string]bool{
+		"module: x":                                                   true,
+		"disable-in: firefox, thunderbird-bin":                        true,
+		"disable-in: firefox,countersign-pkcs11":                      false,
+		"disable-in: firefox countersign-agent":                       false,
+		"disable-in: countersign-agents":                              true,
+		"enable-in: ssh, countersign-agent":                           true,
+		"enable-in: ssh":                                              false,
+		"enable-in:":                                                  false,
+		"enable-in: ssh\ndisable-in: firefox":                         false,
+		"enable-in: countersign-agent\ndisable-in: countersign-agent": true,
+	} {
+		if m, err := parseModule([]byte(text)); err != nil || m.here() != want {
+			t.Errorf("%q: %v, %v", text, m.here(), err)
 		}
 	}
 }
 
 func TestConfigured(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"card.so": "", "a.module": "module: card.so", "b.module": "module: ../card.so", "c.module": "module: absent.so"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
-	files := []string{filepath.Join(dir, "a.module"), filepath.Join(dir, "b.module"), filepath.Join(dir, "c.module"), filepath.Join(dir, "d.module")}
-	want := []Library{{Path: filepath.Join(dir, "card.so")}}
-	if diff := cmp.Diff(want, configured(files, []string{filepath.Join(dir, "absent"), dir})); diff != "" {
+	card, other := write("card.so", ""), write("other.so", "")
+	files := []string{
+		write("a.module", "module: card.so"), write("b.module", "module: ../card.so"), write("c.module", "module: absent.so"), filepath.Join(dir, "d.module"),
+		write("other.module", "disable-in: countersign-agent"), write("off.module", "module:"),
+		write("maker/a.module", "module: absent.so\nx-init-reserved: deep"), write("maker/other.module", "module: other.so"), write("maker/off.module", "module: card.so"),
+	}
+	found, barred := configured(files, []string{filepath.Join(dir, "absent"), dir})
+	if diff := cmp.Diff([]Library{{Path: card, Reserved: "deep"}}, found); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]Library{{Path: other}}, barred); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -77,7 +118,7 @@ func TestPeerResolve(t *testing.T) {
 		}
 	}
 	for _, allowed := range [][]string{{"/usr/lib/soft"}, {"/elsewhere"}} {
-		if real, err := Resolve(library, allowed); !refused(err) {
+		if real, err := Resolve(library, allowed); !refused(err) || !errors.Is(err, ErrNotAllowed) {
 			t.Errorf("allowed %v: %q, %v", allowed, real, err)
 		}
 	}

@@ -35,7 +35,7 @@ func (a *Answers) List(ctx context.Context, _ control.None) (control.TokenList, 
 	}
 	used := func(c *x509.Certificate) string { return inUse(own, c) }
 	list := control.TokenList{Tokens: a.Tokens.system(ctx, describe(a.Tokens.cards(ctx), used, a.Tokens.until()), used)}
-	list.Problems, list.PINMinutes = a.Tokens.Problems(), a.Tokens.minutes()
+	list.Problems, list.PINMinutes = append(a.Tokens.Problems(), a.Tokens.leftOut()...), a.Tokens.minutes()
 	list.Waiting, err = a.Waiting(ctx)
 	return list, a.Words(err)
 }

@@ -7,7 +7,8 @@
 // What package pkcs11/installed finds on this machine and what the administrator's policy
 // names, if it lies where only the administrator can write and the policy allows it (F2).
 // The helper is the program countersign-pkcs11 beside this one, never one of PATH. Software
-// that cannot be loaded is told once, in lists and in the status, and holds nothing up.
+// that cannot be loaded is told once, in lists and in the status, and holds nothing up; what
+// the administrator left out is told in lists alone.
 //
 // On Windows the keys of the user's certificate store (platform/certstore) are there besides, behind
 // a helper of their own: Windows asks for their PINs itself.
@@ -29,6 +30,7 @@ package tokens
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"os"
@@ -90,6 +92,7 @@ type Tokens struct {
 	keep     time.Duration
 	software []*software       // in the order in which it was found
 	refused  map[string]string // why software is not used, by path
+	left     map[string]string // the same, where the administrator left it out
 	running  context.Context   // while Run runs
 	watching sync.WaitGroup
 	acts     int         // things that people are doing
@@ -175,12 +178,19 @@ func (t *Tokens) Run(ctx context.Context) error {
 // renew opens what was installed or allowed meanwhile, and closes what is no more.
 func (t *Tokens) renew() []*software {
 	policy, err := t.o.Policy()
-	wanted, refused := map[string]installed.Library{}, map[string]string{}
+	wanted, refused, left := map[string]installed.Library{}, map[string]string{}, map[string]string{}
 	var order []string
 	if err != nil {
 		refused[""] = "The administrator's policy file cannot be used, so no card is used."
 	} else {
-		order = t.find(policy, wanted, refused)
+		order = t.find(policy, wanted, func(path string, err error) {
+			says := filepath.Base(path) + ": " + sentence(err)
+			if errors.Is(err, installed.ErrNotAllowed) {
+				left[path] = says
+			} else {
+				refused[path] = says
+			}
+		})
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -192,7 +202,7 @@ func (t *Tokens) renew() []*software {
 			t.o.Log.Warn("card software is not used", "path", path, "why", says)
 		}
 	}
-	t.refused = refused
+	t.refused, t.left = refused, left
 	again := t.keep != policy.KeepPIN()
 	t.keep = policy.KeepPIN()
 	t.software = slices.DeleteFunc(t.software, func(s *software) bool {
@@ -218,9 +228,9 @@ func (t *Tokens) renew() []*software {
 	return slices.Clone(t.software)
 }
 
-// find lists by their resolved path the libraries that may be loaded, in order, and why
+// find lists by their resolved path the libraries that may be loaded, in order, and tells why
 // others may not.
-func (t *Tokens) find(policy settings.Policy, wanted map[string]installed.Library, refused map[string]string) (order []string) {
+func (t *Tokens) find(policy settings.Policy, wanted map[string]installed.Library, refuse func(path string, err error)) (order []string) {
 	found := t.o.Find()
 	for _, path := range policy.CardSoftware {
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
@@ -230,7 +240,7 @@ func (t *Tokens) find(policy settings.Policy, wanted map[string]installed.Librar
 	for _, one := range found {
 		path, err := t.o.Resolve(one.Path, policy.CardSoftware)
 		if err != nil {
-			refused[one.Path] = filepath.Base(one.Path) + ": " + sentence(err)
+			refuse(one.Path, err)
 			continue
 		}
 		if _, twice := wanted[path]; !twice {
@@ -357,7 +367,14 @@ func (t *Tokens) all() []*software {
 	return known
 }
 
-// Problems says which software cannot be used, in a sentence each.
+// leftOut says which software the administrator left out, in a sentence each.
+func (t *Tokens) leftOut() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Values(t.left))
+}
+
+// Problems says which software cannot be used though it was to be, in a sentence each.
 func (t *Tokens) Problems() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

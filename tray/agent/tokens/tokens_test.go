@@ -358,12 +358,17 @@ func TestPeerSoftwareThatCannotBeLoaded(t *testing.T) {
 	if got := d.Problems(); len(got) != 1 || !strings.HasPrefix(got[0], "broken.so: The software") {
 		t.Errorf("problems %q", got)
 	}
-	d.barred = &installed.Refusal{Says: "The administrator has not allowed this card software."}
+	d.barred = &installed.Refusal{Says: "It lies where others could change it."}
 	if cards := d.cards(t.Context()); len(cards) != 0 {
 		t.Errorf("barred software shows %d cards", len(cards))
 	}
-	if got := d.Problems(); len(got) != 2 || !strings.HasSuffix(got[0], "not allowed this card software.") {
+	if got := d.Problems(); len(got) != 2 || !strings.HasSuffix(got[0], "others could change it.") {
 		t.Errorf("problems %q", got)
+	}
+	d.barred = &installed.Refusal{Says: "Not allowed.", Err: installed.ErrNotAllowed} // in the list, not in every status
+	d.renew()
+	if got, left := d.Problems(), d.leftOut(); len(got) != 0 || len(left) != 2 || !strings.HasSuffix(left[0], ": Not allowed.") {
+		t.Errorf("problems %q, left out %q", got, left)
 	}
 	if why := tokenkey.Why(sign(t.Context(), d, "pkcs11:serial=1;id=%01", token.Key("p256"))); why == nil || why.Code != tokenkey.ErrAbsent.Code {
 		t.Errorf("nowhere: %+v", why)
