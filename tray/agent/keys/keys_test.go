@@ -47,3 +47,29 @@ func TestShown(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 }
+
+// TestRecoverable: a key that is on a card alone is not said to go into a recovery file.
+func TestRecoverable(t *testing.T) {
+	cert := &x509.Certificate{Raw: []byte{1}}
+	here := []vault.Identity{{Signing: cert, Encryption: cert}}
+	moved := []vault.Identity{{Signing: cert, Encryption: cert, EncryptionToken: "pkcs11:"}}
+	alone := []vault.Identity{{Signing: cert, Encryption: cert, EncryptionToken: "pkcs11:", OnlyCopy: true}}
+	for _, c := range []struct {
+		name string
+		file vault.RecoveryState
+		now  []vault.Identity
+		want string
+	}{
+		{"here", vault.RecoveryOutdated, here, "so that the new key is in it"},
+		{"here, and in the file", vault.RecoveryReady, here, ""},
+		{"on a card, and in the file", vault.RecoveryReady, moved, ""},
+		{"on a card, without a file", vault.RecoveryMissing, moved, "Make a recovery file, for"},
+		{"on a card alone", vault.RecoveryReady, alone, "if the card dies, this mail is lost"},
+		{"on a card alone, without a file", vault.RecoveryMissing, alone, "lost. Make a recovery file, for"},
+	} {
+		got := strings.Join(recoverable(c.file, c.now), " ")
+		if !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%s: %q", c.name, got)
+		}
+	}
+}
