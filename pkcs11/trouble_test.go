@@ -290,6 +290,22 @@ func always(t *testing.T, set maker) {
 	}
 }
 
+// TestPeerAlwaysDerive: a key that asks at each use, and can't be asked where a secret is
+// agreed on, is said to be unfit, after one PIN and no more.
+func TestPeerAlwaysDerive(t *testing.T) {
+	b := prepare(t, misbehaving, 0)
+	b.token.Do(t, "never")
+	x := b.key.Exchanger(with(t, b.user))
+	for range 2 {
+		if _, err := x.ECDH(x.PublicKey()); !is(err, NoMechanism) {
+			t.Error(err)
+		}
+	}
+	if b.user.asked() != 1 {
+		t.Errorf("%d PINs asked for", b.user.asked())
+	}
+}
+
 // TestOnePrompt: who came before another's prompt was dismissed is not prompted; who
 // comes later is.
 func TestOnePrompt(t *testing.T) {

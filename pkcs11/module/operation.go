@@ -112,9 +112,13 @@ func (l *library) wrapped(a *arena, number uintptr, parameters []byte) uintptr {
 
 // derive agrees on a secret. The other's point goes as it is first, as PKCS#11 has it
 // since v2.40, section 2.3.12.2, then as an OCTET STRING, which older libraries want. A key
-// that asks for the PIN at each use can't be asked here: no operation is under way
-// that a context-specific login could belong to.
+// that asks for the PIN at each use has no operation under way here that a
+// context-specific login could belong to. On some tokens a login just before will do.
 func (t *token) derive(r *wire.Request, k private) ([]byte, error) {
+	never := trouble{failure: wire.NoMechanism, says: "the key asks for the PIN at each use, and PKCS#11 has no way to enter it here"}
+	if k.always && t.barred {
+		return nil, never
+	}
 	secret, err := t.agree(k.handle, r.Data, int(r.Size))
 	if errors.Is(err, argumentsBad) || errors.Is(err, mechanismParam) || errors.Is(err, dataInvalid) {
 		wrapped, fault := asn1.Marshal(r.Data)
@@ -122,6 +126,10 @@ func (t *token) derive(r *wire.Request, k private) ([]byte, error) {
 			return nil, fault
 		}
 		secret, err = t.agree(k.handle, wrapped, int(r.Size))
+	}
+	if k.always && t.fresh && errors.Is(err, notLoggedIn) {
+		t.barred = true
+		return nil, never
 	}
 	return secret, err
 }

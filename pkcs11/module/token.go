@@ -32,6 +32,7 @@ type token struct {
 	in       bool    // we logged in, and nothing has gone wrong since
 	fresh    bool    // that was just before
 	seen     bool    // a private key, since then
+	barred   bool    // keys that ask at each use did not agree on a secret, just after it
 	keys     map[keyName]private
 }
 
@@ -159,7 +160,7 @@ func (t *token) login(r *wire.Request) error {
 			err = t.enter(r, t.keep, user)
 		}
 	}
-	t.in, t.fresh = err == nil, err == nil
+	t.in, t.fresh, t.barred = err == nil, err == nil, false
 	return err
 }
 

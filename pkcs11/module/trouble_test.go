@@ -1,6 +1,8 @@
 package module
 
 import (
+	"crypto/ecdh"
+	"crypto/rand"
 	"crypto/rsa"
 	"io"
 	"os"
@@ -151,6 +153,35 @@ func TestPeerAlways(t *testing.T) {
 		wrong.Entry, wrong.PIN = wire.Typed, []byte("000000")
 		h.fails(wire.WrongPIN, wrong)
 	}
+}
+
+// TestPeerAlwaysDerive: a key that asks at each use agrees on a secret just after a login, if
+// its token lets it; if not, that is said without another PIN.
+func TestPeerAlwaysDerive(t *testing.T) {
+	k := pkcs11test.SoftHSM(t).Misbehaving(t)
+	k.Do(t, "always")
+	h := start(t, k)
+	theirs, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	derive := wire.Request{Op: wire.Derive, Token: h.name, Key: named(k.Key("p256"), wire.EC), Data: theirs.PublicKey().Bytes(), Size: 32}
+	for range 2 {
+		h.fails(wire.NotLoggedIn, derive)
+		h.login()
+		h.must(derive)
+	}
+	k.Do(t, "never")
+	h.fails(wire.NotLoggedIn, derive)
+	h.login()
+	h.fails(wire.NoMechanism, derive)
+	k.Do(t, "")
+	h.must(wire.Request{Op: wire.Sign, Token: h.name, Key: named(k.Key("rsa"), wire.RSA), Mechanism: wire.PKCS1, Data: []byte{1}, Size: 512})
+	k.Do(t, "never")
+	h.fails(wire.NoMechanism, derive)
+	k.Do(t, "")
+	h.login()
+	h.must(derive)
 }
 
 // TestPeerStreams: what a library prints does not reach the protocol, inherited files

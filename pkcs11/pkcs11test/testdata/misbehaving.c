@@ -13,6 +13,7 @@ struct list { unsigned char version[2]; function f[68]; };
 
 static struct list *real, ours;
 static char how[64];
+static int entered; /* a login, and no key was used since */
 static int started; /* of an always-authenticate operation: 1 begun, 2 authenticated */
 
 /* is tells whether wrong is what is to be done now. */
@@ -33,6 +34,7 @@ static void noise(void) {
 }
 
 static word operate(int i, word s, void *in, word n, unsigned char *out, word *outn) {
+  entered = 0;
   if (is("crash")) *(volatile int *)8 = 1;
   if (is("abort")) abort();
   if (is("exit")) exit(0);
@@ -50,6 +52,13 @@ static word operate(int i, word s, void *in, word n, unsigned char *out, word *o
 }
 static word sign(word s, void *in, word n, unsigned char *out, word *outn) { return operate(43, s, in, n, out, outn); }
 static word decrypt(word s, void *in, word n, unsigned char *out, word *outn) { return operate(34, s, in, n, out, outn); }
+
+static word derive(word s, word *m, word k, word *t, word n, word *made) {
+  int allowed = entered;
+  entered = 0;
+  if (is("never") || is("always") && !allowed) return 0x101;
+  return real->f[62](s, m, k, t, n, made);
+}
 
 /* refused tells whether a mechanism of RSA is to be refused. */
 static int refused(word m) {
@@ -79,6 +88,7 @@ static word login(word s, word user, char *pin, word n) {
     started = 2;
     return 0;
   }
+  entered = 1;
   return real->f[18](s, user, pin, n);
 }
 
@@ -115,7 +125,7 @@ static word attribute(word s, word o, word *t, word n) {
   word r = real->f[24](s, o, t, n);
   if (is("longvalue")) { t[2] = 1UL << 40; return 0; }
   if (is("leaks") && t[0] == 0x162) { memcpy((void *)t[1], &yes, 1); t[2] = 1; return 0; }
-  if (is("always") && t[0] == 0x202) { memcpy((void *)t[1], &yes, 1); t[2] = 1; return 0; }
+  if (t[0] == 0x202 && (is("always") || is("never"))) { memcpy((void *)t[1], &yes, 1); t[2] = 1; return 0; }
   return r;
 }
 /* Of what is to be put on the token. */
@@ -165,7 +175,7 @@ word C_GetFunctionList(struct list **out) {
   ours.f[43] = (function)sign; ours.f[34] = (function)decrypt; ours.f[42] = (function)signInit; ours.f[33] = (function)decryptInit;
   ours.f[18] = (function)login; ours.f[6] = (function)tokenInfo; ours.f[4] = (function)slots; ours.f[5] = (function)slotInfo;
   ours.f[24] = (function)attribute; ours.f[26] = (function)findInit; ours.f[27] = (function)find;
-  ours.f[20] = (function)create; ours.f[59] = (function)generate; ours.f[25] = (function)set; ours.f[8] = (function)mechanismInfo;
+  ours.f[62] = (function)derive; ours.f[20] = (function)create; ours.f[59] = (function)generate; ours.f[25] = (function)set; ours.f[8] = (function)mechanismInfo;
   if (is("printload")) noise();
   *out = &ours;
   return 0;
