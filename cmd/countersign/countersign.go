@@ -94,7 +94,7 @@ type cli struct {
 
 	back  func() // waits until the terminal is the person's again; nil: it is
 	began bool   // the command line was understood
-	kept  string // what becomes of a message that was refused
+	kept  string // what becomes of a message that was refused, or failed
 }
 
 // run does what the arguments say and returns the exit code.

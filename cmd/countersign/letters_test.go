@@ -59,15 +59,20 @@ func TestSendFromStandardInput(t *testing.T) {
 	}
 }
 
-func TestRefusedLetterStaysADraft(t *testing.T) {
-	f := keepsDrafts(&fake{errors: map[string]error{"Mail.Send": &control.Refused{Refusals: []control.Refusal{aRefusal}}}})
-	r := runWith(t, f, nil, "Hello.\n", "send", "--to", "bea@clinic.example")
-	id := f.queries("Mail.SaveDraft")[0].(control.Draft).ID
-	if r.code != refused || !strings.HasSuffix(r.err, "\nIt stays as a draft. When that is settled: countersign draft send "+id+"\n") {
-		t.Errorf("ended with %d: %s", r.code, r.err)
-	}
-	if len(f.queries("Mail.DiscardDraft")) > 0 {
-		t.Error("it was thrown away")
+func TestLetterThatDoesNotGoStaysADraft(t *testing.T) {
+	for code, err := range map[int]error{
+		refused: &control.Refused{Refusals: []control.Refusal{aRefusal}},
+		failed:  &control.Error{Code: "token", Says: "The card was disturbed."},
+	} {
+		f := keepsDrafts(&fake{errors: map[string]error{"Mail.Send": err}})
+		r := runWith(t, f, nil, "Hello.\n", "send", "--to", "bea@clinic.example")
+		id := f.queries("Mail.SaveDraft")[0].(control.Draft).ID
+		if r.code != code || !strings.HasSuffix(r.err, "\nIt stays as a draft. When that is settled: countersign draft send "+id+"\n") {
+			t.Errorf("ended with %d: %s", r.code, r.err)
+		}
+		if len(f.queries("Mail.DiscardDraft")) > 0 {
+			t.Error("it was thrown away")
+		}
 	}
 }
 

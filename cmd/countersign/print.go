@@ -87,6 +87,11 @@ func (c *cli) printRefused(r *control.Refused) {
 			fmt.Fprintln(c.err, "    "+terminal.Line(f.Command))
 		}
 	}
+	c.printKept()
+}
+
+// printKept says what becomes of a message that did not go.
+func (c *cli) printKept() {
 	if c.kept != "" {
 		fmt.Fprintln(c.err)
 		c.remark("%s", c.kept)
@@ -98,7 +103,12 @@ func (c *cli) printFailure(e *control.Error) {
 		c.writeJSON(e)
 	}
 	c.remark("countersign: %s", e.Says)
-	terminal.Paragraph(c.err, "  ", e.Next)
+	next := e.Next
+	if e.Code == control.CodeOnlyCopy {
+		next = "If you accept that, add --only-copy. Or have the key made here and backed up before it is put on the card."
+	}
+	terminal.Paragraph(c.err, "  ", next)
+	c.printKept()
 }
 
 // named is a person as people write them: "Dr A <a@x.example>".

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +53,7 @@ func (c *cli) printStatus(s control.Status) {
 	}
 	c.fields(
 		"Unread", some(s.Unread, "message"), "To confirm", some(s.Waiting, "contact"), "On their way", some(s.Outbox, "message"), "Locked", some(s.Locked, "message"),
-		"Fetched", moment(s.LastFetch), "Keys", s.Keys, "Version", s.Version,
+		"Fetched", moment(s.LastFetch), "Keys", strings.TrimLeft(strings.TrimPrefix(s.Keys, "Keys"), ": "), "Version", s.Version,
 	)
 	if s.Demo {
 		c.say("This is the demo: nothing leaves this computer.")

@@ -106,7 +106,7 @@ func TestIdentityUse(t *testing.T) {
 
 // TestIdentityUseOnlyCopy asks before mail may be lost with the card, and takes no for an answer.
 func TestIdentityUseOnlyCopy(t *testing.T) {
-	lost := &control.Error{Code: control.CodeOnlyCopy, Says: "If this card dies, this mail is lost."}
+	lost := &control.Error{Code: control.CodeOnlyCopy, Says: "If this card dies, this mail is lost.", Next: "Confirm that."}
 	for answer, want := range map[string]int{"yes": 2, "no": 1, "": 1} {
 		f := &fake{answers: map[string]any{"Tokens.List": twoCards()}, do: map[string]func(any) (any, error){"Tokens.Use": func(q any) (any, error) {
 			if !q.(control.TokenUse).OnlyCopy {
@@ -119,7 +119,7 @@ func TestIdentityUseOnlyCopy(t *testing.T) {
 			there = &person{answers: []string{answer}}
 		}
 		r := run(t, f, there, "identity", "use", "1")
-		if n := len(f.queries("Tokens.Use")); n != want || (r.code == done) != (want == 2) || !strings.Contains(r.err, "mail is lost") {
+		if n := len(f.queries("Tokens.Use")); n != want || (r.code == done) != (want == 2) || !strings.Contains(r.err, "mail is lost") || strings.Contains(r.err, "--only-copy") != (answer == "") {
 			t.Errorf("%q: %d times, ended with %d: %s", answer, n, r.code, r.err)
 		}
 	}
@@ -143,6 +143,16 @@ func TestCardWords(t *testing.T) {
 	} {
 		if got := lockState(c.token); got != c.want {
 			t.Errorf("%+v: %q", c.token, got)
+		}
+	}
+}
+
+// TestStatusKeys: the label is not said twice.
+func TestStatusKeys(t *testing.T) {
+	for keys, want := range map[string]string{"Keys: card": "card", "Keys in the keychain": "in the keychain"} {
+		r := run(t, &fake{answers: map[string]any{"Settings.Status": control.Status{Keys: keys}}}, nil, "status")
+		if got := strings.Fields(r.out); r.code != done || strings.Join(got, " ") != "Keys "+want {
+			t.Errorf("%q: %d %q", keys, r.code, r.out)
 		}
 	}
 }
