@@ -273,23 +273,6 @@ func (s *Keys) succession(ctx context.Context, now []vault.Identity) (says []str
 	return says, nil
 }
 
-// recoverable says what is to be known and done so that the mail to new keys can be read for good (K1).
-func recoverable(file vault.RecoveryState, now []vault.Identity) (says []string) {
-	alone := slices.ContainsFunc(now, func(i vault.Identity) bool { return i.OnlyCopy })
-	here := slices.ContainsFunc(now, func(i vault.Identity) bool { return i.Encryption != nil && i.EncryptionToken == "" })
-	if alone {
-		says = append(says, "The key for opening mail is on the card alone, and in no recovery file: if the card dies, this mail is lost.")
-	}
-	switch {
-	case file == vault.RecoveryReady:
-	case here:
-		says = append(says, "Make a new recovery file, so that the new key is in it. Until then nothing is sent.")
-	default:
-		says = append(says, "Make a recovery file, for all that is not on the card. Until then nothing is sent.")
-	}
-	return says
-}
-
 // Lost gives up the keys of an identity (K2), and begins a new key.
 func (s *Keys) Lost(ctx context.Context, o control.LostOrder) (control.LostReport, error) {
 	i, err := s.Vault.Lose(ctx, o.ID)

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"countersign/tray/control"
 	"countersign/vault"
@@ -28,4 +29,21 @@ func (s *Keys) Take(ctx context.Context, k vault.TokenKeys) (control.Installed, 
 		return control.Installed{}, s.Words(err)
 	}
 	return s.welcome(s.Asked(ctx, s.tell(ctx)), done, "A certificate on a card was taken into use.", "The certificate on the card is in use.")
+}
+
+// recoverable says what is to be known and done so that the mail to new keys can be read for good (K1).
+func recoverable(file vault.RecoveryState, now []vault.Identity) (says []string) {
+	alone := slices.ContainsFunc(now, func(i vault.Identity) bool { return i.OnlyCopy })
+	here := slices.ContainsFunc(now, func(i vault.Identity) bool { return i.Encryption != nil && i.EncryptionToken == "" })
+	if alone {
+		says = append(says, "The key for opening mail is on the card alone, and in no recovery file: if the card dies, this mail is lost.")
+	}
+	switch {
+	case file == vault.RecoveryReady:
+	case here:
+		says = append(says, "Make a new recovery file, so that the new key is in it. Until then nothing is sent.")
+	default:
+		says = append(says, "Make a recovery file, for all that is not on the card. Until then nothing is sent.")
+	}
+	return says
 }

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,9 +101,23 @@ func (t *Tokens) holder(ctx context.Context, name pkcs11.Name) (*software, error
 			return s, nil
 		}
 	}
-	return nil, cmp.Or(ctx.Err(), error(&pkcs11.Error{
-		Failure: pkcs11.Removed, Says: "The card " + quoted(name) + " is not in the reader. Insert it and try again.",
-	}))
+	return nil, cmp.Or(ctx.Err(), error(&pkcs11.Error{Failure: pkcs11.Removed, Says: missing(name, all)}))
+}
+
+// missing says that a token is not there, and tells it from one of the same label that is.
+func missing(name pkcs11.Name, all []*software) string {
+	for _, s := range all {
+		s.mu.Lock()
+		there := slices.Collect(maps.Keys(s.there))
+		s.mu.Unlock()
+		for _, other := range there {
+			if name.Label != "" && other.Label == name.Label && other.Serial != name.Serial {
+				return fmt.Sprintf("Another card %s is in the reader, with the serial number %s. Insert the one with the serial number %s and try again.",
+					quoted(name), clean(other.Serial), clean(name.Serial))
+			}
+		}
+	}
+	return "The card " + quoted(name) + " is not in the reader. Insert it and try again."
 }
 
 // impatient tells of a token that takes long: many wait for a touch without a word.
@@ -237,5 +253,5 @@ func sentence(err error) string {
 	case errors.As(err, &barred):
 		return barred.Says
 	}
-	return "It does not answer."
+	return unanswered
 }

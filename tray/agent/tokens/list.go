@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -22,8 +21,8 @@ import (
 	"countersign/vault/issued"
 )
 
-// slowest is how long one library may take to list what is on its tokens. Many cards
-// take seconds to read.
+// slowest is how long is waited for what is on the tokens, where no software shows any. Many
+// cards take seconds to read.
 const slowest = 12 * time.Second
 
 // longest is how many characters are shown of what a card says.
@@ -39,34 +38,71 @@ type card struct {
 	err      error // why it could not be read
 }
 
-// cards reads everything in every reader, without a PIN.
+// unanswered is what is said of software that hangs.
+const unanswered = "It does not answer. Take the card out and put it back. If that does not help, restart the computer."
+
+// reading is what one library shows, as far as it is read.
+type reading struct {
+	*software
+	cards    []card
+	done     bool
+	left     bool // nobody waits any more
+	straggle bool // it did not answer in time before
+}
+
+// cards reads everything in every reader, without a PIN. Software that takes longer than the
+// patience is left out where other software shows cards, and named in [Tokens.Problems]; what it
+// is reading it reads to the end.
 func (t *Tokens) cards(ctx context.Context) (list []card) {
-	ctx, cancel := context.WithTimeout(ctx, slowest)
-	defer cancel()
-	all := t.renew()
-	read := make([][]card, len(all))
-	var reading sync.WaitGroup
-	for i, s := range all {
-		reading.Go(func() {
-			there, err := t.look(ctx, s)
-			if errors.Is(err, context.DeadlineExceeded) {
-				s.mu.Lock()
-				s.problem = sentence(err)
-				s.mu.Unlock()
-			}
-			for _, one := range there {
-				c := card{Token: one, software: s}
-				if c.keys, c.more, c.err = s.Keys(ctx, one.Name); c.err == nil {
-					c.open, c.err = s.Unlocked(ctx, one.Name)
-				}
-				read[i] = append(read[i], c)
-			}
-		})
+	var (
+		all     []*reading
+		mu      sync.Mutex // guards what all points to
+		arrived = make(chan struct{}, 1)
+	)
+	for _, s := range t.renew() {
+		s.mu.Lock()
+		all = append(all, &reading{software: s, straggle: s.problem == unanswered})
+		s.mu.Unlock()
 	}
-	reading.Wait()
+	for _, r := range all {
+		go func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*slowest)
+			defer cancel()
+			cards := t.read(ctx, r.software)
+			mu.Lock()
+			r.cards, r.done = cards, true
+			if r.left {
+				r.unanswers(ctx.Err() != nil)
+			}
+			mu.Unlock()
+			select {
+			case arrived <- struct{}{}:
+			default:
+			}
+		}()
+	}
+	began := time.Now()
+	for {
+		mu.Lock()
+		wait := t.worth(all) - time.Since(began)
+		mu.Unlock()
+		if wait <= 0 || ctx.Err() != nil {
+			break
+		}
+		select {
+		case <-arrived:
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
 	seen := map[pkcs11.Name]bool{}
-	for _, some := range read {
-		for _, c := range some {
+	for _, r := range all {
+		if r.left = !r.done; r.left && ctx.Err() == nil {
+			r.unanswers(true)
+		}
+		for _, c := range r.cards {
 			if !seen[c.Name] { // two makers' software may show the same card
 				seen[c.Name] = true
 				list = append(list, c)
@@ -74,6 +110,48 @@ func (t *Tokens) cards(ctx context.Context) (list []card) {
 		}
 	}
 	return list
+}
+
+// worth is how long what is not yet read is waited for, from the beginning.
+func (t *Tokens) worth(all []*reading) time.Duration {
+	var pending, shown, fresh bool
+	for _, r := range all {
+		pending, shown, fresh = pending || !r.done, shown || len(r.cards) > 0, fresh || !r.done && !r.straggle
+	}
+	switch {
+	case !pending:
+		return 0
+	case !fresh:
+		return t.o.Patience / 4
+	case shown:
+		return t.o.Patience
+	}
+	return slowest
+}
+
+// read reads what one library shows.
+func (t *Tokens) read(ctx context.Context, s *software) (list []card) {
+	there, _ := t.look(ctx, s) // its problem is noted
+	for _, one := range there {
+		c := card{Token: one, software: s}
+		if c.keys, c.more, c.err = s.Keys(ctx, one.Name); c.err == nil {
+			c.open, c.err = s.Unlocked(ctx, one.Name)
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// unanswers notes whether a library hangs; another problem of it stands.
+func (s *software) unanswers(hangs bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case hangs && s.problem == "":
+		s.problem = unanswered
+	case !hangs && s.problem == unanswered:
+		s.problem = ""
+	}
 }
 
 // describe is the list as people see it. used says what a certificate is in use for, until

@@ -62,7 +62,7 @@ type World struct {
 	Resolve func(path string, allowed []string) (string, error)
 	Env     []string // of helpers; nil: this process's
 	// Patience is how long a token may work before somebody is told that it may want a
-	// touch; 0: 4 seconds.
+	// touch, or a list goes without it; 0: 4 seconds.
 	Patience time.Duration
 	Prompt   Prompter // nil: platform/pinprompt
 }
