@@ -183,6 +183,40 @@ func TestPINForBoth(t *testing.T) {
 	}
 }
 
+// TestCancelledOnPad: who waited while another was sent to the PIN pad, and cancelled there, is
+// not sent there too.
+func TestCancelledOnPad(t *testing.T) {
+	for _, atLogin := range []bool{true, false} {
+		token := Token{Name: wire.Name{Serial: "1"}, Pad: true, Offers: wire.Set(0).With(wire.ECDSA)}
+		l, end := scripted(t, func(r *wire.Request, reply *wire.Reply) {
+			switch {
+			case r.Op == wire.Tokens:
+				reply.Tokens = []wire.Token{token}
+			case r.Entry == wire.OnPad:
+				reply.Failure = wire.Cancelled
+			case atLogin:
+				reply.Failure = wire.NotLoggedIn
+			default:
+				reply.Failure = wire.AsksAlways
+			}
+		})
+		key, err := l.Use(URI{Token: token.Name, ID: []byte{1}}, mustKey(t).Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := l.line(token.Name)
+		waited := &request{library: l, line: line, declined: line.declined.Load()}
+		if _, err := key.Signer(with(t, &person{})).Sign(nil, make([]byte, 32), crypto.SHA256); !is(err, Cancelled) {
+			t.Error(err)
+		}
+		user := &person{}
+		if err := waited.obtain(with(t, user), token); !is(err, Cancelled) || user.pads != 0 {
+			t.Errorf("at login %v: sent to the pad %d times more, %v", atLogin, user.pads, err)
+		}
+		end()
+	}
+}
+
 // TestWatchedByHostile: a helper that tells of changes without end is asked once a period.
 func TestWatchedByHostile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

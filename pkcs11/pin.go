@@ -116,19 +116,6 @@ func (t *line) accepted() {
 	}
 }
 
-// prompts is how many prompts came to nothing so far.
-func (t *line) prompts() uint64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.declined
-}
-
-func (t *line) decline() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.declined++
-}
-
 // hand holds the PIN that a request was given, until it ends.
 type hand struct {
 	pin     []byte
@@ -203,7 +190,9 @@ func (r *request) unlock(ctx context.Context, h *helper) error {
 		if r.refused++; r.refused < maxRefused && reply.Tries < TriesLast {
 			return r.unlock(ctx, h)
 		}
-		r.line.decline()
+		r.line.declined.Add(1)
+	case wire.Cancelled:
+		r.line.declined.Add(1)
 	case wire.Lost, wire.Confused:
 		return r.spoilt(h, reply)
 	}
@@ -278,7 +267,7 @@ func (r *request) obtain(ctx context.Context, token Token) error {
 		return fail(wire.PINLocked, r.Token.Label, nil)
 	case !ok:
 		return fail(wire.Unasked, r.Token.Label, nil)
-	case r.line.prompts() != r.declined:
+	case r.line.declined.Load() != r.declined:
 		return fail(wire.Cancelled, r.Token.Label, errors.New("another request's prompt came to nothing"))
 	case r.prompts == maxPrompts:
 		return fail(wire.Lost, r.Token.Label, errors.New("no PIN that was entered led to anything"))
@@ -302,7 +291,7 @@ func (r *request) obtain(ctx context.Context, token Token) error {
 	}
 	if err != nil {
 		clear(pin)
-		r.line.decline()
+		r.line.declined.Add(1)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

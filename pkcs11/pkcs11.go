@@ -53,6 +53,7 @@ package pkcs11
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"countersign/pkcs11/wire"
@@ -94,11 +95,12 @@ type line struct {
 	turn chan struct{} // held by the request whose turn it is
 	next chan struct{} // held by the one that waits within the helper
 
-	mu       sync.Mutex
-	pin      *kept
-	offers   wire.Set
-	known    bool   // offers was read
-	declined uint64 // how many prompts came to nothing
+	declined atomic.Uint64 // how many prompts came to nothing
+
+	mu     sync.Mutex
+	pin    *kept
+	offers wire.Set
+	known  bool // offers was read
 }
 
 // Open prepares the use of a library. Nothing is started before it is needed.

@@ -36,7 +36,7 @@ type request struct {
 // do asks a token for something, whatever happens meanwhile, and returns the result.
 func (l *Library) do(ctx context.Context, r *request) ([]byte, error) {
 	r.library, r.line = l, l.line(r.Token)
-	r.declined, r.locks = r.line.prompts(), l.locked()
+	r.declined, r.locks = r.line.declined.Load(), l.locked()
 	defer r.hand.wipe()
 	select {
 	case r.line.turn <- struct{}{}:
@@ -159,7 +159,9 @@ func (r *request) judge(ctx context.Context, h *helper, reply *wire.Reply, err e
 			err := r.present(ctx, h)
 			return err == nil || r.retry(err), nil, err
 		}
-		r.line.decline()
+		r.line.declined.Add(1)
+	case wire.Cancelled: // on the PIN pad, or in a dialog of the system's
+		r.line.declined.Add(1)
 	case wire.Lost:
 		if r.lost++; r.lost <= maxLost {
 			return true, nil, nil

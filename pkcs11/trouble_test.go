@@ -310,12 +310,12 @@ func TestPeerAlwaysDerive(t *testing.T) {
 // comes later is.
 func TestOnePrompt(t *testing.T) {
 	l, user := &line{}, &person{}
-	waited := &request{line: l, declined: l.prompts()}
-	l.decline()
+	waited := &request{line: l, declined: l.declined.Load()}
+	l.declined.Add(1)
 	if err := waited.obtain(with(t, user), Token{}); !is(err, Cancelled) || user.asked() != 0 {
 		t.Errorf("%v after %d prompts", err, user.asked())
 	}
-	later := &request{line: l, declined: l.prompts()}
+	later := &request{line: l, declined: l.declined.Load()}
 	if err := later.obtain(with(t, user), Token{}); err != nil || user.asked() != 1 {
 		t.Errorf("%v after %d prompts", err, user.asked())
 	}
