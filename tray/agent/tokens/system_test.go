@@ -38,6 +38,25 @@ func TestStoreKey(t *testing.T) {
 	}
 }
 
+// TestStoreTrouble: what a key of the store is not able to do is not taken for a card's fault,
+// and what Windows does not find is not taken for a card.
+func TestStoreTrouble(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := New(Options{})
+	for failure, want := range map[pkcs11.Failure]error{
+		pkcs11.NoMechanism: tokenkey.ErrUnable, pkcs11.NoKey: tokenkey.ErrAbsent, pkcs11.Unasked: tokenkey.ErrLocked,
+		pkcs11.Cancelled: tokenkey.ErrCancelled, pkcs11.Confused: tokenkey.ErrToken,
+	} {
+		err := inStore{tokens, make([]byte, 32)}.do(t.Context(), key.Public(), func(tokenkey.Key) error { return &pkcs11.Error{Failure: failure} })
+		if !errors.Is(err, want) {
+			t.Errorf("%v: %v, want %v", failure, err, want)
+		}
+	}
+}
+
 func TestWithStore(t *testing.T) {
 	made := func(name string) *pkcs11.Key {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
