@@ -28,7 +28,8 @@
 // when a person opens it, or with all others by [Mailer.OpenWaiting]; then it is followed
 // and filed as it would have been, a test or an answer in it takes effect, and its content
 // key is kept, so that the card is asked once a message; of the sender's own copy it is
-// kept from the beginning. What is signed by a card is signed in the call that the person
+// kept from the beginning. Some are filed in one transaction, each with all that is kept of it, so
+// a stop leaves the last few of [Mailer.OpenWaiting] waiting as they were. What is signed by a card is signed in the call that the person
 // made; nothing of the outbox needs a key. Copies of one message are told only when they
 // open; the one that opens last stays, with the earlier receipt.
 //
@@ -67,8 +68,9 @@ type Mailer struct {
 	Drafts *Drafts
 	Outbox *outbox.Box
 
-	mail  store.Mail
-	waits waiting.State
+	mail    store.Mail
+	waits   waiting.State
+	unfiled unfiled
 }
 
 // What other rooms call by this room's name.
@@ -129,6 +131,7 @@ func (m *Mailer) Open() error {
 // what is held in the outbox is asked about.
 func (m *Mailer) Reconsider(ctx context.Context) error {
 	m.Rethink()
+	m.unfiled.forget(func(string) bool { return true })
 	if err := m.mail.ForgetFolder(ctx, Inbox); err != nil {
 		return err
 	}
@@ -138,10 +141,11 @@ func (m *Mailer) Reconsider(ctx context.Context) error {
 // moved follows a contact into another state: what its messages' summaries say has
 // changed, and perhaps what is held in the outbox may go.
 func (m *Mailer) moved(ctx context.Context, address string) error {
-	forget := m.mail.Forget
+	forget, speaks := m.mail.Forget, func(peer string) bool { return peer == address }
 	if !strings.Contains(address, "@") {
-		forget = m.mail.ForgetDomain
+		forget, speaks = m.mail.ForgetDomain, func(peer string) bool { return strings.HasSuffix(peer, "@"+address) }
 	}
+	m.unfiled.forget(speaks)
 	if err := forget(ctx, address); err != nil {
 		return err
 	}

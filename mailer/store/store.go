@@ -113,7 +113,9 @@ const columns = `id, folder, blob, digest, received, confirmed, receipt, content
 func (m Mail) scan(from func(...any) error) (r Message, err error) {
 	var ms int64
 	var digest, confirmed, receipt, line []byte
-	err = from(&r.ID, &r.Folder, &r.Blob, &digest, &ms, &confirmed, &receipt, &r.Key, &r.Read, &r.Peer, &line, &r.Search, &r.Waits)
+	if err := from(&r.ID, &r.Folder, &r.Blob, &digest, &ms, &confirmed, &receipt, &r.Key, &r.Read, &r.Peer, &line, &r.Search, &r.Waits); err != nil {
+		return r, err
+	}
 	copy(r.Digest[:], digest)
 	copy(r.Confirmed[:], confirmed)
 	r.Received = time.UnixMilli(ms).UTC()
@@ -124,7 +126,7 @@ func (m Mail) scan(from func(...any) error) (r Message, err error) {
 			r.Summary = summary
 		}
 	}
-	return r, err
+	return r, nil
 }
 
 // receipt is what is signed of a message's arrival (I2): that this message was here

@@ -43,40 +43,84 @@ func (m Mail) Waits(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// Opened files a message that waited, as it is now that it is open: with its digest, the
-// key that was confirmed when it came, its content key, its line, and the fixed form in it.
-// The time at which it came stays as it was signed; a receipt that did not hold holds no
-// more for it. A message with the same digest was a copy of it, which could not be told
-// before: it goes, and what was earlier of the two receipts stays (I3).
-func (m Mail) Opened(ctx context.Context, r Message, form string) error {
-	return m.DB.Update(ctx, func(tx *sql.Tx) error {
-		if err := m.merge(ctx, tx, &r); err != nil {
-			return err
-		}
-		receipt := []byte{}
-		if r.Proved {
-			receipt = m.Key.Sign(r.receipt())
-		}
-		_, err := tx.ExecContext(ctx, `UPDATE mail SET digest = ?, received = ?, confirmed = ?, receipt = ?, content_key = ?, read = max(read, ?), peer = ?, summary = ?, search = ?, waits = 0
-			WHERE id = ? AND waits = 1`, r.Digest[:], r.Received.UnixMilli(), r.Confirmed[:], receipt, r.Key, r.Read, r.Peer, m.seal(r.ID, r.Summary), r.Search, r.ID)
+// Some returns messages that wait, in the order asked for and without what a list shows of
+// them. Those that are not there are left out.
+func (m Mail) Some(ctx context.Context, ids []string) (list []Message, err error) {
+	err = m.DB.View(ctx, func(tx *sql.Tx) error {
+		one, err := tx.PrepareContext(ctx, `SELECT id, folder, blob, digest, received, confirmed, receipt, content_key, read, '', NULL, '', waits FROM mail WHERE id = ?`)
 		if err != nil {
 			return err
 		}
-		return recognised(ctx, tx, form, r.Digest)
+		defer one.Close()
+		for _, id := range ids {
+			r, err := m.scan(one.QueryRowContext(ctx, id).Scan)
+			if errors.Is(err, sql.ErrNoRows) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			list = append(list, r)
+		}
+		return nil
+	})
+	return list, err
+}
+
+// Standing says whether a message waits still, and whether there is another with its digest.
+func (m Mail) Standing(ctx context.Context, r Message) (waits, twin bool, err error) {
+	err = m.DB.View(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM mail WHERE id = ?1 AND waits = 1),
+			EXISTS (SELECT 1 FROM mail WHERE folder = ?2 AND digest = ?3 AND id <> ?1)`, r.ID, r.Folder, r.Digest[:]).Scan(&waits, &twin)
+	})
+	return waits, twin, err
+}
+
+// Opened files messages that waited, as they are now that they are open, all or none: with
+// the digest, the key that was confirmed when it came, its content key, its line, and the
+// fixed form in it. The time at which it came stays as it was signed; a receipt that did not
+// hold holds no more for it. A message with the same digest was a copy of it, which could not
+// be told before: it goes, and what was earlier of the two receipts stays (I3).
+func (m Mail) Opened(ctx context.Context, list ...Arrival) error {
+	return m.DB.Update(ctx, func(tx *sql.Tx) error {
+		file, err := tx.PrepareContext(ctx, `UPDATE mail SET digest = ?, received = ?, confirmed = ?, receipt = ?, content_key = ?, read = max(read, ?), peer = ?, summary = ?, search = ?, waits = 0
+			WHERE id = ? AND waits = 1`)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		copies, err := tx.PrepareContext(ctx, `SELECT `+columns+` FROM mail WHERE folder = ? AND digest = ? AND id <> ?3
+			AND EXISTS (SELECT 1 FROM mail WHERE id = ?3 AND waits = 1)`)
+		if err != nil {
+			return err
+		}
+		defer copies.Close()
+		for _, a := range list {
+			r := a.Message
+			twin, err := m.scan(copies.QueryRowContext(ctx, r.Folder, r.Digest[:], r.ID).Scan)
+			if err == nil {
+				err = m.merge(ctx, tx, &r, twin)
+			}
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+			receipt := []byte{}
+			if r.Proved {
+				receipt = m.Key.Sign(r.receipt())
+			}
+			if _, err := file.ExecContext(ctx, r.Digest[:], r.Received.UnixMilli(), r.Confirmed[:], receipt, r.Key, r.Read, r.Peer, m.seal(r.ID, r.Summary), r.Search, r.ID); err != nil {
+				return err
+			}
+			if err := recognised(ctx, tx, a.Form, r.Digest); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
-// merge drops the copy of a message that waits, if there is one, and takes over what is
-// known by it.
-func (m Mail) merge(ctx context.Context, tx *sql.Tx, r *Message) error {
-	twin, err := m.scan(tx.QueryRowContext(ctx, `SELECT `+columns+` FROM mail WHERE folder = ? AND digest = ? AND id <> ?3
-		AND EXISTS (SELECT 1 FROM mail WHERE id = ?3 AND waits = 1)`, r.Folder, r.Digest[:], r.ID).Scan)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
+// merge drops the copy of a message that waits, and takes over what is known by it.
+func (m Mail) merge(ctx context.Context, tx *sql.Tx, r *Message, twin Message) error {
 	if twin.Proved && (!r.Proved || twin.Received.Before(r.Received)) {
 		r.Received, r.Confirmed, r.Proved = twin.Received, twin.Confirmed, true
 	}

@@ -25,7 +25,7 @@ func TestWaiting(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	r.Digest, r.Confirmed, r.Key, r.Line = [32]byte{1}, [32]byte{2}, []byte("key"), store.Line{Peer: "p", Summary: []byte("opened"), Search: "s"}
-	if err := m.Opened(ctx, r, "form"); err != nil {
+	if err := m.Opened(ctx, store.Arrival{Message: r, Form: "form"}); err != nil {
 		t.Fatal(err)
 	}
 	now, err := m.Get(ctx, "a")
@@ -43,11 +43,54 @@ func TestWaiting(t *testing.T) {
 		t.Errorf("%d, %v", n, err)
 	}
 	r.Digest = [32]byte{9}
-	if err := m.Opened(ctx, r, ""); err != nil {
+	if err := m.Opened(ctx, store.Arrival{Message: r}); err != nil {
 		t.Fatal(err)
 	}
 	if again, err := m.Get(ctx, "a"); err != nil || again.Digest != now.Digest {
 		t.Errorf("opened twice: %+v, %v", again, err)
+	}
+}
+
+// Several are filed in one transaction, or none of them.
+func TestOpenedTogether(t *testing.T) {
+	m, ctx := open(t), t.Context()
+	for n, id := range []string{"a", "b", "c"} {
+		if err := arrive(t, m, id, func(a *store.Arrival) { a.Waits, a.Digest = true, [32]byte{byte(n)} }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := m.Some(ctx, []string{"c", "absent", "a", "b"})
+	if err != nil || len(list) != 3 || list[0].ID != "c" || !list[0].Proved || !list[0].Waits || list[0].Summary != nil {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	var filed []store.Arrival
+	for n, r := range list {
+		if waits, twin, err := m.Standing(ctx, r); !waits || twin || err != nil {
+			t.Errorf("%s: %v %v %v", r.ID, waits, twin, err)
+		}
+		r.Digest, r.Key, r.Line = [32]byte{7, byte(n)}, []byte("key"), store.Line{Summary: []byte("opened")}
+		filed = append(filed, store.Arrival{Message: r})
+	}
+	exec(t, m, `CREATE TRIGGER fails BEFORE UPDATE ON mail WHEN new.id = 'b' BEGIN SELECT raise(ABORT, 'no'); END`)
+	if err := m.Opened(ctx, filed...); err == nil {
+		t.Error("no error")
+	}
+	if n, err := m.Waits(ctx); n != 3 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	exec(t, m, `DROP TRIGGER fails`)
+	if err := m.Opened(ctx, filed...); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range filed {
+		if r, err := m.Get(ctx, want.ID); err != nil || r.Waits || !r.Proved || r.Digest != want.Digest || string(r.Key) != "key" || string(r.Summary) != "opened" {
+			t.Errorf("%+v, %v", r, err)
+		}
+		twin := want.Message
+		twin.ID = "other"
+		if waits, twin, err := m.Standing(ctx, twin); waits || !twin || err != nil {
+			t.Errorf("%s: %v %v %v", want.ID, waits, twin, err)
+		}
 	}
 }
 
@@ -62,7 +105,7 @@ func TestOpenedProvesNothingNew(t *testing.T) {
 	if err != nil || r.Proved {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	if err := m.Opened(ctx, r, ""); err != nil {
+	if err := m.Opened(ctx, store.Arrival{Message: r}); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := m.Get(ctx, "a"); err != nil || r.Proved || r.Waits {
@@ -103,7 +146,7 @@ func TestOpenedMergesCopies(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Digest, r.Confirmed = [32]byte{2}, [32]byte{7}
-		if err := m.Opened(ctx, r, ""); err != nil {
+		if err := m.Opened(ctx, store.Arrival{Message: r}); err != nil {
 			t.Fatal(name, err)
 		}
 		list, err := m.List(ctx, store.Query{Folder: r.Folder})

@@ -1,5 +1,5 @@
 // Package waiting is about messages that wait for their key: it tells which do and why, and
-// opens them one after the other. It knows when to stop: nobody is asked for a PIN a second
+// opens them one after the other, and has what is left to do of them done for some at once. It knows when to stop: nobody is asked for a PIN a second
 // time, and a card that fails is left alone. One bad message stops no other.
 package waiting
 
@@ -112,11 +112,19 @@ type Opening struct {
 // alone: one that hangs would cost its time-out for each.
 const maxTrouble = 3
 
-// Open opens each message of a list by open, which has its key open it and returns what is
-// left to do, or says why it goes on waiting. What is left of one is done beside the opening
-// of the next, so that the card does not stand idle; each is done after the other. The error
-// is that of the first which could not be read at all, or the end of ctx.
-func Open(ctx context.Context, list []string, open func(id string) (rest func() error, why *vault.Problem, err error)) (o Opening, err error) {
+// What is left of messages is done for this many at once, or for those that are there when
+// the first has waited so long: a card that is slow leaves little undone if all ends.
+const (
+	maxTogether = 16
+	patience    = 50 * time.Millisecond
+)
+
+// Open opens each message of a list by open, which has its key open it and returns it for
+// what is left to do, nil if that is nothing, or says why it goes on waiting. What is left is
+// done by file for some at once, beside the opening of the next, so that the card does not
+// stand idle: in their order, and file returns what comes of each. The error is of those
+// that could not be read or filed at all, or the end of ctx.
+func Open[L any](ctx context.Context, list []string, open func(id string) (*L, *vault.Problem, error), file func([]*L) []error) (o Opening, err error) {
 	trouble := 0
 	opened := func(failed error) {
 		if failed == nil {
@@ -126,23 +134,23 @@ func Open(ctx context.Context, list []string, open func(id string) (rest func() 
 		o.Waiting++
 		err = errors.Join(err, fmt.Errorf("opening what waits: %w", failed))
 	}
-	var before <-chan error // what comes of the one before
+	ready, filed := make(chan *L, maxTogether), make(chan []error)
+	go func() { filed <- together(ready, file) }()
 	for n, id := range list {
-		rest, why, failed := open(id)
-		if before != nil {
-			opened(<-before)
-			before = nil
-		}
+		l, why, failed := open(id)
 		if ctx.Err() != nil {
-			o.Waiting = len(list) - o.Opened
-			return o, ctx.Err()
+			break
 		}
 		switch {
-		case failed != nil:
-			opened(failed)
+		case l != nil:
+			ready <- l
+			trouble = 0
 			continue
 		case why == nil:
-			before, trouble = beside(rest), 0
+			opened(failed)
+			if failed == nil {
+				trouble = 0
+			}
 			continue
 		}
 		o.Waiting++
@@ -157,21 +165,34 @@ func Open(ctx context.Context, list []string, open func(id string) (rest func() 
 			break
 		}
 	}
-	if before != nil {
-		opened(<-before)
+	ended := ctx.Err()
+	close(ready)
+	for _, failed := range <-filed {
+		opened(failed)
+	}
+	if ended != nil {
+		o.Waiting, err = len(list)-o.Opened, ended
 	}
 	return o, err
 }
 
-// beside does what is left to do beside the caller, and returns what came of it.
-func beside(rest func() error) <-chan error {
-	done := make(chan error, 1)
-	if rest == nil {
-		done <- nil
-		return done
+// together files what is ready, some at once, and returns what came of each.
+func together[L any](ready <-chan *L, file func([]*L) []error) (all []error) {
+	for first := range ready {
+		list, over := []*L{first}, time.After(patience)
+		for more := true; more && len(list) < maxTogether; {
+			select {
+			case l, is := <-ready:
+				if more = is; is {
+					list = append(list, l)
+				}
+			case <-over:
+				more = false
+			}
+		}
+		all = append(all, file(list)...)
 	}
-	go func() { done <- rest() }()
-	return done
+	return all
 }
 
 // final says that to go on would ask for a PIN again.

@@ -3,6 +3,8 @@ package waiting_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,17 +35,17 @@ func TestOpen(t *testing.T) {
 		"off":    {3, 1, 2, ""}, // f opens, and then fails to be filed
 	} {
 		tried := 0
-		o, err := waiting.Open(t.Context(), strings.Split(list, "")[:len(list)], func(id string) (func() error, *vault.Problem, error) {
+		o, err := waiting.Open(t.Context(), strings.Split(list, "")[:len(list)], func(id string) (*string, *vault.Problem, error) {
 			tried++
 			var p *vault.Problem
 			switch {
 			case errors.As(answers[id], &p):
 				return nil, p, nil
 			case id == "f":
-				return func() error { return unreadable }, nil, nil
+				return &id, nil, nil
 			}
 			return nil, nil, answers[id]
-		})
+		}, func(all []*string) []error { return slices.Repeat([]error{unreadable}, len(all)) })
 		why := ""
 		for _, p := range o.Why {
 			why += p.Code + " "
@@ -59,33 +61,44 @@ func TestOpen(t *testing.T) {
 
 func TestOpenStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	o, err := waiting.Open(ctx, []string{"1", "2", "3"}, func(id string) (func() error, *vault.Problem, error) {
+	o, err := waiting.Open(ctx, []string{"1", "2", "3"}, func(id string) (*string, *vault.Problem, error) {
 		if id == "2" {
 			cancel()
 			return nil, nil, ctx.Err()
 		}
-		return nil, nil, nil
-	})
+		return &id, nil, nil
+	}, func(all []*string) []error { return make([]error, len(all)) })
 	if !errors.Is(err, context.Canceled) || o.Opened != 1 || o.Waiting != 2 {
 		t.Errorf("%+v, %v", o, err)
 	}
 }
 
-// What is left of one message is done while the next is opened, and ends before the next one's.
+// What is left of messages is done beside the opening of others, for a few at once and in
+// their order.
 func TestOpenBeside(t *testing.T) {
-	next := map[string]chan bool{"1": make(chan bool), "2": make(chan bool), "3": make(chan bool)}
-	var order []string
-	o, err := waiting.Open(t.Context(), []string{"1", "2", "3"}, func(id string) (func() error, *vault.Problem, error) {
-		close(next[id])
-		return func() error {
-			if after := next[map[string]string{"1": "2", "2": "3"}[id]]; after != nil {
-				<-after // which would never come if the next one waited for this
-			}
-			order = append(order, id)
-			return nil
-		}, nil, nil
+	var list, order []string
+	for n := range 100 {
+		list = append(list, fmt.Sprint(n))
+	}
+	some := make(chan bool)
+	o, err := waiting.Open(t.Context(), list, func(id string) (*string, *vault.Problem, error) {
+		if id == "90" {
+			<-some // which would never come if they were filed when all are open
+		}
+		return &id, nil, nil
+	}, func(all []*string) []error {
+		if len(order) == 0 {
+			close(some)
+		}
+		if len(all) > 16 {
+			t.Errorf("%d at once", len(all))
+		}
+		for _, id := range all {
+			order = append(order, *id)
+		}
+		return make([]error, len(all))
 	})
-	if err != nil || o.Opened != 3 || strings.Join(order, "") != "123" {
+	if err != nil || o.Opened != 100 || !slices.Equal(order, list) {
 		t.Errorf("%+v, %v, %q", o, err, order)
 	}
 }
