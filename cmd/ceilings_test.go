@@ -16,7 +16,7 @@ const (
 
 // roomy packages may be larger; the reason stands beside them.
 var roomy = map[string]int{
-	"cmd/countersign": 2850, // one file a command, and nothing shared but how things are printed
+	"cmd/countersign": 2825, // one file a command, and nothing shared but how things are printed
 	"tray/control":    1750, // everything that can be asked, in one language: plain values and one line a method
 }
 

@@ -105,7 +105,8 @@ tray/agent/tokens        mailer/policy pkcs11 pkcs11/installed platform/pinpromp
 tray/agent/watch         - ; -
 tray/demo                tray/agent tray/control tray/demo/authority mailer/server mailer/cms mailer/message mailer/smime platform/keychain platform/resolver platform platform/harden ; -
 tray/demo/authority      - ; go-pkcs12
-cmd/countersign          cmd/countersign/start cmd/countersign/terminal tray/control platform ; cobra
+cmd/countersign          cmd/countersign/plain cmd/countersign/start cmd/countersign/terminal tray/control platform ; cobra
+cmd/countersign/plain    - ; -
 cmd/countersign/start    tray/control platform platform/localsock ; -
 cmd/countersign/terminal - ; x/term x/sys
 cmd/countersign-agent    tray/agent tray/demo ; -

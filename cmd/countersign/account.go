@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
@@ -106,7 +107,7 @@ func (c *cli) printAccounts(all []control.Account) {
 	}
 	var rows [][]string
 	for _, a := range all {
-		fetched := moment(a.LastFetch)
+		fetched := plain.Moment(a.LastFetch)
 		if fetched != "" {
 			fetched = "fetched " + fetched
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/tray/control"
 )
 
@@ -88,8 +89,8 @@ func (c *cli) confirmAnchors(found []control.Anchor) (confirmed []string, err er
 		return nil, usage("nobody is at the terminal to compare fingerprints: use --confirm or --yes")
 	}
 	for _, a := range found {
-		c.remark("%s, until %s", a.Name, day(a.Expires))
-		c.remark("  SHA-256 %s", grouped(a.Fingerprint))
+		c.remark("%s, until %s", a.Name, plain.Day(a.Expires))
+		c.remark("  SHA-256 %s", plain.Groups(a.Fingerprint))
 		yes, err := c.confirm("Is this the fingerprint that the authority publishes?")
 		if err != nil {
 			return nil, err
@@ -99,18 +100,6 @@ func (c *cli) confirmAnchors(found []control.Anchor) (confirmed []string, err er
 		}
 	}
 	return confirmed, nil
-}
-
-// grouped sets a fingerprint in groups of four, as it is read aloud.
-func grouped(fingerprint string) string {
-	var b strings.Builder
-	for i, r := range fingerprint {
-		if i > 0 && i%4 == 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 func (c *cli) anchorList() *cobra.Command {
@@ -158,7 +147,7 @@ func (c *cli) printAnchors(all []control.Anchor) {
 		c.say("You trust no authority yet: countersign anchor add FILE.pem")
 	}
 	for _, a := range all {
-		c.say("%s, until %s%s", a.Name, day(a.Expires), goodFor(a.For, a.Domains))
+		c.say("%s, until %s%s", a.Name, plain.Day(a.Expires), goodFor(a.For, a.Domains))
 		c.say("  %s", a.Fingerprint)
 		if a.Bundle != "" {
 			c.para("  ", "from the list at "+a.Bundle)

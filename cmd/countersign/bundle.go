@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/tray/control"
 )
 
@@ -25,7 +26,7 @@ func (c *cli) anchorFollow() *cobra.Command {
 					return usage("nobody is at the terminal to compare fingerprints: use --signer")
 				}
 				c.remark("The list holds %d authorities, and is signed by %s", len(found.Waiting), found.SignerName)
-				c.remark("  SHA-256 %s", grouped(found.Signer))
+				c.remark("  SHA-256 %s", plain.Groups(found.Signer))
 				yes, err := c.confirm("Is this the fingerprint of whoever publishes the list?")
 				if err != nil {
 					return err
@@ -111,13 +112,13 @@ func (c *cli) printBundles(all []control.Bundle) {
 
 func (c *cli) printBundle(b control.Bundle) {
 	c.say("%s%s", b.URL, goodFor(b.For, b.Domains))
-	c.para("  ", "Signed by "+b.SignerName+" on "+moment(b.Signed))
+	c.para("  ", "Signed by "+b.SignerName+" on "+plain.Moment(b.Signed))
 	c.para("  ", b.Problem)
 	if len(b.Waiting) > 0 {
 		c.para("  ", "Waiting for you: countersign anchor accept "+b.URL)
 	}
 	for _, a := range b.Waiting {
-		c.say("  %s, until %s", a.Name, day(a.Expires))
+		c.say("  %s, until %s", a.Name, plain.Day(a.Expires))
 		c.say("    %s", a.Fingerprint)
 	}
 }

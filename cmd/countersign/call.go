@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/tray/control"
 )
 
@@ -127,7 +128,7 @@ func (c *call) guide(ctx context.Context, address string) (err error) {
 	if c.contact.Script != nil {
 		c.script = *c.contact.Script
 	}
-	c.say("Confirming %s", named(c.contact.Name, c.contact.Address))
+	c.say("Confirming %s", plain.Person(c.contact.Name, c.contact.Address))
 	c.say("Type ! for a word if something does not match: a wrong voice, words that they cannot find.")
 	for _, part := range []func(context.Context) error{c.number, c.code, c.words} {
 		if c.settled() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/tray/control"
 )
 
@@ -36,7 +37,7 @@ func (c *cli) contactInvite() *cobra.Command {
 	return c.command("invite ADDRESS", "Ask someone, in fixed words, for a signed message", cobra.ExactArgs(1), func(ctx context.Context, s *control.Service, args []string) error {
 		got, err := s.Contacts.Invite(ctx, control.ContactQuery{Address: args[0]})
 		return show(c, got, err, func(p control.Contact) {
-			c.say("The invitation to %s is on its way. Their certificate comes with the answer.", named(p.Name, p.Address))
+			c.say("The invitation to %s is on its way. Their certificate comes with the answer.", plain.Person(p.Name, p.Address))
 		})
 	})
 }
@@ -155,7 +156,7 @@ func (c *cli) printRecipients(all []control.RecipientState) {
 		if !r.OK {
 			mark = "✗"
 		}
-		c.say("%s %s  %s", mark, named(r.Name, r.Address), r.Label)
+		c.say("%s %s  %s", mark, plain.Person(r.Name, r.Address), r.Label)
 		if r.Refusal != nil {
 			c.para("    ", r.Refusal.Reason+" "+r.Refusal.Next)
 			c.para("    ", r.Refusal.Command)
@@ -165,7 +166,7 @@ func (c *cli) printRecipients(all []control.RecipientState) {
 
 // printContact prints someone, and what to do next.
 func (c *cli) printContact(p control.Contact) {
-	c.say("%s %s", shape(p.Level), named(p.Name, p.Address))
+	c.say("%s %s", shape(p.Level), plain.Person(p.Name, p.Address))
 	c.para("  ", p.Organisation)
 	c.para("  ", p.Label)
 	if p.CountsBy != "" && p.CountsBy != p.Address {
@@ -182,9 +183,9 @@ func (c *cli) printContact(p control.Contact) {
 	if t := p.Test; t != nil {
 		c.gap()
 		c.fields(
-			"Test sent", moment(t.Sent), "Good until", moment(t.Expires), "Answered", moment(t.Answered),
+			"Test sent", plain.Moment(t.Sent), "Good until", plain.Moment(t.Expires), "Answered", plain.Moment(t.Answered),
 			"Number", t.Number, "From", sourceWords(t.Source),
-			"The four words matched", moment(t.CodeMatched), "The safety words matched", moment(t.WordsMatched),
+			"The four words matched", plain.Moment(t.CodeMatched), "The safety words matched", plain.Moment(t.WordsMatched),
 		)
 	}
 	if p.Incoming != nil {
@@ -199,7 +200,7 @@ func (c *cli) printContact(p control.Contact) {
 			if k.Pinned {
 				mark = "confirmed"
 			}
-			row := []string{"  " + k.ID, k.Usage, mark, k.Chain, "until " + day(k.Expires), "by " + k.Issuer, "from " + k.From}
+			row := []string{"  " + k.ID, k.Usage, mark, k.Chain, "until " + plain.Day(k.Expires), "by " + k.Issuer, "from " + k.From}
 			if k.Of != "" {
 				row = append(row, "for everybody at "+k.Of)
 			}
@@ -229,12 +230,12 @@ func (c *cli) printIncoming(i control.Incoming) {
 	c.gap()
 	c.say("%s is confirming you", i.From)
 	if !i.Answered.IsZero() {
-		c.para("  ", "You answered on "+moment(i.Answered)+".")
+		c.para("  ", "You answered on "+plain.Moment(i.Answered)+".")
 	} else {
 		c.para("  ", "Answer with: countersign verify answer "+i.From)
 	}
 	if len(i.Words) > 0 {
-		c.para("  ", "When they call, read out these words, until "+moment(i.Expires)+":")
+		c.para("  ", "When they call, read out these words, until "+plain.Moment(i.Expires)+":")
 		c.numbered(i.Words)
 	}
 	if len(i.Mine) > 0 {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/tray/control"
 )
 
@@ -29,7 +30,7 @@ func (c *cli) draftList() *cobra.Command {
 		return show(c, got, err, func(all []control.Draft) {
 			var rows [][]string
 			for _, d := range all {
-				rows = append(rows, []string{d.ID, moment(d.Saved), strings.Join(everyone(d), ", "), d.Subject})
+				rows = append(rows, []string{d.ID, plain.Moment(d.Saved), strings.Join(everyone(d), ", "), d.Subject})
 			}
 			c.table(rows...)
 		})
@@ -44,7 +45,7 @@ func (c *cli) draftShow() *cobra.Command {
 	return c.command("show ID", "Show a draft", cobra.ExactArgs(1), func(ctx context.Context, s *control.Service, args []string) error {
 		got, err := s.Mail.Draft(ctx, control.DraftQuery{ID: args[0]})
 		return show(c, got, err, func(d control.Draft) {
-			c.fields("To", strings.Join(d.To, ", "), "Cc", strings.Join(d.Cc, ", "), "Bcc", strings.Join(d.Bcc, ", "), "Subject", d.Subject, "Saved", moment(d.Saved))
+			c.fields("To", strings.Join(d.To, ", "), "Cc", strings.Join(d.Cc, ", "), "Bcc", strings.Join(d.Bcc, ", "), "Subject", d.Subject, "Saved", plain.Moment(d.Saved))
 			c.printFiles(d.Files)
 			c.gap()
 			c.quote(d.Text)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
@@ -39,7 +40,7 @@ func (c *cli) eventsCommand() *cobra.Command {
 
 func (c *cli) printEvent(e control.Event) error {
 	if !c.json {
-		c.say("%d  %s  %s  %s", e.Cursor, moment(e.Time), e.Kind, e.Says)
+		c.say("%d  %s  %s  %s", e.Cursor, plain.Moment(e.Time), e.Kind, e.Says)
 		return nil
 	}
 	data, err := json.Marshal(e)

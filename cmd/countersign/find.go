@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/tray/control"
 )
 
@@ -33,7 +34,7 @@ func (c *cli) printSearch(typed string, f control.Search) {
 	for _, l := range f.Looked {
 		c.say("%s", l.Where)
 		for _, k := range l.Certificates {
-			c.say("  A certificate by %s, for %s, until %s", k.Issuer, k.Usage, day(k.Expires))
+			c.say("  A certificate by %s, for %s, until %s", k.Issuer, k.Usage, plain.Day(k.Expires))
 			if k.Good {
 				c.para("    ", "It can be used.")
 			}

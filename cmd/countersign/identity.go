@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
@@ -61,13 +62,13 @@ func (c *cli) printIdentities(all []control.Identity) {
 		state := i.State
 		switch {
 		case !i.Lost.IsZero():
-			state = "given up " + day(i.Lost)
+			state = "given up " + plain.Day(i.Lost)
 		case i.Retired:
 			state = "retired"
 		case !i.From.IsZero():
-			state = "in use from " + day(i.From)
+			state = "in use from " + plain.Day(i.From)
 		}
-		rows = append(rows, []string{named(i.Name, i.Address), uses(i), state, "until " + day(i.Expires), "by " + i.Issuer, "key: " + i.KeyPlace})
+		rows = append(rows, []string{plain.Person(i.Name, i.Address), uses(i), state, "until " + plain.Day(i.Expires), "by " + i.Issuer, "key: " + i.KeyPlace})
 	}
 	c.table(rows...)
 	for _, i := range all {
@@ -93,7 +94,7 @@ func (c *cli) printRequests(all []control.IdentityRequest) {
 		if r.Half {
 			state = "waits for the second of two certificates"
 		}
-		c.say("Asked for on %s: %s, %s, %s.", day(r.Made), named(r.Name, r.Address), r.Key, state)
+		c.say("Asked for on %s: %s, %s, %s.", plain.Day(r.Made), plain.Person(r.Name, r.Address), r.Key, state)
 		c.para("  ", "countersign identity install FILE, or countersign identity discard "+r.ID)
 	}
 }

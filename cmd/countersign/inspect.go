@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
@@ -93,7 +94,7 @@ func (c *cli) printInspection(i control.Inspection) {
 		c.fields(pairs...)
 	}
 	c.gap()
-	c.fields("From", i.From, "To", strings.Join(i.To, ", "), "Cc", strings.Join(i.Cc, ", "), "Date", moment(i.Date), "Subject", i.Subject)
+	c.fields("From", i.From, "To", strings.Join(i.To, ", "), "Cc", strings.Join(i.Cc, ", "), "Date", plain.Moment(i.Date), "Subject", i.Subject)
 	c.printFiles(i.Files)
 	if i.Problem != "" {
 		c.para("", i.Problem)
@@ -123,8 +124,8 @@ func (c *cli) printLayer(n int, l control.InspectedLayer) {
 		}
 		d := s.Certificate
 		c.para("  ", d.Name)
-		c.fields("    Signed", moment(s.Time), "    Key", d.Key, "    Certificate", d.Serial+" by "+d.Issuer,
-			"    Valid", moment(d.From)+" to "+moment(d.Until), "    SHA-256", d.SHA256)
+		c.fields("    Signed", plain.Moment(s.Time), "    Key", d.Key, "    Certificate", d.Serial+" by "+d.Issuer,
+			"    Valid", plain.Moment(d.From)+" to "+plain.Moment(d.Until), "    SHA-256", d.SHA256)
 		c.para("    ", s.Reason)
 	}
 	if others := slices.DeleteFunc(slices.Clone(l.Recipients), func(r control.InspectedRecipient) bool { return r.Opened }); len(others) > 0 {

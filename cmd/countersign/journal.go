@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/tray/control"
 )
 
@@ -20,7 +21,7 @@ func (c *cli) journalList() *cobra.Command {
 		return show(c, got, err, func(all []control.Entry) {
 			var rows [][]string
 			for _, e := range all {
-				rows = append(rows, []string{strconv.FormatInt(e.Seq, 10), moment(e.Time), e.Kind, e.Person, e.Says})
+				rows = append(rows, []string{strconv.FormatInt(e.Seq, 10), plain.Moment(e.Time), e.Kind, e.Person, e.Says})
 			}
 			c.table(rows...)
 		})
@@ -39,7 +40,7 @@ func (c *cli) journalVerify() *cobra.Command {
 				mark = "✗"
 			}
 			c.say("%s %s", mark, p.Says)
-			c.fields("Entries", strconv.FormatInt(p.Entries, 10), "Proved to", moment(p.Proved))
+			c.fields("Entries", strconv.FormatInt(p.Entries, 10), "Proved to", plain.Moment(p.Proved))
 		}); err != nil {
 			return err
 		}

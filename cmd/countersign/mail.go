@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
@@ -27,7 +28,7 @@ func (c *cli) mailFetch() *cobra.Command {
 	return c.command("fetch", "Ask your mailboxes for new messages", cobra.NoArgs, func(ctx context.Context, s *control.Service, _ []string) error {
 		got, err := s.Mail.Fetch(ctx, control.None{})
 		if err := show(c, got, err, func(f control.Fetched) {
-			c.say("%s.", count(f.New, "new message"))
+			c.say("%s.", plain.Count(f.New, "new message"))
 			for _, p := range f.Problems {
 				c.para("", p)
 			}
@@ -58,7 +59,7 @@ func (c *cli) mailList() *cobra.Command {
 				}
 				// The verdict comes before all that a sender chose, which can
 				// neither imitate it nor push it away.
-				rows = append(rows, []string{m.ID, unread, moment(m.Received), shape(m.Verdict.Level) + " " + m.Verdict.Short, who, m.Subject})
+				rows = append(rows, []string{m.ID, unread, plain.Moment(m.Received), shape(m.Verdict.Level) + " " + m.Verdict.Short, who, m.Subject})
 			}
 			c.table(rows...)
 		})
@@ -90,8 +91,8 @@ func (c *cli) printMessage(m control.Message) {
 	c.printVerdict(m.Verdict)
 	c.gap()
 	c.fields(
-		"From", named(m.FromName, m.From), "To", strings.Join(m.To, ", "), "Cc", strings.Join(m.Cc, ", "),
-		"Date", moment(m.Date), "Subject", m.Subject, "Not protected", strings.Join(m.Unprotected, ", "),
+		"From", plain.Person(m.FromName, m.From), "To", strings.Join(m.To, ", "), "Cc", strings.Join(m.Cc, ", "),
+		"Date", plain.Moment(m.Date), "Subject", m.Subject, "Not protected", strings.Join(m.Unprotected, ", "),
 	)
 	c.printFiles(m.Files)
 	if m.Problem != "" {
@@ -125,7 +126,7 @@ func (c *cli) printFiles(files []control.Attachment) {
 	c.say("Files")
 	var rows [][]string
 	for _, f := range files {
-		rows = append(rows, []string{"  " + f.Part, bytesOf(f.Size), f.Type, f.Name})
+		rows = append(rows, []string{"  " + f.Part, plain.Bytes(f.Size), f.Type, f.Name})
 	}
 	c.table(rows...)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/tray/control"
 )
 
@@ -31,15 +32,15 @@ func (c *cli) printOutgoing(o control.Outgoing) {
 	if o.Form != "" {
 		subject = o.Form
 	}
-	c.say("%s  %s  %s  %s", o.ID, moment(o.Accepted), o.State, subject)
+	c.say("%s  %s  %s  %s", o.ID, plain.Moment(o.Accepted), o.State, subject)
 	var rows [][]string
 	for _, d := range o.Recipient {
-		rows = append(rows, []string{"    " + d.Address, d.State, moment(d.At), d.Problem})
+		rows = append(rows, []string{"    " + d.Address, d.State, plain.Moment(d.At), d.Problem})
 	}
 	c.table(rows...)
 	c.para("    ", o.Problem)
 	if !o.Next.IsZero() {
-		c.para("    ", "Next try: "+moment(o.Next))
+		c.para("    ", "Next try: "+plain.Moment(o.Next))
 	}
 	for _, f := range o.Refusals {
 		c.para("    ", f.Reason+" "+f.Next)

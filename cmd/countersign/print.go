@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
@@ -80,7 +80,7 @@ func (c *cli) printRefused(r *control.Refused) {
 	c.remark("Refused. Nothing was sent or changed.")
 	for _, f := range r.Refusals {
 		fmt.Fprintln(c.err)
-		c.remark("%s", named(f.Person, f.Address))
+		c.remark("%s", plain.Person(f.Person, f.Address))
 		terminal.Paragraph(c.err, "  ", f.Reason)
 		terminal.Paragraph(c.err, "  ", f.Next)
 		if f.Command != "" {
@@ -111,17 +111,6 @@ func (c *cli) printFailure(e *control.Error) {
 	c.printKept()
 }
 
-// named is a person as people write them: "Dr A <a@x.example>".
-func named(name, address string) string {
-	switch {
-	case name == "", name == address:
-		return address
-	case address == "", strings.Contains(name, address):
-		return name
-	}
-	return name + " <" + address + ">"
-}
-
 // shape is a level without colour.
 func shape(level string) string {
 	switch level {
@@ -131,38 +120,4 @@ func shape(level string) string {
 		return "✗"
 	}
 	return "!"
-}
-
-// moment is a time as people write it; none is empty.
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format("2 Jan 2006 15:04")
-}
-
-// day is a date; none is empty.
-func day(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format("2 Jan 2006")
-}
-
-func bytesOf(n int64) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprintf("%d B", n)
-	case n < 1000*1000:
-		return fmt.Sprintf("%d kB", (n+500)/1000)
-	}
-	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-}
-
-// count says "1 message", "2 messages".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/tray/control"
 )
 
@@ -113,7 +114,7 @@ func (c *cli) recoveryStatus() *cobra.Command {
 func (c *cli) printRecovery(r control.Recovery) {
 	switch r.State {
 	case "ready":
-		c.say("✓ The recovery file of %s was made and tested.", day(r.Made))
+		c.say("✓ The recovery file of %s was made and tested.", plain.Day(r.Made))
 	case "unconfirmed":
 		if len(r.Ask) == 0 {
 			c.say("! The last recovery file was never confirmed. Make a new one: countersign recovery make")
@@ -124,7 +125,7 @@ func (c *cli) printRecovery(r control.Recovery) {
 			c.say("  It asks for word %d and word %d.", r.Ask[0], r.Ask[len(r.Ask)-1])
 		}
 	case "outdated":
-		c.say("! The recovery file of %s lacks your newest key: countersign recovery make", day(r.Made))
+		c.say("! The recovery file of %s lacks your newest key: countersign recovery make", plain.Day(r.Made))
 	default:
 		c.say("! There is no recovery file yet: countersign recovery make")
 	}

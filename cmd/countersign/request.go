@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
@@ -152,7 +153,7 @@ func (c *cli) identityLost() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := c.certain(yes, "Give up the key of "+named(i.Name, i.Address)+" for good? Nothing will be signed with it again."); err != nil {
+			if err := c.certain(yes, "Give up the key of "+plain.Person(i.Name, i.Address)+" for good? Nothing will be signed with it again."); err != nil {
 				return err
 			}
 			report, err := s.Identities.Lost(ctx, control.LostOrder{ID: i.ID})
@@ -208,8 +209,8 @@ func (c *cli) printLost(r control.LostReport, out string) {
 	for _, k := range r.Certificates {
 		c.gap()
 		c.say("For the revocation desk, the certificate for %s:", k.Usage)
-		c.fields("  Issued by", k.Issuer, "  Serial number", grouped(k.Serial), "  Issued to", k.Subject,
-			"  Addresses", strings.Join(k.Addresses, ", "), "  SHA-256", grouped(k.Fingerprint), "  Given up", moment(r.At))
+		c.fields("  Issued by", k.Issuer, "  Serial number", plain.Groups(k.Serial), "  Issued to", k.Subject,
+			"  Addresses", strings.Join(k.Addresses, ", "), "  SHA-256", plain.Groups(k.Fingerprint), "  Given up", plain.Moment(r.At))
 	}
 	c.gap()
 	if len(r.Call) == 0 {
@@ -222,7 +223,7 @@ func (c *cli) printLost(r control.LostReport, out string) {
 			if number == "" {
 				number = "(met in person)"
 			}
-			rows = append(rows, []string{number, named(p.Name, p.Address)})
+			rows = append(rows, []string{number, plain.Person(p.Name, p.Address)})
 		}
 		c.table(rows...)
 	}

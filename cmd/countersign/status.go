@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/tray/control"
 )
 
@@ -24,7 +25,7 @@ func (c *cli) printStatus(s control.Status) {
 		return
 	}
 	if s.Address != "" {
-		c.say("%s", named(s.Name, s.Address))
+		c.say("%s", plain.Person(s.Name, s.Address))
 	}
 	if s.Problem != "" {
 		c.say("! %s", s.Problem)
@@ -52,18 +53,10 @@ func (c *cli) printStatus(s control.Status) {
 		}
 	}
 	c.fields(
-		"Unread", some(s.Unread, "message"), "To confirm", some(s.Waiting, "contact"), "On their way", some(s.Outbox, "message"), "Locked", some(s.Locked, "message"),
-		"Fetched", moment(s.LastFetch), "Keys", strings.TrimLeft(strings.TrimPrefix(s.Keys, "Keys"), ": "), "Version", s.Version,
+		"Unread", plain.Some(s.Unread, "message"), "To confirm", plain.Some(s.Waiting, "contact"), "On their way", plain.Some(s.Outbox, "message"), "Locked", plain.Some(s.Locked, "message"),
+		"Fetched", plain.Moment(s.LastFetch), "Keys", strings.TrimLeft(strings.TrimPrefix(s.Keys, "Keys"), ": "), "Version", s.Version,
 	)
 	if s.Demo {
 		c.say("This is the demo: nothing leaves this computer.")
 	}
-}
-
-// some is count, or empty for none.
-func some(n int, what string) string {
-	if n == 0 {
-		return ""
-	}
-	return count(n, what)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/cmd/countersign/terminal"
 	"countersign/tray/control"
 )
@@ -68,10 +69,10 @@ func (c *cli) tokenUnlock() *cobra.Command {
 			return show(c, got, err, func(u control.Unlocked) {
 				c.say("The card “%s” is unlocked.", u.Label)
 				if u.Opened > 0 {
-					c.say("%s opened.", count(u.Opened, "message"))
+					c.say("%s opened.", plain.Count(u.Opened, "message"))
 				}
 				if u.Left > 0 {
-					c.say("%s still locked.", count(u.Left, "message"))
+					c.say("%s still locked.", plain.Count(u.Left, "message"))
 				}
 			})
 		})
@@ -167,7 +168,7 @@ func (c *cli) printTokens(list control.TokenList) {
 		c.say("! %s", p)
 	}
 	if list.Waiting > 0 {
-		c.say("%s waiting for a card: countersign token unlock", count(list.Waiting, "message"))
+		c.say("%s waiting for a card: countersign token unlock", plain.Count(list.Waiting, "message"))
 	}
 }
 
@@ -197,7 +198,7 @@ func lockState(t control.Token) string {
 
 func keyName(k control.TokenKey) string {
 	if len(k.Addresses) > 0 {
-		return named(k.Name, k.Addresses[0])
+		return plain.Person(k.Name, k.Addresses[0])
 	}
 	if k.Name != "" {
 		return k.Name
@@ -209,7 +210,7 @@ func until(k control.TokenKey) string {
 	if k.Fingerprint == "" {
 		return "no certificate"
 	}
-	return "until " + day(k.Expires) + "  by " + k.Issuer
+	return "until " + plain.Day(k.Expires) + "  by " + k.Issuer
 }
 
 func inUse(k control.TokenKey) string {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign/cmd/countersign/plain"
 	"countersign/tray/control"
 )
 
@@ -57,7 +58,7 @@ func (c *cli) verifyStatus() *cobra.Command {
 					c.say("Nobody is waiting to be confirmed.")
 				}
 				for _, p := range open {
-					c.say("%s %s  %s", shape(p.Level), named(p.Name, p.Address), p.Label)
+					c.say("%s %s  %s", shape(p.Level), plain.Person(p.Name, p.Address), p.Label)
 					c.para("    ", p.Next)
 				}
 			})
@@ -80,7 +81,7 @@ func (c *cli) verifyWords() *cobra.Command {
 				}
 				if mine.Next != nil {
 					c.gap()
-					c.say("The words of your new key, which is in use from %s, for those who ask about that", day(mine.Next.From))
+					c.say("The words of your new key, which is in use from %s, for those who ask about that", plain.Day(mine.Next.From))
 					c.numbered(mine.Next.Words)
 				}
 			})
