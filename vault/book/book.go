@@ -90,6 +90,7 @@ type Book struct {
 	keeper Keeper
 	clock  func() time.Time
 	rowKey []byte
+	parsed parsed
 
 	change sync.Mutex // held while a contact is read, changed and written
 

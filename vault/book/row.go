@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 
 	"countersign/vault/contacts"
 )
@@ -53,6 +54,39 @@ func (r row) contact() (c contacts.Contact, err error) {
 		err = errors.New("the row is of another address")
 	}
 	return c, err
+}
+
+// parsed remembers contacts as they were read, by all octets of their rows: one person
+// writes many letters. What it gives is nowhere changed in place.
+type parsed struct {
+	mu   sync.Mutex
+	rows map[string]read // by address
+}
+
+type read struct {
+	row     row
+	contact contacts.Contact
+}
+
+// maxParsed is how many are remembered.
+const maxParsed = 64
+
+// contact is the row's own, and costs less when it was asked for before.
+func (p *parsed) contact(r row) (contacts.Contact, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known := p.rows[r.address]; known.row.is(r) {
+		return known.contact, nil
+	}
+	c, err := r.contact()
+	if err != nil {
+		return c, err
+	}
+	if p.rows == nil || len(p.rows) >= maxParsed {
+		p.rows = map[string]read{}
+	}
+	p.rows[r.address] = read{r, c}
+	return c, nil
 }
 
 // words is what the row is found by, whoever wrote it: in what cannot be read, the
@@ -102,11 +136,10 @@ func (r row) is(other row) bool {
 // put writes a contact's row and the words it is found by, if it is another than before.
 func (b *Book) put(tx *sql.Tx, c contacts.Contact, last uint64) error {
 	had, err := find(tx, ` WHERE address = ?`, c.Address)
-	var words []string
+	fresh := errors.Is(err, ErrUnknown)
 	switch {
 	case err == nil:
-		words = had.words()
-	case errors.Is(err, ErrUnknown):
+	case fresh:
 		if err := tx.QueryRow(`SELECT coalesce(max(id), 0) + 1 FROM book_contact`).Scan(&had.id); err != nil {
 			return err
 		}
@@ -122,6 +155,10 @@ func (b *Book) put(tx *sql.Tx, c contacts.Contact, last uint64) error {
 		r.id, r.address, sortKey(c), waits(c), r.last, r.data, r.signature)
 	if err != nil {
 		return err
+	}
+	var words []string
+	if !fresh {
+		words = had.words()
 	}
 	return index(tx, r.id, words, wordsOf(c))
 }
@@ -187,7 +224,7 @@ func (b *Book) proved(tx *sql.Tx, r row) (contacts.Contact, error) {
 	if !proved {
 		records = nil
 	}
-	c, err := r.contact()
+	c, err := b.parsed.contact(r)
 	if err != nil || !b.genuine(r) || proved && r.last != chain.last(r.address) {
 		b.mu.Lock()
 		b.edited = true
