@@ -68,9 +68,8 @@ type Mailer struct {
 	Drafts *Drafts
 	Outbox *outbox.Box
 
-	mail    store.Mail
-	waits   waiting.State
-	unfiled unfiled
+	mail  store.Mail
+	waits waiting.State
 }
 
 // What other rooms call by this room's name.
@@ -114,7 +113,7 @@ func (r *Refused) Error() string {
 
 // Open makes the tables that are missing.
 func (m *Mailer) Open() error {
-	m.mail, m.Issuers, m.Moved = store.Mail{DB: m.DB, Key: m.Vault.RecordKey()}, store.Issuers{DB: m.DB}, m.moved
+	m.mail, m.Issuers, m.Moved = store.New(m.DB, m.Vault.RecordKey()), store.Issuers{DB: m.DB}, m.moved
 	for _, migrate := range []func() error{m.Drafts.Migrate, m.mail.Migrate, m.Issuers.Migrate} {
 		if err := migrate(); err != nil {
 			return err
@@ -131,7 +130,6 @@ func (m *Mailer) Open() error {
 // what is held in the outbox is asked about.
 func (m *Mailer) Reconsider(ctx context.Context) error {
 	m.Rethink()
-	m.unfiled.forget(func(string) bool { return true })
 	if err := m.mail.ForgetFolder(ctx, Inbox); err != nil {
 		return err
 	}
@@ -141,11 +139,10 @@ func (m *Mailer) Reconsider(ctx context.Context) error {
 // moved follows a contact into another state: what its messages' summaries say has
 // changed, and perhaps what is held in the outbox may go.
 func (m *Mailer) moved(ctx context.Context, address string) error {
-	forget, speaks := m.mail.Forget, func(peer string) bool { return peer == address }
+	forget := m.mail.Forget
 	if !strings.Contains(address, "@") {
-		forget, speaks = m.mail.ForgetDomain, func(peer string) bool { return strings.HasSuffix(peer, "@"+address) }
+		forget = m.mail.ForgetDomain
 	}
-	m.unfiled.forget(speaks)
 	if err := forget(ctx, address); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package mailer
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -34,7 +33,7 @@ func (m *Mailer) Deliver(ctx context.Context, account string, at transport.Posit
 		return "", m.abandon(ctx, outgoing{copy: blob}, fmt.Errorf("opening a message: %w", err))
 	}
 	m.waits.Note(l.locked, m.Clock())
-	digest := identity(l, blob.SHA256)
+	digest := policy.Identity(l.opened, blob.SHA256)
 	known, err := m.mail.Same(ctx, Inbox, digest)
 	if l.locked != nil && errors.Is(err, store.ErrNoMessage) { // it may be the twin of one that was opened
 		known, err = m.mail.Same(ctx, Inbox, l.opened.Digest)
@@ -51,27 +50,6 @@ func (m *Mailer) Deliver(ctx context.Context, account string, at transport.Posit
 	}
 	m.announce(ctx, id, l)
 	return id, nil
-}
-
-// identity is what makes two messages the same: the digest of their CMS, or of
-// everything where there is none (I3). Where the header shown is not in the CMS it
-// counts as well, with the field that says how to read the rest: else whoever has a
-// copy of a message could hide it behind a twin in another's name.
-func identity(l *look, whole [32]byte) [32]byte {
-	switch {
-	case len(l.opened.Layers) == 0:
-		return whole
-	case len(l.opened.Protected) > 0:
-		return l.opened.Digest
-	}
-	h := sha256.New()
-	h.Write(l.opened.Digest[:])
-	for _, name := range []string{"From", "To", "Cc", "Subject", "Date", "Content-Type"} {
-		for _, value := range l.opened.Outer.All(name) {
-			fmt.Fprintf(h, "%s %d %s", name, len(value), value)
-		}
-	}
-	return [32]byte(h.Sum(nil))
 }
 
 // file commits a message: from here on it counts.

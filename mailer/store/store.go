@@ -79,7 +79,12 @@ type Key interface {
 type Mail struct {
 	DB  *sealed.DB
 	Key Key
+
+	filing *filing
 }
+
+// New gives the messages of a database.
+func New(db *sealed.DB, key Key) Mail { return Mail{DB: db, Key: key, filing: new(filing)} }
 
 // Migrate makes the tables that are missing.
 func (m Mail) Migrate() error { return m.DB.Migrate("mail", schema, places, waiting) }
@@ -260,16 +265,19 @@ func (m Mail) SetLine(ctx context.Context, id string, l Line, key []byte) error 
 
 // Forget drops the summaries that speak of an address.
 func (m Mail) Forget(ctx context.Context, peer string) error {
+	m.filing.forget(func(other string) bool { return other == peer })
 	return m.exec(ctx, `UPDATE mail SET summary = NULL WHERE peer = ?`, peer)
 }
 
 // ForgetDomain drops the summaries that speak of any address at a domain.
 func (m Mail) ForgetDomain(ctx context.Context, domain string) error {
+	m.filing.forget(at(domain))
 	return m.exec(ctx, `UPDATE mail SET summary = NULL WHERE substr(peer, -length(?1)) = ?1`, "@"+domain)
 }
 
 // ForgetFolder drops all the summaries of a folder.
 func (m Mail) ForgetFolder(ctx context.Context, folder string) error {
+	m.filing.forget(func(string) bool { return true })
 	return m.exec(ctx, `UPDATE mail SET summary = NULL WHERE folder = ?`, folder)
 }
 

@@ -34,7 +34,7 @@ func open(t *testing.T) store.Mail {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := store.Mail{DB: db, Key: signer{key}}
+	m := store.New(db, signer{key})
 	if err := m.Migrate(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
+	"time"
 )
 
 // waiting marks the messages whose key could not be used yet.
@@ -43,9 +45,9 @@ func (m Mail) Waits(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// Some returns messages that wait, in the order asked for and without what a list shows of
-// them. Those that are not there are left out.
-func (m Mail) Some(ctx context.Context, ids []string) (list []Message, err error) {
+// some returns messages without what a list shows of them. Those that are not there are left
+// out.
+func (m Mail) some(ctx context.Context, ids []string) (list []Message, err error) {
 	err = m.DB.View(ctx, func(tx *sql.Tx) error {
 		one, err := tx.PrepareContext(ctx, `SELECT id, folder, blob, digest, received, confirmed, receipt, content_key, read, '', NULL, '', waits FROM mail WHERE id = ?`)
 		if err != nil {
@@ -67,8 +69,55 @@ func (m Mail) Some(ctx context.Context, ids []string) (list []Message, err error
 	return list, err
 }
 
+// What waits is read this many rows at once, which hold for so long.
+const (
+	maxAhead  = 16
+	aheadTime = time.Second
+)
+
+// Ahead reads messages that wait a few at once, in the order of a list, and without what a
+// list shows of them.
+type Ahead struct {
+	mail  Mail
+	clock func() time.Time
+	ids   []string // from the first that was not given yet
+
+	rows  map[string]Message
+	since time.Time
+}
+
+// Ahead begins reading messages of a list by their identifiers.
+func (m Mail) Ahead(ids []string, clock func() time.Time) *Ahead {
+	return &Ahead{mail: m, clock: clock, ids: ids}
+}
+
+// Get returns one of them as it was a second ago or less, or [ErrNoMessage].
+func (a *Ahead) Get(ctx context.Context, id string) (Message, error) {
+	now := a.clock()
+	if r, is := a.rows[id]; is && now.Sub(a.since).Abs() < aheadTime {
+		return r, nil
+	}
+	a.ids = a.ids[max(slices.Index(a.ids, id), 0):]
+	list, err := a.mail.some(ctx, a.ids[:min(maxAhead, len(a.ids))])
+	if err != nil {
+		return Message{}, err
+	}
+	a.rows, a.since = map[string]Message{}, now
+	for _, r := range list {
+		a.rows[r.ID] = r
+	}
+	if r, is := a.rows[id]; is {
+		return r, nil
+	}
+	return Message{}, ErrNoMessage
+}
+
 // Standing says whether a message waits still, and whether there is another with its digest.
-func (m Mail) Standing(ctx context.Context, r Message) (waits, twin bool, err error) {
+// What is to be filed is filed before if that is one, or if alone says so.
+func (m Mail) Standing(ctx context.Context, r Message, alone bool) (waits, twin bool, err error) {
+	if alone || m.filing.holds(r) {
+		m.Flush(ctx)
+	}
 	err = m.DB.View(ctx, func(tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM mail WHERE id = ?1 AND waits = 1),
 			EXISTS (SELECT 1 FROM mail WHERE folder = ?2 AND digest = ?3 AND id <> ?1)`, r.ID, r.Folder, r.Digest[:]).Scan(&waits, &twin)

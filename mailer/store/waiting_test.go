@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"database/sql"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -59,13 +60,24 @@ func TestOpenedTogether(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	list, err := m.Some(ctx, []string{"c", "absent", "a", "b"})
-	if err != nil || len(list) != 3 || list[0].ID != "c" || !list[0].Proved || !list[0].Waits || list[0].Summary != nil {
-		t.Fatalf("%+v, %v", list, err)
+	var list []store.Message
+	rows := m.Ahead([]string{"c", "absent", "a", "b"}, func() time.Time { return received })
+	for _, id := range []string{"c", "absent", "b"} {
+		r, err := rows.Get(ctx, id)
+		if id == "absent" {
+			if !errors.Is(err, store.ErrNoMessage) {
+				t.Errorf("%+v, %v", r, err)
+			}
+			continue
+		}
+		if err != nil || r.ID != id || !r.Proved || !r.Waits || r.Summary != nil {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		list = append(list, r)
 	}
 	var filed []store.Arrival
 	for n, r := range list {
-		if waits, twin, err := m.Standing(ctx, r); !waits || twin || err != nil {
+		if waits, twin, err := m.Standing(ctx, r, false); !waits || twin || err != nil {
 			t.Errorf("%s: %v %v %v", r.ID, waits, twin, err)
 		}
 		r.Digest, r.Key, r.Line = [32]byte{7, byte(n)}, []byte("key"), store.Line{Summary: []byte("opened")}
@@ -88,8 +100,47 @@ func TestOpenedTogether(t *testing.T) {
 		}
 		twin := want.Message
 		twin.ID = "other"
-		if waits, twin, err := m.Standing(ctx, twin); waits || !twin || err != nil {
+		if waits, twin, err := m.Standing(ctx, twin, false); waits || !twin || err != nil {
 			t.Errorf("%s: %v %v %v", want.ID, waits, twin, err)
+		}
+	}
+}
+
+// What is filed in a moment forgets as what is filed does, and one that fails stops no other.
+func TestFlush(t *testing.T) {
+	m, ctx := open(t), t.Context()
+	var list []*store.Filed
+	for n, id := range []string{"a", "b", "c"} {
+		if err := arrive(t, m, id, func(a *store.Arrival) { a.Waits, a.Digest = true, [32]byte{byte(n)} }); err != nil {
+			t.Fatal(err)
+		}
+		r, err := m.Get(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Line = store.Line{Peer: id + "@" + id + ".example", Summary: []byte("opened")}
+		list = append(list, &store.Filed{Arrival: store.Arrival{Message: r}})
+		m.Later(list[n])
+	}
+	exec(t, m, `CREATE TRIGGER fails BEFORE UPDATE ON mail WHEN new.id = 'b' AND new.waits = 0 BEGIN SELECT raise(ABORT, 'no'); END`)
+	if err := m.Forget(ctx, "a@a.example"); err != nil {
+		t.Fatal(err)
+	}
+	if waits, _, err := m.Standing(ctx, store.Message{ID: "c"}, false); !waits || err != nil {
+		t.Errorf("filed already: %v", err)
+	}
+	twin := list[0].Message
+	twin.ID = "other"
+	if _, known, err := m.Standing(ctx, twin, false); !known || err != nil {
+		t.Errorf("no copy of what was to be filed: %v", err)
+	}
+	for n, want := range []struct {
+		waits   bool
+		summary string
+	}{{false, ""}, {true, ""}, {false, "opened"}} {
+		r, err := m.Get(ctx, list[n].ID)
+		if err != nil || r.Waits != want.waits || !r.Waits && string(r.Summary) != want.summary || (list[n].Failed != nil) != want.waits {
+			t.Errorf("%+v, %v, %v", r, err, list[n].Failed)
 		}
 	}
 }
