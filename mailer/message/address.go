@@ -242,7 +242,9 @@ func Canonical(addr string) (string, error) {
 	at := strings.LastIndexByte(addr, '@')
 	local, domain := addr[:at], addr[at+1:]
 	if domain[0] != '[' && strings.IndexFunc(domain, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
-		if domain, err = idna.Lookup.ToASCII(domain); err != nil {
+		domain, err = idna.Lookup.ToASCII(domain)
+		domain = strings.TrimSuffix(domain, ".") // other scripts have dots of their own
+		if err != nil || !isDomain(domain) {
 			return "", fmt.Errorf("%w: the part after @", ErrAddress)
 		}
 	}

@@ -96,6 +96,7 @@ func TestCanonical(t *testing.T) {
 		"a@XN--MNCHEN-3YA.example": "a@xn--mnchen-3ya.example",
 		"Jörg@X.example":           "Jörg@x.example", // RFC 9598, section 5
 		"a_b@x_y.example":          "a_b@x_y.example",
+		"a@münchen。example。":       "a@xn--mnchen-3ya.example",
 	} {
 		got, err := message.Canonical(in)
 		if err != nil || got != want {
@@ -106,7 +107,7 @@ func TestCanonical(t *testing.T) {
 		}
 	}
 	for _, in := range []string{
-		"", "a", "Dr A <a@x.example>", "a@x.example, b@x.example", "a@\u202e.example", "a@xn--\u00fc.example",
+		"", "a", "Dr A <a@x.example>", "a@x.example, b@x.example", "a@\u202e.example", "a@xn--\u00fc.example", "a@。", "a@。.",
 		strings.Repeat("a", 65) + "@x.example", "a@" + strings.Repeat("a.", 130) + "example",
 	} {
 		if got, err := message.Canonical(in); !errors.Is(err, message.ErrAddress) {

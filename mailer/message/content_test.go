@@ -138,11 +138,12 @@ func TestWriteTree(t *testing.T) {
 			{Type: "application/pdf", Disposition: "attachment", Name: "../Befund für Müller, geheim; final (2).pdf", Content: message.Bytes(file)},
 			{Type: "message/rfc822", Disposition: "attachment", Name: "letter.eml", Content: message.Bytes("Subject: y\r\n\r\n")},
 			{Type: "text/html\r\nX: y", Disposition: "inline", Name: strings.Repeat("ä", 300), Content: message.Bytes("")},
+			{Type: "application/" + strings.Repeat("x", 1000), Disposition: "attachment", Content: message.Bytes("")},
 		},
 	})
 	checkLines(t, raw, 78) // base64 has 76, a boundary's parameter stands where it must
 	p := parse(t, message.Bytes(raw))
-	if got := shape(p); got != "multipart/mixed[text/plain pdf octet-stream octet-stream]" || p.Params["hp"] != "cipher" {
+	if got := shape(p); got != "multipart/mixed[text/plain pdf octet-stream octet-stream octet-stream]" || p.Params["hp"] != "cipher" {
 		t.Error(got, p.Params)
 	}
 	if got := p.Parts[1].Filename; got != "Befund für Müller, geheim; final (2).pdf" {

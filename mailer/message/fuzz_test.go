@@ -89,7 +89,7 @@ func checkPart(t *testing.T, q *message.Part) {
 }
 
 func FuzzAddress(f *testing.F) {
-	for _, s := range []string{"Dr A <a@x.example>", `"a b"@x.example`, "g: a@b, <@r:c@d>;", "a@[192.0.2.1] (x)", "Jörg <j@münchen.example>"} {
+	for _, s := range []string{"Dr A <a@x.example>", `"a b"@x.example`, "g: a@b, <@r:c@d>;", "a@[192.0.2.1] (x)", "Jörg <j@münchen.example>", "a@。"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -112,6 +112,7 @@ func FuzzAddress(f *testing.F) {
 
 func FuzzWrite(f *testing.F) {
 	f.Add("Subject", "name.pdf", "text\n", "a/b")
+	f.Add("Long", "x", "", "a/"+strings.Repeat("b", 1000))
 	f.Add("Grüße", "ä\"\\;.txt", "From x\n \n=", "text/x; y")
 	f.Fuzz(func(t *testing.T, subject, name, body, kind string) {
 		h := message.Header{}

@@ -30,6 +30,8 @@ func (p *Part) describe(kind string, room int) int {
 	return n + more
 }
 
+const maxType = 127 // characters of a type's or subtype's name (RFC 6838, section 4.2)
+
 // mediaType is a stated type, or what to take instead: the default where nothing
 // is stated, and octets where it makes no sense.
 func mediaType(value, kind string) string {
@@ -37,7 +39,7 @@ func mediaType(value, kind string) string {
 	switch {
 	case value == "":
 		return kind
-	case ok && isToken(major) && isToken(minor):
+	case ok && isToken(major) && isToken(minor) && max(len(major), len(minor)) <= maxType:
 		return value
 	case major == "text":
 		return "text/plain"
