@@ -111,7 +111,7 @@ cmd/countersign/start    tray/control platform platform/localsock ; -
 cmd/countersign/terminal - ; x/term x/sys
 cmd/countersign-agent    tray/agent tray/demo ; -
 cmd/countersign-pkcs11   pkcs11/module ; -
-cmd/bench                mailer mailer/people mailer/outbox mailer/transport mailer/cms mailer/message mailer/smime pkcs11 pkcs11/module pkcs11/wire vault vault/trust vault/book vault/contacts vault/journal vault/settings vault/sealed platform/keychain tray/demo/authority ; go-sqlite3
+cmd/bench                mailer mailer/people mailer/outbox mailer/transport mailer/cms mailer/message mailer/smime pkcs11 pkcs11/module pkcs11/wire vault vault/trust vault/book vault/contacts vault/journal vault/settings vault/sealed platform platform/keychain tray/demo/authority ; go-sqlite3
 `
 
 // testPlan is what test files may import beyond their room's own row.

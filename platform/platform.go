@@ -1,6 +1,6 @@
 // Package platform is what differs between operating systems and is not mail:
-// the folders of a profile, one agent a profile, the browser, and who is at the
-// other end of a loopback connection.
+// the folders of a profile, one agent a profile, the browser, work in the background,
+// and who is at the other end of a loopback connection.
 //
 // # Folders
 //

@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,7 +40,7 @@ func TestDefaultHome(t *testing.T) {
 
 // TestMain lets the test binary play a second process.
 func TestMain(m *testing.M) {
-	roles := map[string]func(args []string) error{"lock": roleLock, "dial": roleDial, "hardened": roleHardened, "echo": roleEcho}
+	roles := map[string]func(args []string) error{"lock": roleLock, "dial": roleDial, "hardened": roleHardened, "echo": roleEcho, "background": roleBackground, "policy": rolePolicy}
 	if role := roles[os.Getenv("PLATFORM_TEST_ROLE")]; role != nil {
 		if err := role(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -207,6 +209,89 @@ func TestHarden(t *testing.T) {
 		if got := strings.TrimSpace(string(out)); got != "[0,0,0,true]" {
 			t.Errorf("user %d: core limits, dumpable, PeerIsMe: %s", uid, got)
 		}
+	}
+}
+
+// policies tells what the threads of this process are under, each once.
+func policies() (found []uint32, err error) {
+	tasks, err := os.ReadDir("/proc/self/task")
+	for _, task := range tasks {
+		id, err := strconv.Atoi(task.Name())
+		if err != nil {
+			return nil, err
+		}
+		if a, err := unix.SchedGetAttr(id, 0); err == nil && !slices.Contains(found, a.Policy) { // else it ended
+			found = append(found, a.Policy)
+		}
+	}
+	return found, err
+}
+
+// rolePolicy writes them into a file.
+func rolePolicy(args []string) error {
+	found, err := policies()
+	return errors.Join(err, os.WriteFile(args[0], fmt.Append(nil, found), 0o600))
+}
+
+// roleBackground tells what its threads are under after Background, and then what a program is under that it
+// starts, after which its own are as before.
+func roleBackground(args []string) error {
+	if err := harden.Process(); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	defer close(done)
+	for range 8 {
+		locked := make(chan struct{})
+		go func() {
+			runtime.LockOSThread() // a thread of its own
+			close(locked)
+			<-done
+		}()
+		<-locked
+	}
+	if err := platform.Background(); err != nil {
+		return err
+	}
+	ours, err := policies()
+	if err != nil {
+		return err
+	}
+	if err := os.Setenv("PLATFORM_TEST_ROLE", "policy"); err != nil {
+		return err
+	}
+	ended, err := platform.Program{Path: args[0], Args: args[1:]}.Start()
+	if err != nil {
+		return err
+	}
+	if err := <-ended; err != nil {
+		return err
+	}
+	program, err := os.ReadFile(args[1])
+	if err != nil {
+		return err
+	}
+	after, err := policies()
+	fmt.Println(ours, string(program), after)
+	return err
+}
+
+func TestBackground(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := policies()
+	if err != nil || !slices.Equal(before, []uint32{unix.SCHED_NORMAL}) {
+		t.Skipf("this process is under another policy: %v, %v", before, err)
+	}
+	cmd, stderr := play(t, "background", uint32(os.Getuid()), self, filepath.Join(t.TempDir(), "policy"))
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, stderr)
+	}
+	if got := strings.TrimSpace(string(out)); got != "[3] [0] [3]" {
+		t.Errorf("its threads, a program's that it starts, and its own again: %s", got)
 	}
 }
 

@@ -15,8 +15,8 @@ type Program struct {
 	Output *os.File // where its output and errors go; nil: nowhere
 }
 
-// Start starts a program that outlives this one and its terminal. The channel
-// gives how it ended, if it ends while this program still runs.
+// Start starts a program that outlives this one and its terminal, and is not in the
+// background where this one is. The channel gives how it ended, if it ends while this program still runs.
 func (p Program) Start() (<-chan error, error) {
 	if len(p.Input) > 4<<10 {
 		return nil, fmt.Errorf("starting %s: input of %d bytes", p.Path, len(p.Input))
@@ -38,7 +38,7 @@ func (p Program) Start() (<-chan error, error) {
 	if _, err := w.Write(p.Input); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p.Path, err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := foreground(cmd.Start); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p.Path, err)
 	}
 	ended := make(chan error, 1)

@@ -31,6 +31,7 @@ import (
 	"countersign/pkcs11"
 	"countersign/pkcs11/module"
 	"countersign/pkcs11/wire"
+	"countersign/platform"
 )
 
 // The cases of tokens: SoftHSM behind the helper, as the agent has it, beside the same
@@ -169,6 +170,9 @@ func (t *twice) put(private crypto.Signer) (*pkcs11.Key, wire.Request, error) {
 
 // tokenWork is one case, in a process of its own.
 func tokenWork(name, dir string) error {
+	if err := platform.Background(); err != nil { // as the agent
+		return err
+	}
 	t, err := openTwice()
 	if err != nil {
 		return err

@@ -64,6 +64,10 @@ func run(ctx context.Context, f flags, o Options) error {
 	if err := harden.Process(); err != nil {
 		return fmt.Errorf("keeping keys out of core dumps: %w", err)
 	}
+	o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if err := platform.Background(); err != nil {
+		o.Log.Warn("it runs in the foreground", "error", err)
+	}
 	dirs, err := platform.FindDirs(f.home)
 	if err != nil {
 		return err
@@ -89,7 +93,7 @@ func run(ctx context.Context, f flags, o Options) error {
 	if o.Cards == nil {
 		o.Cards = &tokens.World{}
 	}
-	o.Dirs, o.Policy, o.Log = dirs, platform.PolicyPath(), slog.New(slog.NewTextHandler(os.Stderr, nil))
+	o.Dirs, o.Policy = dirs, platform.PolicyPath()
 	g := guard.Guard{
 		Open: func(ctx context.Context, first bool) (guard.Agent, error) {
 			store, err := openKeychain(ctx, f, dirs, o.Work)

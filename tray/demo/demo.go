@@ -26,6 +26,7 @@ import (
 	"syscall"
 	"time"
 
+	"countersign/platform"
 	"countersign/platform/harden"
 	"countersign/tray/control"
 	"countersign/tray/demo/authority"
@@ -64,6 +65,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := harden.Process(); err != nil {
 		return fmt.Errorf("keeping keys out of core dumps: %w", err)
 	}
+	_ = platform.Background() // as the agent does; in the foreground all is the same
 	dir, err := os.MkdirTemp("", "countersign-demo-")
 	if err != nil {
 		return err
