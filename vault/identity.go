@@ -29,6 +29,9 @@ func newID(random io.Reader) (string, error) {
 	return hex.EncodeToString(id[:]), nil
 }
 
+// row is how an identity is stored.
+type row struct{ data, signature []byte }
+
 // identityTag begins what is signed of an identity's row.
 const identityTag = "countersign identity 1\x00"
 
@@ -52,25 +55,24 @@ func (v *Vault) save(tx *sql.Tx, all ...Identity) error {
 // then the retired; of each the newest first.
 // A row that the record key did not sign is an error: somebody has edited it.
 func (v *Vault) Identities(ctx context.Context) ([]Identity, error) {
-	var all []Identity
-	err := v.db.View(ctx, func(tx *sql.Tx) error {
-		return each(ctx, tx, `SELECT data, signature FROM vault_identity`, func(scan scanner) error {
-			var data, signature []byte
-			if err := scan(&data, &signature); err != nil {
-				return err
-			}
-			i, err := v.verified(data, signature)
-			if err != nil {
-				return err
-			}
-			all = append(all, i)
-			return nil
+	rows, err := v.rows.Get(v.db, "", func() (rows []row, err error) {
+		err = v.db.View(ctx, func(tx *sql.Tx) error {
+			return each(ctx, tx, `SELECT data, signature FROM vault_identity`, func(scan scanner) error {
+				var r row
+				rows = append(rows, r)
+				return scan(&rows[len(rows)-1].data, &rows[len(rows)-1].signature)
+			})
 		})
+		return rows, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing your certificates: %w", err)
 	}
-	for n := range all {
+	all := make([]Identity, len(rows))
+	for n, r := range rows {
+		if all[n], err = v.verified(r.data, r.signature); err != nil {
+			return nil, fmt.Errorf("listing your certificates: %w", err)
+		}
 		if all[n].KeyPlace, err = v.keyPlace(ctx, all[n]); err != nil {
 			return nil, fmt.Errorf("listing your certificates: %w", err)
 		}

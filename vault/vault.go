@@ -124,6 +124,7 @@ type Vault struct {
 	db      *sealed.DB
 	records *RecordKey
 	keys    *keyring.Keys
+	rows    sealed.Memo[[]row] // of identities
 	parsed  parsed
 
 	mu       sync.Mutex // one change of identities or recovery at a time

@@ -41,6 +41,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -91,6 +92,7 @@ type Book struct {
 	clock  func() time.Time
 	rowKey []byte
 	parsed parsed
+	known  sealed.Memo[contacts.Contact]
 
 	change sync.Mutex // held while a contact is read, changed and written
 
@@ -210,16 +212,21 @@ func (b *Book) Problem() error {
 
 // Get returns a contact by its canonical address, or [ErrUnknown].
 func (b *Book) Get(ctx context.Context, address string) (contacts.Contact, error) {
-	var c contacts.Contact
-	err := b.db.View(ctx, func(tx *sql.Tx) error {
-		var err error
-		c, err = b.get(tx, address)
-		return err
-	})
-	if err != nil {
-		return contacts.Contact{}, fmt.Errorf("looking up a contact: %w", err)
+	read := func() (c contacts.Contact, err error) {
+		err = b.db.View(ctx, func(tx *sql.Tx) error {
+			c, err = b.get(tx, address)
+			return err
+		})
+		if err != nil {
+			return contacts.Contact{}, fmt.Errorf("looking up a contact: %w", err)
+		}
+		return c, nil
 	}
-	return c, nil
+	if b.Problem() != nil { // then more than what is written decides
+		return read()
+	}
+	head := b.standing().head
+	return b.known.Get(b.db, string(head[:])+address, read)
 }
 
 // Waiting counts the contacts with whom something is to be done ([contacts.Contact.Waits]).
@@ -252,13 +259,14 @@ func (b *Book) Append(ctx context.Context, c contacts.Contact, draft *contacts.R
 // Change gives f the contact as it stands, and stores what f returns with its
 // record, if there is one, before anybody else can change it. An address that is
 // not there is given to f as [contacts.New] makes it. If f fails, nothing is
-// changed, and Change returns its error as it is.
+// changed, and Change returns its error as it is. What is as it was is not written.
 func (b *Book) Change(ctx context.Context, address string,
 	f func(contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error)) (contacts.Contact, error) {
 	b.change.Lock()
 	defer b.change.Unlock()
 	c, err := b.Get(ctx, address)
-	if errors.Is(err, ErrUnknown) {
+	fresh := errors.Is(err, ErrUnknown)
+	if fresh {
 		c, err = b.anew(ctx, address)
 	}
 	if err != nil {
@@ -270,6 +278,9 @@ func (b *Book) Change(ctx context.Context, address string,
 	}
 	if next.Address != c.Address {
 		return c, fmt.Errorf("changing a contact: its address became another")
+	}
+	if !fresh && draft == nil && reflect.DeepEqual(next, c) {
+		return c, nil
 	}
 	return b.append(ctx, next, draft)
 }

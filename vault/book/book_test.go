@@ -398,6 +398,40 @@ func TestChange(t *testing.T) {
 	}
 }
 
+// TestUnchanged: what is as it was is not written, but whoever is new is, and what is written
+// is seen at once.
+func TestUnchanged(t *testing.T) {
+	p := newProfile(t)
+	as := func(name string) func(contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+		return func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
+			c.Name = name
+			return c, nil, nil
+		}
+	}
+	var writes sealed.Memo[bool] // holds until something is written
+	for _, step := range []struct {
+		name   string
+		writes bool
+	}{{"", true}, {"", false}, {"Bea", true}, {"Bea", false}, {"Be", true}} {
+		wrote := false
+		look := func() (bool, error) {
+			wrote = true
+			return true, nil
+		}
+		if _, err := writes.Get(p.db, "", look); err != nil {
+			t.Fatal(err)
+		}
+		wrote = false
+		c, err := p.book.Change(t.Context(), bea, as(step.name))
+		if err != nil || c.Name != step.name || p.get(bea).Name != step.name {
+			t.Errorf("%+v: %v, %v", step, c, err)
+		}
+		if _, err := writes.Get(p.db, "", look); err != nil || wrote != step.writes {
+			t.Errorf("%+v: it wrote: %t, %v", step, wrote, err)
+		}
+	}
+}
+
 // TestWaiting: who waits for the user is counted, wherever they stand in the book, until
 // it is over, and from the rows of an earlier version, too.
 func TestWaiting(t *testing.T) {

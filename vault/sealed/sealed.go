@@ -73,7 +73,8 @@ type DB struct {
 	path    string
 	write   *sql.DB // one connection: who has it is the writer
 	read    *sql.DB
-	dropped atomic.Bool // something was dropped and not yet swept
+	dropped atomic.Bool   // something was dropped and not yet swept
+	writes  atomic.Uint64 // how many there were, in vain or not: see Memo
 }
 
 // Open opens the database file at path, making it if there is none, and sweeps
@@ -186,7 +187,9 @@ func (db *DB) View(ctx context.Context, f func(*sql.Tx) error) error {
 // it if f returns nil: when Update returns nil, the change is on the disk. If f
 // fails or panics, nothing was changed.
 func (db *DB) Update(ctx context.Context, f func(*sql.Tx) error) error {
-	if err := within(ctx, db.write, nil, f); err != nil {
+	err := within(ctx, db.write, nil, f)
+	db.writes.Add(1)
+	if err != nil {
 		return err
 	}
 	if db.dropped.Swap(false) {
