@@ -93,7 +93,7 @@ func (m *Mailer) OpenWaiting(ctx context.Context) (Opening, error) {
 	if err != nil {
 		return Opening{}, fmt.Errorf("opening what waits: %w", err)
 	}
-	ctx = m.Run(ctx)
+	ctx = m.Run(vault.TokensInTurn(ctx))
 	rows := m.mail.Ahead(list, m.Clock)
 	o, err := waiting.Open(ctx, list, func(id string) (*unlocked, *vault.Problem, error) { return m.openOne(ctx, id, rows) },
 		func(some []*unlocked) []error { return m.settleAll(ctx, some) })

@@ -55,6 +55,10 @@ func OnToken(k cms.Key) bool { return tokenkey.OnToken(k) }
 // TokensUntouched is a context in which keys on tokens answer [ErrLocked] at once.
 func TokensUntouched(ctx context.Context) context.Context { return tokenkey.Untouched(ctx) }
 
+// TokensInTurn is a context in which one goroutine at a time may ask for a PIN, and none after
+// that was in vain.
+func TokensInTurn(ctx context.Context) context.Context { return tokenkey.InTurn(ctx) }
+
 // Use takes keys on a token into use: the signing key certifies the record key, the
 // decryption key opens a test, so ctx must say that the user may be asked for the PIN.
 // What they replace is retired. Check, if not nil, is asked about each identity before

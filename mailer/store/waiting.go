@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -76,12 +77,13 @@ const (
 )
 
 // Ahead reads messages that wait a few at once, in the order of a list, and without what a
-// list shows of them.
+// list shows of them. Its methods may be called from several goroutines.
 type Ahead struct {
 	mail  Mail
 	clock func() time.Time
-	ids   []string // from the first that was not given yet
+	ids   []string
 
+	mu    sync.Mutex
 	rows  map[string]Message
 	since time.Time
 }
@@ -93,12 +95,14 @@ func (m Mail) Ahead(ids []string, clock func() time.Time) *Ahead {
 
 // Get returns one of them as it was a second ago or less, or [ErrNoMessage].
 func (a *Ahead) Get(ctx context.Context, id string) (Message, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	now := a.clock()
 	if r, is := a.rows[id]; is && now.Sub(a.since).Abs() < aheadTime {
 		return r, nil
 	}
-	a.ids = a.ids[max(slices.Index(a.ids, id), 0):]
-	list, err := a.mail.some(ctx, a.ids[:min(maxAhead, len(a.ids))])
+	next := a.ids[max(slices.Index(a.ids, id), 0):]
+	list, err := a.mail.some(ctx, next[:min(maxAhead, len(next))])
 	if err != nil {
 		return Message{}, err
 	}

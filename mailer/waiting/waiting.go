@@ -1,6 +1,7 @@
 // Package waiting is about messages that wait for their key: it tells which do and why, and
-// opens them one after the other, and has what is left to do of them done for some at once. It knows when to stop: nobody is asked for a PIN a second
-// time, and a card that fails is left alone. One bad message stops no other.
+// opens them in their order, two at a time, and has what is left to do of them done for some at
+// once. It knows when to stop: nobody is asked for a PIN a second time, and a card that fails
+// is left alone. One bad message stops no other.
 package waiting
 
 import (
@@ -122,8 +123,10 @@ const (
 // Open opens each message of a list by open, which has its key open it and returns it for
 // what is left to do, nil if that is nothing, or says why it goes on waiting. What is left is
 // done by file for some at once, beside the opening of the next, so that the card does not
-// stand idle: in their order, and file returns what comes of each. The error is of those
-// that could not be read or filed at all, or the end of ctx.
+// stand idle: in their order, and file returns what comes of each. For the same reason, and
+// while all goes well, two are open at once: a card that is being prompted for must not be
+// prompted for by the other ([vault.TokensInTurn]). The error is of those that could not be
+// read or filed at all, or the end of ctx.
 func Open[L any](ctx context.Context, list []string, open func(id string) (*L, *vault.Problem, error), file func([]*L) []error) (o Opening, err error) {
 	trouble := 0
 	opened := func(failed error) {
@@ -136,33 +139,46 @@ func Open[L any](ctx context.Context, list []string, open func(id string) (*L, *
 	}
 	ready, filed := make(chan *L, maxTogether), make(chan []error)
 	go func() { filed <- together(ready, file) }()
+	begin := func(id string) <-chan tried[L] {
+		c := make(chan tried[L], 1)
+		go func() {
+			l, why, failed := open(id)
+			c <- tried[L]{l, why, failed}
+		}()
+		return c
+	}
+	well, over := false, false
+	var beside <-chan tried[L]
 	for n, id := range list {
-		l, why, failed := open(id)
-		if ctx.Err() != nil {
-			break
+		now := beside
+		if beside = nil; now == nil {
+			if over || ctx.Err() != nil {
+				o.Waiting += len(list) - n
+				break
+			}
+			now = begin(id)
 		}
+		if well && !over && n+1 < len(list) {
+			beside = begin(list[n+1])
+		}
+		one := <-now
+		well = one.l != nil
 		switch {
-		case l != nil:
-			ready <- l
+		case ctx.Err() != nil:
+		case one.l != nil:
+			ready <- one.l
 			trouble = 0
-			continue
-		case why == nil:
-			opened(failed)
-			if failed == nil {
+		case one.why == nil:
+			opened(one.failed)
+			if one.failed == nil {
 				trouble = 0
 			}
-			continue
-		}
-		o.Waiting++
-		if !slices.ContainsFunc(o.Why, func(p *vault.Problem) bool { return *p == *why }) {
-			o.Why = append(o.Why, why)
-		}
-		if errors.Is(why, vault.ErrToken) {
-			trouble++
-		}
-		if final(why) || trouble == maxTrouble {
-			o.Waiting += len(list) - n - 1
-			break
+		default:
+			o.wait(one.why)
+			if errors.Is(one.why, vault.ErrToken) {
+				trouble++
+			}
+			over = over || final(one.why) || trouble == maxTrouble
 		}
 	}
 	ended := ctx.Err()
@@ -174,6 +190,21 @@ func Open[L any](ctx context.Context, list []string, open func(id string) (*L, *
 		o.Waiting, err = len(list)-o.Opened, ended
 	}
 	return o, err
+}
+
+// tried is what came of one message.
+type tried[L any] struct {
+	l      *L
+	why    *vault.Problem
+	failed error
+}
+
+// wait counts a message that goes on waiting.
+func (o *Opening) wait(why *vault.Problem) {
+	o.Waiting++
+	if !slices.ContainsFunc(o.Why, func(p *vault.Problem) bool { return *p == *why }) {
+		o.Why = append(o.Why, why)
+	}
 }
 
 // together files what is ready, some at once, and returns what came of each.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"countersign/mailer/waiting"
@@ -100,6 +101,61 @@ func TestOpenBeside(t *testing.T) {
 	})
 	if err != nil || o.Opened != 100 || !slices.Equal(order, list) {
 		t.Errorf("%+v, %v, %q", o, err, order)
+	}
+}
+
+// Two are open at once while all goes well. What was begun counts, and nothing is begun after
+// what ends it all.
+func TestOpenTwo(t *testing.T) {
+	answers := map[byte]*vault.Problem{'c': vault.ErrCancelled, 'a': vault.ErrAbsent, 't': vault.ErrToken}
+	for list, want := range map[string]struct {
+		tried  string // ^ is begun while the one before it is open
+		opened int
+	}{
+		"o": {".", 1}, "oo": {"..", 2}, "ooooo": {"..^^^", 5}, "coo": {".", 0}, "ooc": {"..^", 2},
+		"ocoo": {"..^", 2}, "occo": {"..^", 1}, "oaooo": {"..^.^", 4}, "ottto": {"..^.", 1}, "otatto": {"..^..", 1},
+	} {
+		var mu sync.Mutex
+		begun, over := make([]chan bool, len(want.tried)), make([]bool, len(list))
+		for n := range begun {
+			begun[n] = make(chan bool)
+		}
+		var ids []string
+		for n := range list {
+			ids = append(ids, fmt.Sprint(n))
+		}
+		var filed []string
+		o, err := waiting.Open(t.Context(), ids, func(id string) (*string, *vault.Problem, error) {
+			n := slices.Index(ids, id)
+			if n >= len(begun) {
+				t.Errorf("%s: the one at %d is tried", list, n)
+				return nil, vault.ErrToken, nil
+			}
+			close(begun[n])
+			mu.Lock()
+			if last := n - 2; last >= 0 && !over[last] || want.tried[n] == '.' && n > 0 && !over[n-1] {
+				t.Errorf("%s: the one at %d is begun too early", list, n)
+			}
+			mu.Unlock()
+			if n+1 < len(begun) && want.tried[n+1] == '^' {
+				<-begun[n+1]
+			}
+			mu.Lock()
+			over[n] = true
+			mu.Unlock()
+			if p := answers[list[n]]; p != nil {
+				return nil, p, nil
+			}
+			return &id, nil, nil
+		}, func(all []*string) []error {
+			for _, id := range all {
+				filed = append(filed, *id)
+			}
+			return make([]error, len(all))
+		})
+		if err != nil || o.Opened != want.opened || o.Waiting != len(list)-want.opened || len(filed) != want.opened || !slices.IsSorted(filed) {
+			t.Errorf("%s: %+v, %v, filed %q", list, o, err, filed)
+		}
 	}
 }
 

@@ -19,7 +19,7 @@
 // An [Occasion] is the opening of one message, or one signature. After a PIN entry that was
 // dismissed or refused no other key is asked on it, so that there is no second prompt; and
 // each key is used twice at most, so that a message which names the user a hundred times does
-// not ask a hundred times.
+// not ask a hundred times. Several messages may be opened at once, in a context of [InTurn].
 package tokenkey
 
 import (
@@ -104,6 +104,51 @@ type untouched struct{}
 // [ErrLocked] at once. It is for lists, which are looked at often.
 func Untouched(ctx context.Context) context.Context { return context.WithValue(ctx, untouched{}, true) }
 
+type inTurn struct{}
+
+// turns is in whose turn a PIN may be asked for.
+type turns struct {
+	mu   sync.Mutex // held by the one whose turn it is
+	over error      // the entry of a PIN came to nothing
+}
+
+// InTurn is a context for several goroutines that use keys on tokens for one thing that the
+// user did. A PIN is asked for by one of them at a time, and by none after an entry that came
+// to nothing: that is the error of all the others then. Whoever comes while another has the
+// turn tries without asking, so that a fast token, once it is unlocked, has enough to do.
+func InTurn(ctx context.Context) context.Context {
+	return context.WithValue(ctx, inTurn{}, new(turns))
+}
+
+// unasked is a context that says of nobody that they may be asked.
+type unasked struct{ context.Context }
+
+func (unasked) Value(any) any { return nil }
+
+// take uses a key in its turn, or before that if nobody need be asked.
+func (t *turns) take(ctx context.Context, use func(context.Context) error) error {
+	if !t.mu.TryLock() {
+		if err := use(unasked{ctx}); !errors.Is(err, ErrLocked) {
+			return err
+		}
+		t.mu.Lock()
+	}
+	defer t.mu.Unlock()
+	if t.over != nil {
+		return t.over
+	}
+	err := use(ctx)
+	if inVain(err) {
+		t.over = err
+	}
+	return err
+}
+
+// inVain says that somebody was asked for a PIN and it came to nothing.
+func inVain(err error) bool {
+	return errors.Is(err, ErrCancelled) || errors.Is(err, ErrPIN) || errors.Is(err, ErrPINBlocked)
+}
+
 // maxUses of one key on one occasion. A message may hold an envelope in an envelope.
 const maxUses = 2
 
@@ -130,8 +175,8 @@ func (o *Occasion) Lend(ctx context.Context, tokens Tokens, ref string, public c
 	return Lent{o, ctx, tokens, ref, public}
 }
 
-// use opens the key and asks it.
-func (l Lent) use(ask func(Key) error) error {
+// use opens the key and asks it, in a context that says who may be asked.
+func (l Lent) use(ask func(context.Context, Key) error) error {
 	if l.ctx.Value(untouched{}) != nil {
 		return ErrLocked
 	}
@@ -151,16 +196,25 @@ func (l Lent) use(ask func(Key) error) error {
 		o.uses = map[string]int{}
 	}
 	o.uses[l.ref]++
-	key, err := l.tokens.Open(l.ref, l.public)
-	if err == nil {
-		err = ask(key)
+	try := func(ctx context.Context) error {
+		key, err := l.tokens.Open(l.ref, l.public)
+		if err == nil {
+			err = ask(ctx, key)
+		}
+		return err
+	}
+	var err error
+	if t, several := l.ctx.Value(inTurn{}).(*turns); several {
+		err = t.take(l.ctx, try)
+	} else {
+		err = try(l.ctx)
 	}
 	switch {
 	case err == nil, errors.Is(err, rsa.ErrDecryption), l.ctx.Err() != nil:
 		return err
 	case Why(err) == nil:
 		return Trouble(ErrToken, "", err)
-	case errors.Is(err, ErrCancelled), errors.Is(err, ErrPIN), errors.Is(err, ErrPINBlocked):
+	case inVain(err):
 		o.over = err
 	}
 	return err
@@ -207,8 +261,8 @@ func (s signer) Public() crypto.PublicKey { return s.lent.public }
 
 // Sign implements [crypto.Signer].
 func (s signer) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
-	err = s.lent.use(func(k Key) error {
-		key := k.Signer(s.lent.ctx)
+	err = s.lent.use(func(ctx context.Context, k Key) error {
+		key := k.Signer(ctx)
 		if key == nil {
 			return ErrKind
 		}
@@ -222,8 +276,8 @@ type decrypter struct{ signer }
 
 // Decrypt implements [crypto.Decrypter].
 func (d decrypter) Decrypt(random io.Reader, message []byte, opts crypto.DecrypterOpts) (plain []byte, err error) {
-	err = d.lent.use(func(k Key) error {
-		key := k.Decrypter(d.lent.ctx)
+	err = d.lent.use(func(ctx context.Context, k Key) error {
+		key := k.Decrypter(ctx)
 		if key == nil {
 			return ErrKind
 		}
@@ -246,8 +300,8 @@ func (e exchanger) Curve() ecdh.Curve { return e.public.Curve() }
 
 // ECDH implements [ecdh.KeyExchanger].
 func (e exchanger) ECDH(peer *ecdh.PublicKey) (secret []byte, err error) {
-	err = e.lent.use(func(k Key) error {
-		key := k.Exchanger(e.lent.ctx)
+	err = e.lent.use(func(ctx context.Context, k Key) error {
+		key := k.Exchanger(ctx)
 		if key == nil {
 			return ErrKind
 		}
