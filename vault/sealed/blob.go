@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 )
 
 // A blob is a row in blobs and chunks numbered id<<chunkBits, +1, +2 ... so
@@ -174,22 +175,50 @@ func (db *DB) Stat(ctx context.Context, id int64) (Blob, error) {
 
 // Source returns the blob as something that opens as often as wanted and gives
 // the same bytes each time. What Open returns is an [io.Seeker] too. Each read
-// is a short transaction of its own: a reader that dawdles holds up nobody.
-func (db *DB) Source(id int64) Source { return Source{db, id} }
+// is a short transaction of its own: a reader that dawdles holds up nobody. A blob of one
+// chunk is read once, and kept in memory for as long as the source is.
+func (db *DB) Source(id int64) Source { return Source{db, id, new(atomic.Pointer[blobReader])} }
 
 // Source is one blob, to be read.
 type Source struct {
-	db *DB
-	id int64
+	db   *DB
+	id   int64
+	held *atomic.Pointer[blobReader] // at the start of a blob of one chunk, which it holds
 }
 
 // Open begins reading at the start.
 func (s Source) Open() (io.ReadCloser, error) {
-	b, err := s.db.Stat(context.Background(), s.id)
+	if r := s.held.Load(); r != nil {
+		again := *r
+		return &again, nil
+	}
+	r, err := s.db.begin(s.id)
 	if err != nil {
 		return nil, fmt.Errorf("opening a blob: %w", err)
 	}
-	return &blobReader{db: s.db, blob: b, held: -1}, nil
+	if r.held == 0 {
+		first := *r
+		s.held.Store(&first)
+	}
+	return r, nil
+}
+
+// begin reads a blob of one chunk, and of a longer one nothing yet: much of that is opened for a
+// part of it. A chunk that is not as it should be is missed where it is read.
+func (db *DB) begin(id int64) (*blobReader, error) {
+	r := &blobReader{db: db, blob: Blob{ID: id}, held: -1}
+	err := db.View(context.Background(), func(tx *sql.Tx) error {
+		err := tx.QueryRow(`SELECT size, CASE WHEN size <= ? THEN (SELECT data FROM chunks WHERE id = ?) END FROM blobs WHERE id = ? AND state IN (?, ?)`,
+			chunkSize, id<<chunkBits, id, whole, kept).Scan(&r.blob.Size, &r.data)
+		if errors.Is(err, sql.ErrNoRows) {
+			return ErrNoBlob
+		}
+		return err
+	})
+	if err == nil && r.blob.Size <= chunkSize && int64(len(r.data)) == r.blob.Size {
+		r.held = 0
+	}
+	return r, err
 }
 
 // blobReader holds one chunk at a time.

@@ -351,8 +351,9 @@ func TestBlob(t *testing.T) {
 		if again, err := db.Stat(t.Context(), b.ID); err != nil || again != b {
 			t.Errorf("size %d: Stat gives %v, %v; want %v", size, again, err, b)
 		}
+		src := db.Source(b.ID)
 		for range 2 {
-			r, err := db.Source(b.ID).Open()
+			r, err := src.Open()
 			if err != nil {
 				t.Fatal(err)
 			}
