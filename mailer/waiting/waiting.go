@@ -113,6 +113,9 @@ type Opening struct {
 // alone: one that hangs would cost its time-out for each.
 const maxTrouble = 3
 
+// atOnce is how many messages are open at once.
+const atOnce = 2
+
 // What is left of messages is done for this many at once, or for those that are there when
 // the first has waited so long: a card that is slow leaves little undone if all ends.
 const (
@@ -148,21 +151,17 @@ func Open[L any](ctx context.Context, list []string, open func(id string) (*L, *
 		return c
 	}
 	well, over := false, false
-	var beside <-chan tried[L]
-	for n, id := range list {
-		now := beside
-		if beside = nil; now == nil {
-			if over || ctx.Err() != nil {
-				o.Waiting += len(list) - n
-				break
-			}
-			now = begin(id)
+	var begun []<-chan tried[L] // and not ended
+	for n := range list {
+		for !over && ctx.Err() == nil && n+len(begun) < len(list) && (len(begun) == 0 || well && len(begun) < atOnce) {
+			begun = append(begun, begin(list[n+len(begun)]))
 		}
-		if well && !over && n+1 < len(list) {
-			beside = begin(list[n+1])
+		if len(begun) == 0 {
+			o.Waiting += len(list) - n
+			break
 		}
-		one := <-now
-		well = one.l != nil
+		one := <-begun[0]
+		begun, well = begun[1:], one.l != nil
 		switch {
 		case ctx.Err() != nil:
 		case one.l != nil:
