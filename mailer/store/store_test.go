@@ -123,7 +123,7 @@ func TestEdited(t *testing.T) {
 		if err := arrive(t, m, "one", nil); err != nil {
 			t.Fatal(err)
 		}
-		exec(t, m, c.edit)
+		alter(t, m, c.edit)
 		list, err := m.List(ctx, store.Query{Folder: "inbox"})
 		if err != nil || len(list) != 1 {
 			t.Fatal(list, err)
@@ -134,7 +134,7 @@ func TestEdited(t *testing.T) {
 	}
 }
 
-func exec(t *testing.T, m store.Mail, query string) {
+func alter(t *testing.T, m store.Mail, query string) {
 	t.Helper()
 	err := m.DB.Update(t.Context(), func(tx *sql.Tx) error {
 		_, err := tx.Exec(query)

@@ -83,14 +83,14 @@ func TestOpenedTogether(t *testing.T) {
 		r.Digest, r.Key, r.Line = [32]byte{7, byte(n)}, []byte("key"), store.Line{Summary: []byte("opened")}
 		filed = append(filed, store.Arrival{Message: r})
 	}
-	exec(t, m, `CREATE TRIGGER fails BEFORE UPDATE ON mail WHEN new.id = 'b' BEGIN SELECT raise(ABORT, 'no'); END`)
+	alter(t, m, `CREATE TRIGGER fails BEFORE UPDATE ON mail WHEN new.id = 'b' BEGIN SELECT raise(ABORT, 'no'); END`)
 	if err := m.Opened(ctx, filed...); err == nil {
 		t.Error("no error")
 	}
 	if n, err := m.Waits(ctx); n != 3 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
-	exec(t, m, `DROP TRIGGER fails`)
+	alter(t, m, `DROP TRIGGER fails`)
 	if err := m.Opened(ctx, filed...); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestFlush(t *testing.T) {
 		list = append(list, &store.Filed{Arrival: store.Arrival{Message: r}})
 		m.Later(list[n])
 	}
-	exec(t, m, `CREATE TRIGGER fails BEFORE UPDATE ON mail WHEN new.id = 'b' AND new.waits = 0 BEGIN SELECT raise(ABORT, 'no'); END`)
+	alter(t, m, `CREATE TRIGGER fails BEFORE UPDATE ON mail WHEN new.id = 'b' AND new.waits = 0 BEGIN SELECT raise(ABORT, 'no'); END`)
 	if err := m.Forget(ctx, "a@a.example"); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestOpenedProvesNothingNew(t *testing.T) {
 	if err := arrive(t, m, "a", func(a *store.Arrival) { a.Waits = true }); err != nil {
 		t.Fatal(err)
 	}
-	exec(t, m, `UPDATE mail SET received = received - 86400000`)
+	alter(t, m, `UPDATE mail SET received = received - 86400000`)
 	r, err := m.Get(ctx, "a")
 	if err != nil || r.Proved {
 		t.Fatalf("%+v, %v", r, err)
@@ -190,7 +190,7 @@ func TestOpenedMergesCopies(t *testing.T) {
 			}
 		}
 		if c.edited {
-			exec(t, m, `UPDATE mail SET received = received - 86400000 WHERE id = 'waits'`)
+			alter(t, m, `UPDATE mail SET received = received - 86400000 WHERE id = 'waits'`)
 		}
 		r, err := m.Get(ctx, "waits")
 		if err != nil {
