@@ -57,7 +57,7 @@ func TestDraftLives(t *testing.T) {
 	if err := d.Detach(ctx, draftID, f.Part); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.DB.Stat(ctx, f.Blob); !errors.Is(err, sealed.ErrNoBlob) {
+	if _, err := d.DB.Source(f.Blob).Open(); !errors.Is(err, sealed.ErrNoBlob) {
 		t.Errorf("the detached file is still there: %v", err)
 	}
 	if err := d.Discard(ctx, draftID); err != nil {

@@ -157,22 +157,6 @@ func (db *DB) Drop(tx *sql.Tx, id int64) error {
 	return nil
 }
 
-// Stat returns a blob that was written whole and not dropped, or ErrNoBlob.
-func (db *DB) Stat(ctx context.Context, id int64) (Blob, error) {
-	b := Blob{ID: id}
-	err := db.View(ctx, func(tx *sql.Tx) error {
-		var sum []byte
-		err := tx.QueryRowContext(ctx, `SELECT size, sha256 FROM blobs WHERE id = ? AND state IN (?, ?)`,
-			id, whole, kept).Scan(&b.Size, &sum)
-		if errors.Is(err, sql.ErrNoRows) {
-			return ErrNoBlob
-		}
-		copy(b.SHA256[:], sum)
-		return err
-	})
-	return b, err
-}
-
 // Source returns the blob as something that opens as often as wanted and gives
 // the same bytes each time. What Open returns is an [io.Seeker] too. Each read
 // is a short transaction of its own: a reader that dawdles holds up nobody. A blob of one
