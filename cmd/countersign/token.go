@@ -134,7 +134,11 @@ func oneToken(list control.TokenList, name string) (string, error) {
 	}
 	switch len(found) {
 	case 0:
-		return "", &control.Error{Code: control.CodeNotFound, Says: "No such card is in a reader.", Next: "Look at the list: countersign token list"}
+		none := &control.Error{Code: control.CodeNotFound, Says: "No such card is in a reader.", Next: "Look at the list: countersign token list"}
+		if len(list.Problems) > 0 { // it may be in a reader all the same
+			none.Says, none.Next = "No such card answers.", strings.Join(list.Problems, " ")
+		}
+		return "", none
 	case 1:
 		return found[0].ID, nil
 	}

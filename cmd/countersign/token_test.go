@@ -61,7 +61,7 @@ func TestTokenUnlock(t *testing.T) {
 		}
 	}
 	f := &fake{answers: map[string]any{"Tokens.List": twoCards()}}
-	if r := run(t, f, nil, "token", "unlock", "another"); r.code != failed || len(f.queries("Tokens.Unlock")) != 0 {
+	if r := run(t, f, nil, "token", "unlock", "another"); r.code != failed || len(f.queries("Tokens.Unlock")) != 0 || !strings.Contains(r.err, "old.so: It does not answer.") {
 		t.Errorf("%d %s", r.code, r.err)
 	}
 }

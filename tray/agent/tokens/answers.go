@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"slices"
+	"strings"
 
 	"countersign/pkcs11"
 	"countersign/tray/control"
@@ -188,7 +189,11 @@ func (a *Answers) meant(ctx context.Context, id string) (*software, pkcs11.Token
 	}
 	switch {
 	case len(all) == 0:
-		return nil, pkcs11.Token{}, &control.Error{Code: control.CodeNotFound, Says: "No such card is in a reader.", Next: "Insert the card and try again."}
+		none := &control.Error{Code: control.CodeNotFound, Says: "No such card is in a reader.", Next: "Insert the card and try again."}
+		if problems := a.Tokens.Problems(); len(problems) > 0 { // it may be in a reader all the same
+			none.Says, none.Next = "No such card answers.", strings.Join(problems, " ")
+		}
+		return nil, pkcs11.Token{}, none
 	case len(all) > 1:
 		return nil, pkcs11.Token{}, &control.Error{Code: control.CodeInvalid, Says: "Several cards are in the readers.", Next: "Name the one you mean, by its label or serial number: countersign token list"}
 	}

@@ -12,7 +12,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"countersign/pkcs11"
@@ -74,7 +73,8 @@ func (c onCard) do(ctx context.Context, public crypto.PublicKey, use func(tokenk
 	return trouble(err)
 }
 
-// holder is the software that shows a token now, or showed it last.
+// holder is the software that shows a token now, or showed it last. Where several may, the
+// first of them is waited for as long as the patience lasts: it is the one that is listed.
 func (t *Tokens) holder(ctx context.Context, name pkcs11.Name) (*software, error) {
 	all := t.all()
 	for _, s := range all {
@@ -85,20 +85,34 @@ func (t *Tokens) holder(ctx context.Context, name pkcs11.Name) (*software, error
 			return s, nil
 		}
 	}
-	found := make([]bool, len(all))
-	var looking sync.WaitGroup
-	for i, s := range all {
-		looking.Go(func() {
-			tokens, err := t.look(ctx, s)
-			for _, one := range tokens {
-				found[i] = found[i] || err == nil && one.Name == name
-			}
-		})
+	type answer struct {
+		of            int
+		looked, found bool
 	}
-	looking.Wait()
+	answers := make(chan answer, len(all))
 	for i, s := range all {
-		if found[i] {
-			return s, nil
+		go func() {
+			tokens, err := t.look(ctx, s)
+			answers <- answer{i, true, err == nil && slices.ContainsFunc(tokens, func(one pkcs11.Token) bool { return one.Name == name })}
+		}()
+	}
+	heard := make([]answer, len(all))
+	patience := time.After(t.o.Patience)
+	for inOrder, pending := true, len(all); pending > 0 && ctx.Err() == nil; {
+		select {
+		case a := <-answers:
+			heard[a.of], pending = a, pending-1
+		case <-patience:
+			inOrder = false
+		case <-ctx.Done():
+		}
+		for i, s := range all {
+			if heard[i].found {
+				return s, nil
+			}
+			if inOrder && !heard[i].looked {
+				break
+			}
 		}
 	}
 	return nil, cmp.Or(ctx.Err(), error(&pkcs11.Error{Failure: pkcs11.Removed, Says: missing(name, all)}))

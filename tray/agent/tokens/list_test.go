@@ -37,19 +37,23 @@ func TestWorth(t *testing.T) {
 	}
 }
 
-// TestPeerHangs: while one library hangs the cards of others are listed, and it is named.
+// TestPeerHangs: while one library hangs the cards of others are listed and used, and it is named.
 func TestPeerHangs(t *testing.T) {
 	token := pkcs11test.SoftHSM(t)
 	hangs := filepath.Join(t.TempDir(), "hangs.so") // who opens it waits for somebody to write
 	if err := exec.Command("mkfifo", hangs).Run(); err != nil {
 		t.Skip("no pipe can be made in the file system: ", err)
 	}
+	uri := sit(t, token).uri(t, "p256")
 	d := sit(t, token)
 	d.o.Patience = 50 * time.Millisecond
 	find := d.o.Find
 	d.o.Find = func() []installed.Library { return append([]installed.Library{{Path: hangs}}, find()...) }
 	ctx, cancel := context.WithTimeout(t.Context(), slowest-time.Second) // a list that waits for it ends with this, and names nothing
 	defer cancel()
+	if err := sign(d.Asked(ctx, "Sign"), d, uri, token.Key("p256")); err != nil {
+		t.Error("the other card is not used: ", err)
+	}
 	for range 2 {
 		d.patiently(ctx, t, token.Label)
 		if got := d.Problems(); len(got) != 1 || got[0] != "hangs.so: "+unanswered {
