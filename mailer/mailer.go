@@ -28,8 +28,9 @@
 // when a person opens it, or with all others by [Mailer.OpenWaiting]; then it is followed
 // and filed as it would have been, a test or an answer in it takes effect, and its content
 // key is kept, so that the card is asked once a message; of the sender's own copy it is
-// kept from the beginning. Some are filed in one transaction, each with all that is kept of it, so
-// a stop leaves the last few of [Mailer.OpenWaiting] waiting as they were. What is signed by a card is signed in the call that the person
+// kept from the beginning. Of all those two are open at once, and some are filed in one
+// transaction, in their order and each with all that is kept of it, so a stop leaves the last
+// few waiting as they were. What is signed by a card is signed in the call that the person
 // made; nothing of the outbox needs a key. Copies of one message are told only when they
 // open; the one that opens last stays, with the earlier receipt.
 //
