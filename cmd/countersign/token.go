@@ -132,17 +132,15 @@ func oneToken(list control.TokenList, name string) (string, error) {
 			found = append(found, t)
 		}
 	}
-	switch len(found) {
-	case 0:
-		none := &control.Error{Code: control.CodeNotFound, Says: "No such card is in a reader.", Next: "Look at the list: countersign token list"}
-		if len(list.Problems) > 0 { // it may be in a reader all the same
-			none.Says, none.Next = "No such card answers.", strings.Join(list.Problems, " ")
-		}
-		return "", none
-	case 1:
+	switch {
+	case len(found) == 1:
 		return found[0].ID, nil
+	case len(found) > 1:
+		return "", &control.Error{Code: control.CodeInvalid, Says: "Several cards have that name.", Next: "Name the one you mean by its serial number: countersign token list"}
+	case len(list.Problems) > 0: // it may be in a reader all the same
+		return "", &control.Error{Code: control.CodeNotFound, Says: "No such card answers.", Next: strings.Join(list.Problems, " ")}
 	}
-	return "", &control.Error{Code: control.CodeInvalid, Says: "Several cards have that name.", Next: "Name the one you mean by its serial number: countersign token list"}
+	return "", &control.Error{Code: control.CodeNotFound, Says: "No such card is in a reader.", Next: "Look at the list: countersign token list"}
 }
 
 func (c *cli) printTokens(list control.TokenList) {
