@@ -97,7 +97,7 @@ func checkField(name, value string) error {
 			return fmt.Errorf("%w: %s has more than addresses", ErrOuter, name)
 		}
 	case "Subject":
-		if value != HiddenSubject && !fixedSubject(value) {
+		if value != hiddenSubject && !fixedSubject(value) {
 			return fmt.Errorf("%w: its subject can be read outside", ErrOuter)
 		}
 	case "Date":

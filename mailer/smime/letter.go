@@ -42,7 +42,7 @@ func (l Letter) headers(hidden bool) (inner, outer message.Header, err error) {
 	switch {
 	case shown != "":
 	case hidden:
-		shown = HiddenSubject
+		shown = hiddenSubject
 	default:
 		shown = subject
 	}

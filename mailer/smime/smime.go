@@ -86,8 +86,8 @@ var ErrLetter = errors.New("smime: the letter can't be written")
 // ErrOuter says that a message may not go out: it is not protected, or tells too much outside.
 var ErrOuter = errors.New("smime: the message may not go out")
 
-// HiddenSubject stands outside instead of the Subject (RFC 9788, section 3.2.1).
-const HiddenSubject = "[...]"
+// hiddenSubject stands outside instead of the Subject (RFC 9788, section 3.2.1).
+const hiddenSubject = "[...]"
 
 // FormType is the media type of the part that makes a message a fixed form.
 const FormType = form.MediaType
@@ -106,7 +106,7 @@ type Letter struct {
 	From         message.Address
 	To, Cc       []message.Address
 	Subject      string
-	OuterSubject string    // a fixed form's; "" stands for HiddenSubject when encrypted
+	OuterSubject string    // a fixed form's; "" stands for "[...]" when encrypted
 	Date         time.Time // to the second, also the signing time
 	MessageID    string    // with its angle brackets
 	InReplyTo    string
