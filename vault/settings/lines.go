@@ -64,7 +64,7 @@ type figure struct {
 }
 
 func (p *Policy) numbers() []figure {
-	return []figure{{"grace-hours", MaxGraceHours, &p.GraceHours}, {"pin-minutes", maxPIN, &p.PINMinutes}}
+	return []figure{{"grace-hours", maxGraceHours, &p.GraceHours}, {"pin-minutes", maxPIN, &p.PINMinutes}}
 }
 
 func (p *Policy) number(name string) *figure {

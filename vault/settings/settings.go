@@ -60,9 +60,9 @@ var ErrIllFormed = errors.New("settings: ill-formed")
 
 // Bounds of what the user can set.
 const (
-	MinFetchMinutes = 1
-	MaxFetchMinutes = 60
-	MaxGraceHours   = 168
+	minFetchMinutes = 1
+	maxFetchMinutes = 60
+	maxGraceHours   = 168
 )
 
 // maxPreferences bounds the stored preferences, in bytes.
@@ -90,10 +90,10 @@ func Default() Preferences {
 // Check tells in plain words what is out of bounds, or nil.
 func (p Preferences) Check() error {
 	switch {
-	case p.FetchMinutes < MinFetchMinutes || p.FetchMinutes > MaxFetchMinutes:
-		return fmt.Errorf("%w: mail can be fetched every %d to %d minutes", ErrIllFormed, MinFetchMinutes, MaxFetchMinutes)
-	case p.GraceHours < 0 || p.GraceHours > MaxGraceHours:
-		return fmt.Errorf("%w: the grace time is 0 to %d hours", ErrIllFormed, MaxGraceHours)
+	case p.FetchMinutes < minFetchMinutes || p.FetchMinutes > maxFetchMinutes:
+		return fmt.Errorf("%w: mail can be fetched every %d to %d minutes", ErrIllFormed, minFetchMinutes, maxFetchMinutes)
+	case p.GraceHours < 0 || p.GraceHours > maxGraceHours:
+		return fmt.Errorf("%w: the grace time is 0 to %d hours", ErrIllFormed, maxGraceHours)
 	}
 	if len(p.Directories) > maxPreferences/2 {
 		return fmt.Errorf("%w: directories: over %d bytes", ErrIllFormed, maxPreferences/2)
