@@ -78,7 +78,7 @@ func (p *People) Suspend(ctx context.Context, address string) (Contact, error) {
 		})
 }
 
-func (p *People) standing(ctx context.Context, address, kind, says string, f Transition) (Contact, error) {
+func (p *People) standing(ctx context.Context, address, kind, says string, f transition) (Contact, error) {
 	c, err := p.Known(ctx, address)
 	if err != nil {
 		return Contact{}, err

@@ -105,16 +105,16 @@ func (p *People) Moment() contacts.Moment {
 	return contacts.Moment{Now: p.Clock(), Rand: p.Rand, CodeKey: p.Vault.CodeKey()}
 }
 
-// Transition changes a contact, with the record of it where one is due.
-type Transition = func(contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error)
+// transition changes a contact, with the record of it where one is due.
+type transition = func(contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error)
 
-// ErrUnchanged, returned by a [Transition], ends it without a change and without an
+// ErrUnchanged, returned by a [transition], ends it without a change and without an
 // error.
 var ErrUnchanged = errors.New("people: nothing to change")
 
 // Change changes a contact, and makes one that is not there. Faces are told if what
 // they show of it is another.
-func (p *People) Change(ctx context.Context, address string, t Transition) (contacts.Contact, error) {
+func (p *People) Change(ctx context.Context, address string, t transition) (contacts.Contact, error) {
 	var before contacts.Contact
 	moved := address
 	c, err := p.Book.Change(ctx, address, func(c contacts.Contact) (contacts.Contact, *contacts.RecordDraft, error) {
