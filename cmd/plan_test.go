@@ -23,7 +23,8 @@ import (
 const plan = `
 platform                 - ; x/sys
 platform/harden          - ; x/sys
-platform/session         - ; godbus/v5 x/sys
+platform/session         platform ; godbus/v5 x/sys
+platform/notify          platform ; godbus/v5 go-toast
 platform/pinprompt/pinprompttest - ; x/sys
 platform/session/sessiontest - ; godbus/v5
 platform/localsock       platform ; x/sys go-winio
@@ -137,7 +138,9 @@ var modules = map[string]struct{ path, why string }{
 	"x/net/html":         {"golang.org/x/net/html", "HTML mail read as a tree, to take its text"},
 	"miekg/dns":          {"github.com/miekg/dns", "DNS messages, and the arithmetic of one DNSSEC signature; the chain is ours"},
 	"go-winio":           {"github.com/Microsoft/go-winio", "named pipes with an access list"},
-	"godbus/v5":          {"github.com/godbus/dbus/v5", "the Secret Service, logind and the screen saver, on private connections"},
+	"godbus/v5":          {"github.com/godbus/dbus/v5", "the Secret Service, logind, the screen saver and notifications, on private connections"},
+	"go-toast":           {"git.sr.ht/~jackmordaunt/go-toast", "toasts of Windows, by COM"},
+	"systray":            {"fyne.io/systray", "an icon and its menu without cgo on Linux and Windows, behind our own interface"},
 	"99designs/keyring":  {"github.com/99designs/keyring", "Windows Credential Manager and the macOS Keychain"},
 	"age":                {"filippo.io/age", "the encrypted file keychain and the recovery file"},
 	"emmansun/base64":    {"github.com/emmansun/base64", "base64 by SIMD: a third of a message's cost"},

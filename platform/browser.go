@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"html"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +15,7 @@ import (
 // [ErrNoDesktop] where there is no screen. Only the file's path stands in the
 // argument list, which other users can read: a secret belongs in the file.
 func OpenBrowser(file, profile string) error {
-	if !hasDesktop() {
+	if !HasDesktop() {
 		return ErrNoDesktop
 	}
 	if profile != "" {
@@ -27,13 +28,25 @@ func OpenBrowser(file, profile string) error {
 	return openDefault(file)
 }
 
+// OpenPage opens the browser of [OpenBrowser] at an address that signs its user in: by a
+// private file that leads there, for others could read it in an argument list.
+func OpenPage(d Dirs, address string) error {
+	file := filepath.Join(d.Run, "open.html")
+	page := `<!doctype html><meta charset="utf-8"><title>Countersign</title><meta http-equiv="refresh" content="0;url=` +
+		html.EscapeString(address) + `">`
+	if err := WriteFile(file, []byte(page)); err != nil {
+		return err
+	}
+	return OpenBrowser(file, filepath.Join(d.Data, "browser"))
+}
+
 // FindsLocalhost tells whether the browser of [OpenBrowser] will be Edge, Chrome or
 // Chromium, which find every name under .localhost whatever the system's resolver
 // says (RFC 6761, section 6.3).
 func FindsLocalhost() bool {
 	for _, browser := range chromiums() {
 		if _, err := exec.LookPath(browser); err == nil {
-			return hasDesktop()
+			return HasDesktop()
 		}
 	}
 	return false

@@ -2,7 +2,8 @@ package platform
 
 import "os"
 
-func hasDesktop() bool { return true }
+// HasDesktop tells whether there is a screen that this process can show something on.
+func HasDesktop() bool { return true }
 
 func chromiums() []string {
 	var found []string

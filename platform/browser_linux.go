@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-func hasDesktop() bool {
+// HasDesktop tells whether there is a screen that this process can show something on.
+func HasDesktop() bool {
 	return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
 }
 

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-func hasDesktop() bool { return true }
+// HasDesktop tells whether there is a screen that this process can show something on.
+func HasDesktop() bool { return true }
 
 func chromiums() []string {
 	var found []string

@@ -45,3 +45,40 @@ func (p Program) Start() (<-chan error, error) {
 	go func() { ended <- cmd.Wait() }()
 	return ended, nil
 }
+
+// Attached is a program that is to live no longer than this one.
+type Attached struct {
+	Ended <-chan error // how it ended, once
+	cmd   *exec.Cmd
+	in    *os.File
+}
+
+// Attach starts a program whose standard input stays open, and empty, until [Attached.Release]
+// or the end of this program, in whatever way: that tells it to end. Input is not used.
+func (p Program) Attach() (*Attached, error) {
+	cmd := exec.Command(p.Path, p.Args...)
+	cmd.SysProcAttr = detached()
+	cmd.Dir = string(filepath.Separator)
+	if p.Output != nil {
+		cmd.Stdout, cmd.Stderr = p.Output, p.Output
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p.Path, err)
+	}
+	defer r.Close()
+	cmd.Stdin = r
+	if err := cmd.Start(); err != nil {
+		w.Close()
+		return nil, fmt.Errorf("starting %s: %w", p.Path, err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	return &Attached{Ended: ended, cmd: cmd, in: w}, nil
+}
+
+// Release tells the program to end.
+func (a *Attached) Release() { a.in.Close() }
+
+// Kill ends it at once.
+func (a *Attached) Kill() { _ = a.cmd.Process.Kill() }

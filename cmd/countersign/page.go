@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"html"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -32,18 +30,10 @@ func (c *cli) pageCommand() *cobra.Command {
 	return cmd
 }
 
-// openPage opens the browser on a private file that leads to the address: an
-// address in an argument list could be read by others, and this one signs in.
 func (c *cli) openPage(address string) error {
 	dirs, err := platform.FindDirs(c.home)
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(dirs.Run, "open.html")
-	page := `<!doctype html><meta charset="utf-8"><title>Countersign</title><meta http-equiv="refresh" content="0;url=` +
-		html.EscapeString(address) + `">`
-	if err := platform.WriteFile(file, []byte(page)); err != nil {
-		return err
-	}
-	return platform.OpenBrowser(file, filepath.Join(dirs.Data, "browser"))
+	return platform.OpenPage(dirs, address)
 }

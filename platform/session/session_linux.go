@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"countersign/platform"
 )
 
 // Watch calls tell with how things stand, as soon as one source has said it, and at each
@@ -19,7 +20,7 @@ func Watch(ctx context.Context, tell func(locked bool)) {
 	s := newState(2, tell)
 	var both sync.WaitGroup
 	both.Go(func() { stay(ctx, systemBus, s.logind, sync.OnceFunc(s.heard)) })
-	both.Go(func() { stay(ctx, sessionBus, s.screenSavers, sync.OnceFunc(s.heard)) })
+	both.Go(func() { stay(ctx, platform.SessionBus, s.screenSavers, sync.OnceFunc(s.heard)) })
 	both.Wait()
 }
 
@@ -56,18 +57,6 @@ func systemBus() string {
 		return a
 	}
 	return "unix:path=/run/dbus/system_bus_socket"
-}
-
-// sessionBus never starts a bus, as the library would where none is named.
-func sessionBus() string {
-	if a := os.Getenv("DBUS_SESSION_BUS_ADDRESS"); a != "" && a != "autolaunch:" {
-		return a
-	}
-	path := fmt.Sprintf("/run/user/%d/bus", os.Getuid())
-	if _, err := os.Stat(path); err != nil {
-		return ""
-	}
-	return "unix:path=" + path
 }
 
 const (
