@@ -137,7 +137,11 @@ func (p *People) Change(ctx context.Context, address string, t transition) (cont
 		}
 	}
 	if c.Label(p.Zone) != before.Label(p.Zone) || c.Next(p.Zone) != before.Next(p.Zone) {
-		p.Tell(ctx, "contact", address, c.Who()+": "+c.Label(p.Zone)+".")
+		kind := "contact"
+		if c.State != before.State && (c.State == contacts.Mismatch || c.State == contacts.Suspended) {
+			kind = "stopped"
+		}
+		p.Tell(ctx, kind, address, c.Who()+": "+c.Label(p.Zone)+".")
 	}
 	return c, nil
 }

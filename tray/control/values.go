@@ -459,7 +459,7 @@ type Cursor int64
 type Event struct {
 	Cursor Cursor    `json:"cursor"`
 	Time   time.Time `json:"time"`
-	Kind   string    `json:"kind"` // mail | unsecured | contact | outbox | status | simulation | locked | unlocked (mail) | token-in | token-out | token-waits | token-unlocked | token-locked
+	Kind   string    `json:"kind"` // mail | unsecured | contact | stopped (a contact who cannot be written to any more) | outbox | status | simulation | locked | unlocked (mail) | token-in | token-out | token-waits | token-unlocked | token-locked
 	ID     string    `json:"id,omitempty"`
 	Says   string    `json:"says"` // may be shown in a notification: no subject, no body
 }
