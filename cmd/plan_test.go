@@ -92,6 +92,7 @@ mailer/detail            mailer/message mailer/cms mailer/smime mailer/policy va
 mailer/server            mailer/message ; go-smtp go-imap/v2 go-sasl
 mailer/server/servertest - ; -
 tray/control             platform/localsock ; -
+tray/icon                tray/control platform platform/notify ; systray godbus/v5
 tray/web                 tray/control tray/web/door tray/web/names tray/web/phrase ; -
 tray/web/door            - ; -
 tray/web/names           tray/control ; -
@@ -111,6 +112,7 @@ cmd/countersign/plain    - ; -
 cmd/countersign/start    tray/control platform platform/localsock ; -
 cmd/countersign/terminal - ; x/term x/sys
 cmd/countersign-agent    tray/agent tray/demo ; -
+cmd/countersign-tray     tray/icon ; -
 cmd/countersign-pkcs11   pkcs11/module ; -
 cmd/bench                mailer mailer/people mailer/outbox mailer/transport mailer/cms mailer/message mailer/smime pkcs11 pkcs11/module pkcs11/wire vault vault/trust vault/book vault/contacts vault/journal vault/settings vault/sealed platform platform/keychain tray/demo/authority ; go-sqlite3
 `

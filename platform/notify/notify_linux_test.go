@@ -30,13 +30,11 @@ type daemon struct {
 	last   uint32
 	shown  chan shown
 	closed chan uint32
-	mute   chan struct{} // not nil: nothing is answered until it is closed
+	mute   chan struct{} // nothing is answered until it is closed
 }
 
 func (d *daemon) GetCapabilities() ([]string, *dbus.Error) {
-	if d.mute != nil {
-		<-d.mute
-	}
+	<-d.mute
 	return d.can, nil
 }
 
@@ -57,12 +55,20 @@ func (d *daemon) CloseNotification(id uint32) *dbus.Error {
 // serve puts a service on the bus.
 func serve(t *testing.T, d *sessiontest.Desktop, can ...string) *daemon {
 	t.Helper()
+	s := serveMute(t, d, can...)
+	close(s.mute)
+	return s
+}
+
+// serveMute puts one there that does not answer yet.
+func serveMute(t *testing.T, d *sessiontest.Desktop, can ...string) *daemon {
+	t.Helper()
 	conn, err := dbus.Connect(d.Address())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	s := &daemon{conn: conn, can: can, shown: make(chan shown, 16), closed: make(chan uint32, 16)}
+	s := &daemon{conn: conn, can: can, shown: make(chan shown, 16), closed: make(chan uint32, 16), mute: make(chan struct{})}
 	if err := conn.Export(s, object, service); err != nil {
 		t.Fatal(err)
 	}
@@ -182,8 +188,7 @@ func TestPeerServiceGone(t *testing.T) {
 	if err := n.Show(t.Context(), "mail", Note{}); !errors.Is(err, ErrNotHere) {
 		t.Errorf("without a service: %v", err)
 	}
-	s := serve(t, d)
-	s.mute = make(chan struct{})
+	s := serveMute(t, d)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	if err := n.Show(ctx, "mail", Note{}); !errors.Is(err, ErrNotHere) || !errors.Is(err, context.DeadlineExceeded) {
