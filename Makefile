@@ -25,7 +25,7 @@ setup: ## install what check and peers need (Debian; asks for root; starts no se
 
 build: ## the programs, into bin/
 	@mkdir -p bin
-	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./cmd/countersign ./cmd/countersign-agent ./cmd/countersign-pkcs11
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./cmd/countersign ./cmd/countersign-agent ./cmd/countersign-tray ./cmd/countersign-pkcs11
 
 demo: build ## the main job on an embedded mail server; ONCE=1 plays it by itself
 	@bin/countersign-agent --demo $(if $(ONCE),--once)

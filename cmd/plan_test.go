@@ -98,8 +98,9 @@ tray/web/door            - ; -
 tray/web/names           tray/control ; -
 tray/web/phrase          - ; -
 tray/web/webtest         mailer/server/servertest ; chromedp
-tray/agent               platform platform/harden platform/resolver platform/localsock platform/keychain pkcs11/installed mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/anchors tray/agent/events tray/agent/guard tray/agent/keys tray/agent/tokens tray/agent/watch tray/control tray/web ; -
+tray/agent               platform platform/harden platform/resolver platform/localsock platform/keychain pkcs11/installed mailer mailer/people mailer/message mailer/cms mailer/detail mailer/smime mailer/policy mailer/transport mailer/account mailer/outbox vault vault/pkcs12 vault/sealed vault/trust vault/contacts vault/contacts/keyset vault/settings vault/book vault/journal vault/discover tray/agent/anchors tray/agent/beside tray/agent/events tray/agent/guard tray/agent/keys tray/agent/tokens tray/agent/watch tray/control tray/web ; -
 tray/agent/anchors       mailer/message tray/control vault/book vault/bundle vault/sealed vault/trust ; -
+tray/agent/beside        platform ; -
 tray/agent/guard         platform platform/session platform/localsock tray/control ; -
 tray/agent/events        tray/control vault/sealed ; -
 tray/agent/keys          mailer mailer/people mailer/policy vault vault/issued vault/pkcs10 vault/renewal vault/trust vault/book tray/control ; -

@@ -377,7 +377,11 @@ func TestAgentFor(t *testing.T) {
 				}
 				return
 			}
-			want := append([]string{"--headless", "--home", dirs.Data}, test.args...)
+			unseen := "--headless"
+			if platform.HasDesktop() {
+				unseen = "--no-page"
+			}
+			want := append([]string{unseen, "--home", dirs.Data}, test.args...)
 			if err != nil || !slices.Equal(p.Args, want) || string(p.Input) != test.input {
 				t.Errorf("starts %q with %q, %v", p.Args, p.Input, err)
 			}

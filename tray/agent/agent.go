@@ -9,7 +9,7 @@
 // accounts.go, cards.go, journal.go, settings.go and finding.go answer the interfaces of control, in its
 // values, which values.go converts; courier.go fetches and submits; epoch.go holds what
 // was waiting when a profile was restored; restore.go brings one back. The room
-// guard drops the keys and begins the program anew (K2). The room
+// guard drops the keys and begins the program anew (K2), the room beside runs the icon. The room
 // events keeps what the faces are told; the room keys is the life of the user's own keys,
 // the room anchors the authorities, the room tokens the smartcards.
 package agent

@@ -19,6 +19,7 @@ import (
 	"countersign/platform/harden"
 	"countersign/platform/keychain"
 	"countersign/platform/localsock"
+	"countersign/tray/agent/beside"
 	"countersign/tray/agent/guard"
 	"countersign/tray/agent/tokens"
 )
@@ -30,7 +31,7 @@ const Work = 18
 type flags struct {
 	home, keychain, passphrase string
 	restore, database          string
-	headless                   bool
+	headless, noPage           bool
 	locked                     string // why it was locked before it began anew
 }
 
@@ -43,7 +44,8 @@ func Main(o Options) int {
 	set.StringVar(&f.home, "home", "", "keep the whole profile in this `folder` (or COUNTERSIGN_HOME)")
 	set.StringVar(&f.keychain, "keychain", "", "where private keys are kept: `system or file`; a profile that began with a file goes on with it")
 	set.StringVar(&f.passphrase, "passphrase-file", "", "the `file` that holds the file keychain's passphrase; - reads a line from standard input")
-	set.BoolVar(&f.headless, "headless", false, "open no browser")
+	set.BoolVar(&f.headless, "headless", false, "open no browser and show no icon")
+	set.BoolVar(&f.noPage, "no-page", false, "open no browser")
 	set.StringVar(&f.restore, "restore", "", "bring a profile back from this recovery `file`, and end; its eight words come by standard input")
 	set.StringVar(&f.database, "database", "", "with --restore: the `file` that holds a copy of the database")
 	set.StringVar(&f.locked, guard.Flag, "", "begin locked; given by the agent to itself, with the `reason`")
@@ -94,6 +96,10 @@ func run(ctx context.Context, f flags, o Options) error {
 		o.Cards = &tokens.World{}
 	}
 	o.Dirs, o.Policy = dirs, platform.PolicyPath()
+	icon := &beside.Icon{Program: beside.Beside(dirs.Data), Log: o.Log}
+	if !f.headless && platform.HasDesktop() {
+		defer keep(ctx, icon)()
+	}
 	g := guard.Guard{
 		Open: func(ctx context.Context, first bool) (guard.Agent, error) {
 			store, err := openKeychain(ctx, f, dirs, o.Work)
@@ -106,12 +112,23 @@ func run(ctx context.Context, f flags, o Options) error {
 			if err != nil {
 				return nil, err
 			}
-			a.lockable, a.openPage = true, first && !f.headless
+			a.lockable, a.openPage = true, first && !f.headless && !f.noPage
 			return a, nil
 		},
-		Once: f.passphrase == "-", Folder: dirs.Run, Only: lock, Locked: f.locked, Version: version(), Log: o.Log, Words: words,
+		Once: f.passphrase == "-", Folder: dirs.Run, Only: lock, Leaving: icon.End, Locked: f.locked, Version: version(), Log: o.Log, Words: words,
 	}
 	return g.Run(ctx)
+}
+
+// keep runs the icon until the function returned is called, which waits for its end.
+func keep(ctx context.Context, icon *beside.Icon) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		icon.Run(ctx)
+	}()
+	return func() { cancel(); <-over }
 }
 
 // onlyOne takes the profile's lock. One that is held by an agent which no longer

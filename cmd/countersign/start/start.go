@@ -118,7 +118,7 @@ func (c Options) Program(dirs platform.Dirs) (platform.Program, error) {
 	}
 	p := platform.Program{
 		Path: filepath.Join(filepath.Dir(self), agentProgram),
-		Args: []string{"--headless", "--home", dirs.Data},
+		Args: []string{unseen(platform.HasDesktop()), "--home", dirs.Data},
 	}
 	if runtime.GOOS == "windows" {
 		p.Path += ".exe"
@@ -143,6 +143,15 @@ func (c Options) Program(dirs platform.Dirs) (platform.Program, error) {
 		p.Input = append(passphrase, '\n')
 	}
 	return p, nil
+}
+
+// unseen has the agent open no browser, since a command was wanted and no page; on a desktop
+// its icon shows.
+func unseen(desktop bool) string {
+	if desktop {
+		return "--no-page"
+	}
+	return "--headless"
 }
 
 // passphrase asks for the file keychain's passphrase, twice where it is to be

@@ -51,6 +51,7 @@ type Guard struct {
 	Folder  string    // of the socket
 	Only    io.Closer // the profile's lock
 	Locked  string    // why the program begins locked; empty: it does not
+	Leaving func()    // called before the program begins anew; may be nil
 	Version string
 	Log     *slog.Logger
 	Words   func(error) error // turns an error into what a person reads
@@ -340,6 +341,9 @@ func anew(args []string, why string) []string {
 // again begins the program anew, locked. Done says that this one has to end, if err is
 // nil; where it can be replaced in its process again does not return.
 func (g *Guard) again() (done bool, err error) {
+	if g.Leaving != nil {
+		g.Leaving()
+	}
 	return platform.Again(anew(os.Args, g.why()), g.Only)
 }
 
