@@ -143,6 +143,9 @@ func TestRelayedCode(t *testing.T) {
 		}
 	}
 	ada.state(bea, contacts.Mismatch)
+	if last := ada.events[len(ada.events)-1]; last.Kind != "stopped" || last.ID != beaAddress {
+		t.Errorf("the faces are told %+v", last)
+	}
 	_, err = ada.write(mailer.Draft{To: []string{beaAddress}})
 	refused(t, err, "mismatch")
 	_, err = ada.StartTest(ctx, beaAddress, "")

@@ -29,10 +29,11 @@ const (
 	putAway
 )
 
-// How many lines there are at most.
+// How many lines there are at most, and how long they are, in characters.
 const (
 	mostLines = 4
 	mostCards = 6
+	longest   = 64
 )
 
 // view is all that is shown.
@@ -107,6 +108,26 @@ func (s *standing) troubles() (list []string) {
 
 // view is what is shown of it.
 func (s *standing) view(now time.Time) view {
+	v := s.whole(now)
+	for _, list := range [][]string{v.lines, v.cards} {
+		for i, says := range list {
+			list[i] = short(says)
+		}
+	}
+	v.tip = short(v.tip)
+	return v
+}
+
+// short is a line as it fits into a menu.
+func short(s string) string {
+	if r := []rune(s); len(r) > longest {
+		return strings.TrimRight(string(r[:longest-1]), " ") + "…"
+	}
+	return s
+}
+
+// whole is the same with lines of any length.
+func (s *standing) whole(now time.Time) view {
 	if !s.known {
 		return view{picture: padlock, tip: "Countersign is not running", lines: []string{"Countersign is not running, or starting."}}
 	}

@@ -30,7 +30,7 @@ func TestView(t *testing.T) {
 	told(t, s.view(noon()), view{picture: padlock, tip: "Countersign is not running", lines: []string{"Countersign is not running, or starting."}})
 
 	s.learn(answers{status: control.Status{Unread: 1, Locked: 2, Outbox: 1}})
-	told(t, s.view(noon()), view{open: true, lock: "Lock now", tip: "Countersign: 1 unread message, 2 wait for your card, 1 is on its way",
+	told(t, s.view(noon()), view{open: true, lock: "Lock now", tip: "Countersign: 1 unread message, 2 wait for your card, 1 is on it…",
 		lines: []string{"1 unread message, 2 wait for your card, 1 is on its way."}})
 
 	s.learn(answers{status: control.Status{
@@ -45,6 +45,9 @@ func TestView(t *testing.T) {
 
 	s.learn(answers{err: errors.New("gone")})
 	told(t, s.view(noon()).open, false)
+
+	s.learn(answers{status: control.Status{Cards: []string{"vendor.so: The software of the card's maker could not be loaded. Install it anew."}}})
+	told(t, s.view(noon()).lines[0], "vendor.so: The software of the card's maker could not be loaded…")
 }
 
 // TestCards: a line for each card, of those that were taken out as well, until they are back
