@@ -57,13 +57,13 @@ type standing struct {
 }
 
 // learn takes in what the agent said, and returns what trouble is new, in words. What there
-// was at the first look is no news.
+// was at the first look is no news, nor is a mail server that cannot be reached for a while.
 func (s *standing) learn(a answers) (news string) {
 	if a.err != nil {
 		s.known = false
 		return ""
 	}
-	before := s.troubles()
+	before := s.lasting()
 	first := !s.ever
 	s.known, s.ever, s.status = true, true, a.status
 	if a.status.Shut {
@@ -76,7 +76,7 @@ func (s *standing) learn(a answers) (news string) {
 	if first {
 		return ""
 	}
-	fresh := slices.DeleteFunc(s.troubles(), func(says string) bool { return slices.Contains(before, says) })
+	fresh := slices.DeleteFunc(s.lasting(), func(says string) bool { return slices.Contains(before, says) })
 	return strings.Join(fresh, " ")
 }
 
@@ -93,11 +93,16 @@ func (s *standing) seat(now []control.Token) {
 }
 
 // troubles is what a person should look at, a sentence each.
-func (s *standing) troubles() (list []string) {
-	st := s.status
-	if st.Problem != "" {
-		list = append(list, st.Problem)
+func (s *standing) troubles() []string {
+	if s.status.Problem != "" {
+		return append([]string{s.status.Problem}, s.lasting()...)
 	}
+	return s.lasting()
+}
+
+// lasting is that part of it which does not go by itself.
+func (s *standing) lasting() (list []string) {
+	st := s.status
 	for _, r := range []*control.Refusal{st.AddressBook, st.Certificate, st.Announcement} {
 		if r != nil {
 			list = append(list, r.Reason)

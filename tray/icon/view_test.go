@@ -90,6 +90,7 @@ func TestNewTrouble(t *testing.T) {
 		{answers{status: control.Status{Problem: "One.", Cards: []string{"Two."}}}, "Two."},
 		{answers{status: control.Status{Problem: "One.", Cards: []string{"Two."}}}, ""},
 		{answers{err: errors.New("gone")}, ""},
+		{answers{status: control.Status{Problem: "Another.", Cards: []string{"Two."}}}, ""},
 		{answers{status: control.Status{Problem: "One.", AddressBook: &control.Refusal{Reason: "Three."}}}, "Three."},
 		{answers{status: control.Status{Shut: true, Problem: "The keychain is locked."}}, ""},
 		{answers{status: control.Status{Problem: "Four."}}, ""},
