@@ -18,6 +18,24 @@ type Program struct {
 // Start starts a program that outlives this one and its terminal, and is not in the
 // background where this one is. The channel gives how it ended, if it ends while this program still runs.
 func (p Program) Start() (<-chan error, error) {
+	a, err := p.Attach()
+	if err != nil {
+		return nil, err
+	}
+	a.Release() // what is in the pipe stays there until it is read, even after this program's end
+	return a.Ended, nil
+}
+
+// Attached is a program whose standard input this one holds open.
+type Attached struct {
+	Ended <-chan error // how it ended, once
+	cmd   *exec.Cmd
+	in    *os.File
+}
+
+// Attach is Start for a program that is to live no longer than this one: its standard input
+// ends with [Attached.Release], or with this program in whatever way, and tells it to end.
+func (p Program) Attach() (*Attached, error) {
 	if len(p.Input) > 4<<10 {
 		return nil, fmt.Errorf("starting %s: input of %d bytes", p.Path, len(p.Input))
 	}
@@ -27,48 +45,16 @@ func (p Program) Start() (<-chan error, error) {
 	if p.Output != nil {
 		cmd.Stdout, cmd.Stderr = p.Output, p.Output
 	}
-	// A pipe holds the input until it is read, even after this program's end.
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, fmt.Errorf("starting %s: %w", p.Path, err)
-	}
-	defer r.Close()
-	defer w.Close()
-	cmd.Stdin = r
-	if _, err := w.Write(p.Input); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", p.Path, err)
-	}
-	if err := foreground(cmd.Start); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", p.Path, err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	return ended, nil
-}
-
-// Attached is a program that is to live no longer than this one.
-type Attached struct {
-	Ended <-chan error // how it ended, once
-	cmd   *exec.Cmd
-	in    *os.File
-}
-
-// Attach starts a program whose standard input stays open, and empty, until [Attached.Release]
-// or the end of this program, in whatever way: that tells it to end. Input is not used.
-func (p Program) Attach() (*Attached, error) {
-	cmd := exec.Command(p.Path, p.Args...)
-	cmd.SysProcAttr = detached()
-	cmd.Dir = string(filepath.Separator)
-	if p.Output != nil {
-		cmd.Stdout, cmd.Stderr = p.Output, p.Output
-	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p.Path, err)
 	}
 	defer r.Close()
 	cmd.Stdin = r
-	if err := cmd.Start(); err != nil {
+	if _, err = w.Write(p.Input); err == nil {
+		err = foreground(cmd.Start)
+	}
+	if err != nil {
 		w.Close()
 		return nil, fmt.Errorf("starting %s: %w", p.Path, err)
 	}
