@@ -93,6 +93,7 @@ mailer/server            mailer/message ; go-smtp go-imap/v2 go-sasl
 mailer/server/servertest - ; -
 tray/control             platform/localsock ; -
 tray/icon                tray/control platform platform/notify ; systray godbus/v5
+tray/icon/icontest       - ; godbus/v5
 tray/web                 tray/control tray/web/door tray/web/names tray/web/phrase ; -
 tray/web/door            - ; -
 tray/web/names           tray/control ; -

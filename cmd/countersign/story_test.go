@@ -25,6 +25,7 @@ import (
 	"countersign/tray/agent"
 	"countersign/tray/demo"
 	"countersign/tray/demo/authority"
+	"countersign/tray/icon"
 )
 
 // The people of the stories. Each name is a command: the command line with that
@@ -53,6 +54,7 @@ func TestMain(m *testing.M) {
 		"countersign-agent": agentMain,
 		// Beside the agent, where it looks for it.
 		"countersign-pkcs11": func() { os.Exit(module.Main()) },
+		"countersign-tray":   func() { os.Exit(icon.Main()) },
 	}
 	for name := range people {
 		commands[name] = func() { as(name) }

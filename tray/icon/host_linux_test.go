@@ -16,6 +16,7 @@ import (
 	"countersign/platform/localsock"
 	"countersign/platform/session/sessiontest"
 	"countersign/tray/control"
+	"countersign/tray/icon/icontest"
 )
 
 // asIcon makes the test binary the program.
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is for what happens in other processes; what does not happen is told after it.
-const patience = 30 * time.Second
+const patience = icontest.Patience
 
 // office is an agent that says what a test has it say, on a real socket.
 type office struct {
@@ -210,146 +211,67 @@ func (p *program) ends(t *testing.T, code int) {
 	}
 }
 
-const (
-	watcherName = "org.kde.StatusNotifierWatcher"
-	watcherPath = "/StatusNotifierWatcher"
-	itemName    = "org.kde.StatusNotifierItem"
-	menuName    = "com.canonical.dbusmenu"
-	properties  = "org.freedesktop.DBus.Properties"
-)
+// host is a tray, of which a test demands what it does.
+type host struct{ *icontest.Host }
 
-// host is a desktop's tray: a watcher where icons register, and somebody who opens menus.
-type host struct {
-	conn *dbus.Conn
-	came chan string // the bus names of icons
-	told chan *dbus.Signal
-}
-
-type watcher struct{ h *host }
-
-func (w watcher) RegisterStatusNotifierItem(_ string, from dbus.Sender) *dbus.Error {
-	w.h.came <- string(from)
-	return nil
-}
-
-func newHost(t *testing.T, d *sessiontest.Desktop) *host {
+func newHost(t *testing.T, d *sessiontest.Desktop) host {
 	t.Helper()
-	conn, err := dbus.Connect(d.Address())
+	h, err := icontest.Open(d.Address())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	h := &host{conn: conn, came: make(chan string, 16), told: make(chan *dbus.Signal, 1024)}
-	if err := conn.Export(watcher{h}, watcherPath, watcherName); err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.AddMatchSignal(dbus.WithMatchInterface(menuName)); err != nil {
-		t.Fatal(err)
-	}
-	conn.Signal(h.told)
-	if _, err := conn.RequestName(watcherName, dbus.NameFlagDoNotQueue); err != nil {
-		t.Fatal(err)
-	}
-	return h
+	t.Cleanup(h.Close)
+	return host{h}
 }
 
 // icon waits for an icon to register.
-func (h *host) icon(t *testing.T) string {
+func (h host) icon(t *testing.T) string {
 	t.Helper()
-	select {
-	case name := <-h.came:
-		return name
-	case <-time.After(patience):
-		t.Fatal("no icon came")
-		return ""
+	name, err := h.Icon(patience)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return name
 }
 
 // hostWith starts hosts until an icon registers: the library does not notice one that comes in
 // the moment in which it starts itself.
-func hostWith(t *testing.T, d *sessiontest.Desktop) (*host, string) {
+func hostWith(t *testing.T, d *sessiontest.Desktop) (host, string) {
 	t.Helper()
 	for range 10 {
 		h := newHost(t, d)
-		select {
-		case name := <-h.came:
+		if name, err := h.Icon(patience / 10); err == nil {
 			return h, name
-		case <-time.After(patience / 10):
-			h.conn.Close()
 		}
+		h.Close()
 	}
 	t.Fatal("no icon came")
-	return nil, ""
+	return host{}, ""
 }
 
-func (h *host) property(t *testing.T, icon, name string) any {
+func (h host) property(t *testing.T, icon, name string) any {
 	t.Helper()
-	var v dbus.Variant
-	if err := h.conn.Object(icon, "/StatusNotifierItem").Call(properties+".Get", 0, itemName, name).Store(&v); err != nil {
+	v, err := h.Property(icon, name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return v.Value()
-}
-
-// line is one that can be seen in a menu.
-type line struct {
-	id      int32
-	label   string
-	enabled bool
-}
-
-// menu reads what can be seen in an icon's menu.
-func (h *host) menu(t *testing.T, icon string) (lines []line) {
-	t.Helper()
-	var revision uint32
-	var root struct {
-		ID    int32
-		Props map[string]dbus.Variant
-		Kids  []dbus.Variant
-	}
-	if err := h.conn.Object(icon, "/StatusNotifierItem/menu").Call(menuName+".GetLayout", 0, int32(0), int32(-1), []string{}).Store(&revision, &root); err != nil {
-		t.Fatal(err)
-	}
-	for _, kid := range root.Kids {
-		one := kid.Value().([]any)
-		props := one[1].(map[string]dbus.Variant)
-		label, _ := props["label"].Value().(string)
-		visible, stated := props["visible"].Value().(bool)
-		enabled, _ := props["enabled"].Value().(bool)
-		if label != "" && (visible || !stated) {
-			lines = append(lines, line{one[0].(int32), label, enabled})
-		}
-	}
-	return lines
+	return v
 }
 
 // shows waits until an icon's menu has a line that begins so, or with ! has none.
-func (h *host) shows(t *testing.T, icon, begins string) line {
+func (h host) shows(t *testing.T, icon, begins string) icontest.Line {
 	t.Helper()
-	want, absent := strings.CutPrefix(begins, "!")
-	late := time.After(patience)
-	for {
-		lines := h.menu(t, icon)
-		i := slices.IndexFunc(lines, func(l line) bool { return strings.HasPrefix(l.label, want) })
-		switch {
-		case i >= 0 && !absent:
-			return lines[i]
-		case i < 0 && absent:
-			return line{}
-		}
-		select {
-		case <-h.told:
-		case <-late:
-			t.Fatalf("the menu does not come to %q: %v", begins, lines)
-		}
+	l, err := h.Await(icon, begins)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return l
 }
 
 // choose clicks on a line.
-func (h *host) choose(t *testing.T, icon, begins string) {
+func (h host) choose(t *testing.T, icon, begins string) {
 	t.Helper()
-	l := h.shows(t, icon, begins)
-	if err := h.conn.Object(icon, "/StatusNotifierItem/menu").Call(menuName+".Event", 0, l.id, "clicked", dbus.MakeVariant(int32(0)), uint32(0)).Err; err != nil {
+	if err := h.Choose(icon, begins); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -369,13 +291,13 @@ func (n desktopNotes) Notify(_ string, _ uint32, _, title, text string, _ []stri
 func (n desktopNotes) CloseNotification(uint32) *dbus.Error { return nil }
 
 // notesOn puts one on the host's connection.
-func (h *host) notesOn(t *testing.T) desktopNotes {
+func (h host) notesOn(t *testing.T) desktopNotes {
 	t.Helper()
 	n := desktopNotes{make(chan [2]string, 64)}
-	if err := h.conn.Export(n, "/org/freedesktop/Notifications", "org.freedesktop.Notifications"); err != nil {
+	if err := h.Conn.Export(n, "/org/freedesktop/Notifications", "org.freedesktop.Notifications"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.conn.RequestName("org.freedesktop.Notifications", dbus.NameFlagDoNotQueue); err != nil {
+	if _, err := h.Conn.RequestName("org.freedesktop.Notifications", dbus.NameFlagDoNotQueue); err != nil {
 		t.Fatal(err)
 	}
 	return n

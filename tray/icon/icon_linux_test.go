@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/godbus/dbus/v5"
-
 	"countersign/platform/session/sessiontest"
 	"countersign/tray/control"
 )
@@ -38,7 +36,7 @@ func TestPeerMenu(t *testing.T) {
 	card.Lock = "unlocked"
 	card.Until = time.Date(2026, 11, 24, 14, 35, 0, 0, time.Local)
 	o.happens("token-unlocked", "", func() { o.cards = []control.Token{card} })
-	if l := h.shows(t, icon, "Ada__s card: unlocked until 14:35"); l.enabled {
+	if l := h.shows(t, icon, "Ada__s card: unlocked until 14:35"); l.Enabled {
 		t.Error("a line that does nothing can be chosen")
 	}
 	h.choose(t, icon, "Lock the cards")
@@ -68,7 +66,7 @@ func TestPeerDisabledLine(t *testing.T) {
 	o.stands(control.Status{Shut: true})
 	o.happens("status", "", nil)
 	h.shows(t, icon, "Countersign is locked.")
-	if err := h.conn.Object(icon, "/StatusNotifierItem/menu").Call(menuName+".Event", 0, page.id, "clicked", dbus.MakeVariant(int32(0)), uint32(0)).Err; err != nil {
+	if err := h.Click(icon, page); err != nil {
 		t.Fatal(err)
 	}
 	h.choose(t, icon, "Quit icon")
@@ -128,7 +126,7 @@ func TestPeerHostLater(t *testing.T) {
 	o := newOffice(t)
 	p := start(t, d.Address(), o.home)
 	first, icon := hostWith(t, d)
-	if err := first.conn.Close(); err != nil {
+	if err := first.Conn.Close(); err != nil {
 		t.Fatal(err)
 	}
 	second, again := hostWith(t, d)
