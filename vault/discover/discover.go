@@ -310,7 +310,7 @@ func (c *Checker) get(ctx context.Context, n trust.Need, had *document, r Rules)
 	if err != nil {
 		return nil, err
 	}
-	body = unwrap(body)
+	body = unwrap(n.Kind, body)
 	if d, err = parse(n.Kind, bytes.NewReader(body), c.clock()); err != nil {
 		return nil, err
 	}

@@ -41,12 +41,16 @@ func (d *document) older(old *document, now time.Time) bool {
 func (d *document) fresh(now time.Time) bool { return d != nil && now.Before(d.until) }
 
 // unwrap takes the DER out of PEM, which some servers send though it should be DER
-// (RFC 5280, sections 4.2.1.13 and 4.2.2.1).
-func unwrap(body []byte) []byte {
-	if block, _ := pem.Decode(body); block != nil {
-		return block.Bytes
+// (RFC 5280, sections 4.2.1.13 and 4.2.2.1). Several certificates stay as they are.
+func unwrap(kind trust.NeedKind, body []byte) []byte {
+	block, rest := pem.Decode(body)
+	if block == nil {
+		return body
 	}
-	return body
+	if more, _ := pem.Decode(rest); more != nil && kind == trust.NeedIssuer {
+		return body
+	}
+	return block.Bytes
 }
 
 // parse reads what a server sent, unwrapped.

@@ -108,7 +108,7 @@ func TestCertsOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := parse(trust.NeedIssuer, bytes.NewReader(unwrap(out)), today)
+		d, err := parse(trust.NeedIssuer, bytes.NewReader(unwrap(trust.NeedIssuer, out)), today)
 		if err != nil || len(d.certs) != 2 || !d.certs[0].Equal(w.ca) {
 			t.Fatalf("%s: %v", form, err)
 		}
@@ -119,14 +119,18 @@ func TestCertsOnly(t *testing.T) {
 func TestDocuments(t *testing.T) {
 	w := newWorld(t)
 	asPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.ca.Raw})
-	for name, body := range map[string][]byte{"DER": w.ca.Raw, "PEM": asPEM} {
-		d, err := parse(trust.NeedIssuer, bytes.NewReader(unwrap(body)), today)
-		if err != nil || len(d.certs) != 1 || !d.certs[0].Equal(w.ca) {
+	both := append(bytes.Clone(asPEM), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.root.Raw})...)
+	for name, c := range map[string]struct {
+		body []byte
+		want int
+	}{"DER": {w.ca.Raw, 1}, "PEM": {asPEM, 1}, "several in PEM": {both, 2}} {
+		d, err := parse(trust.NeedIssuer, bytes.NewReader(unwrap(trust.NeedIssuer, c.body)), today)
+		if err != nil || len(d.certs) != c.want || !d.certs[0].Equal(w.ca) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for name, body := range map[string][]byte{"nothing": nil, "a page": []byte("<html>"), "a list": w.list(w.ca, w.caKey)} {
-		if _, err := parse(trust.NeedIssuer, bytes.NewReader(unwrap(body)), today); !errors.Is(err, errDocument) {
+		if _, err := parse(trust.NeedIssuer, bytes.NewReader(unwrap(trust.NeedIssuer, body)), today); !errors.Is(err, errDocument) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -142,7 +146,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte{0x30, 3, 0x0a, 1, 3}, uint8(2))
 	f.Fuzz(func(t *testing.T, body []byte, n uint8) {
 		kind := kinds[int(n)%len(kinds)]
-		d, err := parse(kind, bytes.NewReader(unwrap(body)), today)
+		d, err := parse(kind, bytes.NewReader(unwrap(kind, body)), today)
 		if err == nil && ((d.list == nil) == (kind == trust.NeedCRL) || (d.answer == nil) == (kind == trust.NeedOCSP) || (len(d.certs) == 0) == (kind == trust.NeedIssuer)) {
 			t.Fatal("parsed as something else")
 		}

@@ -131,7 +131,7 @@ func (f *search) at(ctx context.Context, url string) ([]*x509.Certificate, error
 	if err != nil {
 		return nil, err
 	}
-	return Certificates(unwrap(body))
+	return Certificates(unwrap(trust.NeedIssuer, body))
 }
 
 func (f *search) ldapAddress(ctx context.Context, who person) harvest {
