@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,12 +26,13 @@ import (
 // card is a card with one RSA key. It tells who asks from who does not, as pkcs11 does.
 type card struct {
 	key      *rsa.PrivateKey
-	out      bool   // of the reader
-	unlocked bool   // nobody need be asked
-	always   bool   // it asks at each use
-	refuses  error  // what comes of asking; nil: the right PIN
-	breaks   error  // of every use
-	during   func() // happens while it signs, once
+	out      bool       // of the reader
+	unlocked bool       // nobody need be asked
+	always   bool       // it asks at each use
+	refuses  error      // what comes of asking; nil: the right PIN
+	breaks   error      // of every use
+	during   func()     // happens while it signs, once
+	one      sync.Mutex // two messages may be open at once
 	prompts  int
 	uses     int
 }
@@ -49,6 +51,8 @@ func (c *card) Decrypter(ctx context.Context) crypto.Decrypter  { return cardKey
 func (c *card) Exchanger(ctx context.Context) ecdh.KeyExchanger { return nil }
 
 func (c *card) use(ctx context.Context) error {
+	c.one.Lock()
+	defer c.one.Unlock()
 	if c.out {
 		return vault.TokenTrouble(vault.ErrAbsent, "The card “Ada's card” is not in the reader. Insert it and try again.", nil)
 	}
