@@ -108,6 +108,9 @@ func TestWithdrawnInOverlap(t *testing.T) {
 	if err := w.ca.Revoke(bea.who.Certificate, w.now, 1); err != nil {
 		t.Fatal(err)
 	}
+	if s, err := bea.Sender(t.Context()); err != nil || s.Identity.Coming || s.Identity.From.After(w.now) {
+		t.Errorf("who took over is still to come, from %v: %v", s.Identity.From, err)
+	}
 	if _, err := bea.write(mailer.Draft{To: []string{adaAddress}, Subject: "s", Text: "t"}); err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,9 @@ func (p *People) Sender(ctx context.Context) (s Sender, err error) {
 		next, err := p.Coming(ctx, s.Address)
 		if err == nil && next.ID != "" {
 			err = p.Vault.TakeOver(ctx, next.ID)
+			if err == nil {
+				_, next, err = p.own(ctx, s.Address, false) // no longer to come
+			}
 			s.take(ctx, p, next)
 		}
 		if err != nil {
