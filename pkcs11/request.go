@@ -151,7 +151,7 @@ func (r *request) judge(ctx context.Context, h *helper, reply *wire.Reply, err e
 			err := r.unlock(ctx, h)
 			return err == nil || r.retry(err), nil, err
 		}
-	case wire.AsksAlways, wire.LastTry: // that of login, accepted just before, may not be used once more
+	case wire.AsksAlways, wire.LastTry:
 		err := r.present(ctx, h)
 		return err == nil || r.retry(err), nil, err
 	case wire.WrongPIN:

@@ -62,7 +62,8 @@ func (t *token) do(r *wire.Request, reply *wire.Reply) error {
 			err = t.put(r, reply)
 		default:
 			reply.Data, err = t.use(r)
-			t.fresh = false
+			// A key that asks at each use was not used yet.
+			t.fresh = t.fresh && err != nil && failed(r, err).Failure == wire.AsksAlways
 		}
 	}
 	if err != nil {
@@ -165,7 +166,8 @@ func (t *token) login(r *wire.Request) error {
 }
 
 // enter gives a PIN to the token, once it is seen to be the one it is meant for. Its
-// errors tell what the token says of tries left.
+// errors tell what the token says of tries left. A login that succeeded just before gave
+// all tries back, whatever OpenSC remembers: the PIN that it took is good for that key's use.
 func (t *token) enter(r *wire.Request, session, as uintptr) error {
 	info, err := t.lib.tokenIn(t.slot)
 	switch {
@@ -175,7 +177,7 @@ func (t *token) enter(r *wire.Request, session, as uintptr) error {
 		return trouble{failure: wire.Lost, says: "another token is in the reader"}
 	case info.Tries == wire.TriesNone:
 		return trouble{failure: wire.PINLocked, says: "the token says that its PIN is locked", tries: info.Tries}
-	case r.Entry == wire.Kept && info.Tries == wire.TriesLast:
+	case r.Entry == wire.Kept && info.Tries == wire.TriesLast && !(as == contextSpecific && t.fresh):
 		return trouble{failure: wire.LastTry, says: "a kept PIN is not used on the last try", tries: info.Tries}
 	}
 	var a arena

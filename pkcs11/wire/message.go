@@ -144,7 +144,7 @@ type Entry uint8
 const (
 	NoPIN  Entry = iota
 	Typed        // PIN is what the user just entered
-	Kept         // PIN was accepted before: not to be used on the last try
+	Kept         // PIN was accepted before: not on the last try, unless by a login just before
 	OnPad        // no PIN here: it is entered on the reader
 	entrys = OnPad
 )
