@@ -176,6 +176,9 @@ func (c *cli) printTokens(list control.TokenList) {
 
 // cardName is a token as people tell it from others.
 func cardName(t control.Token) string {
+	if t.ID == "windows" {
+		return "Windows' own certificate store"
+	}
 	name := "“" + t.Label + "”"
 	for _, part := range [][2]string{{"", strings.TrimSpace(t.Maker + " " + t.Model)}, {"serial number ", t.Serial}, {"in ", t.Reader}} {
 		if part[1] != "" {

@@ -127,7 +127,7 @@ func TestIdentityUseOnlyCopy(t *testing.T) {
 
 // TestCardWords: a card is told with what it says of itself, and whether its PIN will be asked for.
 func TestCardWords(t *testing.T) {
-	if got := cardName(control.Token{Label: "Windows"}); got != "“Windows”" {
+	if got := cardName(control.Token{ID: "windows", Label: "Windows"}); got != "Windows' own certificate store" {
 		t.Errorf("%q", got)
 	}
 	until := time.Date(2026, 3, 3, 14, 32, 0, 0, time.Local)
