@@ -24,8 +24,10 @@ func TestMemo(t *testing.T) {
 		return v
 	}
 	for n := range int64(3) {
-		if value("a") != n || value("a") != n || value("b") != n || value("a") != n {
-			t.Errorf("%d: %d, %d", n, value("a"), value("b"))
+		for _, name := range []string{"a", "a", "b", "a"} {
+			if got := value(name); got != n {
+				t.Errorf("%s is %d, want %d", name, got, n)
+			}
 		}
 		run(t, db, `INSERT INTO kept VALUES (?)`, n+1)
 	}
