@@ -22,6 +22,9 @@ func (c *cli) stopCommand() *cobra.Command {
 			c.remark("It was not running.")
 			return nil
 		}
+		if err == nil { // it answers a little longer, and what comes next shall not be cut off with it
+			err = c.ended(ctx)
+		}
 		return err
 	})
 }

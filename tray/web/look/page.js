@@ -10,7 +10,7 @@ document.documentElement.classList.add("script");
 // ask sends a form, or asks for the page again, and hands on the page that comes back: null if none of this session's
 // did. The port of an agent that has ended may be anybody's, so an answer proves itself by the session's token.
 function ask(url, body, then, progress) {
-  const x = new XMLHttpRequest();
+  const x = new XMLHttpRequest(), after = ended;
   x.open(body ? "POST" : "GET", url);
   x.responseType = "document";
   if (!body) x.setRequestHeader("Countersign-Refresh", "1");
@@ -18,7 +18,8 @@ function ask(url, body, then, progress) {
   x.onloadend = () => {
     const ours = x.response && x.response.body.dataset.token === document.body.dataset.token;
     if (!ours && body) check();
-    if (!body) ours ? back() : over();
+    if (!body && !ours) over();
+    if (!body && ours && after) back(); // what was asked before the end says nothing of now
     then(ours ? x.response : null, ours ? x.status : 0);
   };
   x.send(body);
