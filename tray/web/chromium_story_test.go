@@ -9,6 +9,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"countersign/tray/control"
@@ -182,6 +183,34 @@ func TestPeerWithoutScript(t *testing.T) {
 	d.Until(`location.pathname === "/outbox"`)
 	if d.clinic.called("Mail.Send") != 1 {
 		t.Error("nothing was sent")
+	}
+}
+
+// TestPeerPageBrokenOff: a page whose script did not come shows nothing, for nothing could
+// take it off the screen again.
+func TestPeerPageBrokenOff(t *testing.T) {
+	for name, lost := range map[string][]string{"script": {"page.js"}, "script and style": {"page.js", "style.css"}} {
+		t.Run(name, func(t *testing.T) {
+			d := sit(t, false, true)
+			var blocked network.SetBlockedURLsParams
+			for _, file := range lost {
+				blocked.URLPatterns = append(blocked.URLPatterns, &network.BlockPattern{URLPattern: "*://*:*/*" + file, Block: true})
+			}
+			d.Do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+				if _, err := cdp.Call(ctx, tab, network.Enable, network.EnableParams{}); err != nil {
+					return err
+				}
+				_, err := cdp.Call(ctx, tab, network.SetBlockedURLs, blocked)
+				return err
+			}))
+			d.open("message/m1")
+			if !d.holds("mild MR") || d.is(`typeof ask === "function"`) {
+				t.Fatal("this is not the page without its script")
+			}
+			if d.is(`document.getElementById("main").checkVisibility()`) {
+				t.Error("the message is shown")
+			}
+		})
 	}
 }
 

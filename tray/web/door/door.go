@@ -162,7 +162,10 @@ func (d *Door) serve(ctx context.Context, l net.Listener) error {
 
 		DisableGeneralOptionsHandler: true,
 	}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
+	stop := context.AfterFunc(ctx, func() {
+		d.Lock() // first: a connection that was just accepted is not closed, and would be answered
+		server.Close()
+	})
 	defer stop()
 	if err := server.Serve(&mine{l, d.o.PeerIsMe}); ctx.Err() == nil {
 		return fmt.Errorf("serving the page: %w", err)

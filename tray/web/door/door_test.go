@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -26,6 +27,7 @@ type house struct {
 	now     time.Time
 	entered []string // method and path of what was let in
 	client  http.Client
+	stop    context.CancelFunc // ends Serve
 }
 
 func open(t *testing.T, named bool, peer func(net.Conn) (bool, error)) *house {
@@ -63,6 +65,7 @@ func open(t *testing.T, named bool, peer func(net.Conn) (bool, error)) *house {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
+	h.stop = stop
 	done := make(chan error, 1)
 	go func() { done <- h.Serve(ctx, l) }()
 	t.Cleanup(func() {
@@ -445,6 +448,50 @@ func TestSessionsEnd(t *testing.T) {
 	}
 	if status(first) != 403 {
 		t.Errorf("more than %d sessions at once", seatCount)
+	}
+}
+
+// TestEndedDoorAnswersNobody: whose connection was being accepted when the agent ended has
+// no session any more.
+func TestEndedDoorAnswersNobody(t *testing.T) {
+	var late atomic.Bool
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	h := open(t, true, func(net.Conn) (bool, error) {
+		if late.Load() {
+			close(asked)
+			<-goOn
+		}
+		return true, nil
+	})
+	cookie, _ := h.signIn()
+	var session *Session
+	for _, session = range h.seats {
+	}
+	late.Store(true)
+	h.client.CloseIdleConnections()
+	answer := make(chan int)
+	go func() {
+		r, _ := http.NewRequest("GET", h.home(), nil)
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		r.Header.Set("Cookie", cookie)
+		resp, err := h.client.Do(r)
+		if err != nil {
+			answer <- 0
+			return
+		}
+		resp.Body.Close()
+		answer <- resp.StatusCode
+	}()
+	<-asked
+	h.stop()
+	select {
+	case <-session.Ended:
+	case <-time.After(20 * time.Second):
+		t.Error("the session outlives the agent while a browser connects")
+	}
+	close(goOn)
+	if got := <-answer; got == http.StatusOK {
+		t.Error("an agent that had ended showed a page")
 	}
 }
 

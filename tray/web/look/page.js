@@ -6,6 +6,9 @@ const $ = (id) => document.getElementById(id);
 const all = (selector, within) => [...(within || document).querySelectorAll(selector)];
 const say = (words) => { const p = $("say"); p.textContent = ""; setTimeout(() => { p.textContent = words; }, 50); };
 document.documentElement.classList.add("script");
+document.body.hidden = false; // not before: what cannot be taken off the screen again is not put there
+const wanted = document.querySelector("[autofocus]");
+if (wanted) wanted.focus();
 
 // ask sends a form, or asks for the page again, and hands on the page that comes back: null if none of this session's
 // did. The port of an agent that has ended may be anybody's, so an answer proves itself by the session's token.
