@@ -186,7 +186,7 @@ func TestPeerWithoutScript(t *testing.T) {
 	}
 }
 
-// TestPeerPageBrokenOff: a page whose script did not come shows nothing, for nothing could
+// TestPeerPageBrokenOff: a page whose script did not come shows no mail, for nothing could
 // take it off the screen again.
 func TestPeerPageBrokenOff(t *testing.T) {
 	for name, lost := range map[string][]string{"script": {"page.js"}, "script and style": {"page.js", "style.css"}} {
@@ -207,9 +207,11 @@ func TestPeerPageBrokenOff(t *testing.T) {
 			if !d.holds("mild MR") || d.is(`typeof ask === "function"`) {
 				t.Fatal("this is not the page without its script")
 			}
+			d.Until(`document.body.innerText.includes("Countersign is locked, or was stopped")`)
 			if d.is(`document.getElementById("main").checkVisibility()`) {
 				t.Error("the message is shown")
 			}
+			d.Shoot("broken-off")
 		})
 	}
 }

@@ -6,7 +6,8 @@ const $ = (id) => document.getElementById(id);
 const all = (selector, within) => [...(within || document).querySelectorAll(selector)];
 const say = (words) => { const p = $("say"); p.textContent = ""; setTimeout(() => { p.textContent = words; }, 50); };
 document.documentElement.classList.add("script");
-document.body.hidden = false; // not before: what cannot be taken off the screen again is not put there
+$("gone").hidden = true;
+$("page").hidden = false; // not before: what cannot be taken off the screen again is not put there
 const wanted = document.querySelector("[autofocus]");
 if (wanted) wanted.focus();
 
