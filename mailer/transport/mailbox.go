@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -219,8 +220,11 @@ func (m *Mailbox) signIn(ctx context.Context, offers imap.CapSet) error {
 // broken asks the connection why the library gave up, since the library's own
 // errors drop their cause.
 func (m *Mailbox) broken(ctx context.Context, err error) error {
-	if m.conn != nil && m.conn.cause() != nil {
+	switch {
+	case m.conn != nil && m.conn.cause() != nil:
 		err = m.conn.cause()
+	case errors.Is(err, net.ErrClosed): // by the library, which had read what it could not understand
+		err = errDialect
 	}
 	return broken(ctx, m.server.Host, err)
 }

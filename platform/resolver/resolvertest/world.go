@@ -125,11 +125,15 @@ func NewKey(t testing.TB, zone string, algorithm uint8, bits int) Key {
 		Hdr:   dns.RR_Header{Name: zone, Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 3600},
 		Flags: dns.ZONE | dns.SEP, Protocol: 3, Algorithm: algorithm,
 	}
-	private, err := k.Generate(bits)
-	if err != nil {
-		t.Fatal(err)
+	for {
+		private, err := k.Generate(bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.KeyTag() != 0 { // a tag as any other, which the library takes for none
+			return Key{k, private.(crypto.Signer)}
+		}
 	}
-	return Key{k, private.(crypto.Signer)}
 }
 
 // Add adds records in presentation form, with absolute names and without a class; the TTL is 3600.
