@@ -51,8 +51,9 @@ func TestCodeIsNotKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	text := strings.ReplaceAll(string(b), `"from":"message"`, "") // message is a word of the list, and so are some fields' names
 	for _, w := range f.Code {
-		if bytes.Contains(b, []byte(`"`+w+`"`)) {
+		if strings.Count(text, `"`+w+`"`) > strings.Count(text, `"`+w+`":`) {
 			t.Errorf("the stored contact holds %q", w)
 		}
 	}
