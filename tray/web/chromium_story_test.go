@@ -211,6 +211,7 @@ func TestPeerPageBrokenOff(t *testing.T) {
 			if d.is(`document.getElementById("main").checkVisibility()`) {
 				t.Error("the message is shown")
 			}
+			d.accessible("broken-off")
 			d.Shoot("broken-off")
 		})
 	}

@@ -36,10 +36,14 @@
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgba = (c) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1); const d = canvas.getImageData(0, 0, 1, 1).data; return [d[0], d[1], d[2], d[3] / 255]; };
   const over = (top, under) => [0, 1, 2].map((i) => top[i] * top[3] + under[i] * (1 - top[3]));
+  const probe = document.body.appendChild(document.createElement("i")); // the browser's own paper, dark where the page may be
+  probe.style.color = "Canvas";
+  const paper = rgba(getComputedStyle(probe).color);
+  probe.remove();
   const behind = (n) => {
     const chain = [];
     for (let p = n; p; p = p.parentElement) { const s = getComputedStyle(p); if (s.backgroundImage !== "none") return null; chain.push(rgba(s.backgroundColor)); }
-    return chain.reverse().reduce((under, c) => over(c, under), [255, 255, 255]);
+    return chain.reverse().reduce((under, c) => over(c, under), paper);
   };
   const light = (c) => { const f = c.map((v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * f[0] + .7152 * f[1] + .0722 * f[2]; };
   const seen = new Set();
