@@ -95,21 +95,28 @@ func listen() (packets net.PacketConn, streams net.Listener, err error) {
 	return nil, nil, err
 }
 
+// given are the ports that FreePort has handed out.
+var given sync.Map
+
 // FreePort is a port of 127.0.0.1 that was free for UDP and TCP just now, for a
-// server that is told where to listen.
+// server that is told where to listen. It gives none twice.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	packets, streams, err := listen()
-	if err != nil {
-		t.Fatal(err)
+	for {
+		packets, streams, err := listen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, err := net.SplitHostPort(streams.Addr().String())
+		packets.Close()
+		streams.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, before := given.LoadOrStore(port, true); !before {
+			return port
+		}
 	}
-	defer packets.Close()
-	defer streams.Close()
-	_, port, err := net.SplitHostPort(streams.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // conn is a connection whose other end answers while it is written to.
